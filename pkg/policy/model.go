@@ -1,0 +1,178 @@
+package policy
+
+import (
+	"net/netip"
+	"regexp"
+	"time"
+)
+
+// BasisPoints is a share in units of 0.01 %.
+type BasisPoints int32
+
+// Whole is the sum of the weights of a split: 100 %.
+const Whole BasisPoints = 10_000
+
+// DefaultFleet is the fleet of documents that name none.
+const DefaultFleet = "default"
+
+// DefaultPort is the listener port of services that name none.
+const DefaultPort = 10000
+
+// Service is a compiled service. It is immutable: whoever holds one may share it between goroutines and compare it by pointer.
+type Service struct {
+	Name         string
+	Fleet        string
+	Hosts        []string // lower case, without trailing dot; "*", "*.x" or a name; sorted
+	PathPrefixes []string // "/" or "/a/b" without trailing slash; sorted
+	Port         int
+	Primary      string
+	Origins      []Origin // in the order written: it is the order of the split
+	Split        Split
+	Pins         []Pin // in the order written: first match wins
+	Timeouts     Timeouts
+	Retries      *Retries // nil: none
+}
+
+// Origin is a compiled origin.
+type Origin struct {
+	Name             string
+	Protocol         Protocol
+	Static           []netip.AddrPort // endpoints written in the document
+	ConnectTimeout   time.Duration
+	HealthCheck      *HealthCheck      // nil: none
+	OutlierDetection *OutlierDetection // nil: none
+	CircuitBreakers  CircuitBreakers
+}
+
+// Protocol is how a proxy talks to an origin.
+type Protocol string
+
+// The protocols towards an origin.
+const (
+	HTTP1 Protocol = "http1"
+	HTTP2 Protocol = "http2" // cleartext, prior knowledge
+)
+
+// HealthCheck is an active HTTP health check.
+type HealthCheck struct {
+	Path               string
+	Host               string // empty: the cluster's name
+	Interval           time.Duration
+	Timeout            time.Duration
+	UnhealthyThreshold int
+	HealthyThreshold   int
+	ExpectedStatuses   []StatusRange
+}
+
+// StatusRange is a range of HTTP status codes, both ends included.
+type StatusRange struct{ From, To int }
+
+// OutlierDetection ejects endpoints that fail live requests.
+type OutlierDetection struct {
+	ConsecutiveFailures int
+	Interval            time.Duration
+	BaseEjectionTime    time.Duration
+	MaxEjectionPercent  int
+}
+
+// CircuitBreakers bounds what one proxy has open towards an origin.
+type CircuitBreakers struct {
+	MaxConnections     int
+	MaxPendingRequests int
+	MaxRequests        int
+	MaxRetries         int
+}
+
+// Split is how requests are divided.
+type Split struct {
+	Weights map[string]BasisPoints // every origin has an entry; they sum to Whole
+	Sticky  *Sticky                // nil: each request is drawn on its own
+}
+
+// Sticky says by what a user is recognised: exactly one field is set.
+type Sticky struct {
+	Cookie        *StickyCookie
+	Header        string // lower case
+	ClientAddress bool
+}
+
+// StickyCookie is a cookie that keeps a user on one origin.
+type StickyCookie struct {
+	Name string
+	TTL  time.Duration // 0: session cookie
+	Path string
+}
+
+// Pin sends matching requests to one origin.
+type Pin struct {
+	Name    string
+	Origin  string
+	Enabled bool
+	Match   Match
+}
+
+// MatchOn is the part of a request that a pin looks at.
+type MatchOn string
+
+// The parts of a request that a pin can look at.
+const (
+	OnHeader MatchOn = "header"
+	OnCookie MatchOn = "cookie"
+	OnQuery  MatchOn = "query"
+)
+
+// Condition is how a value is tested.
+type Condition string
+
+// The conditions on a value.
+const (
+	Exact   Condition = "exact"
+	Prefix  Condition = "prefix"
+	Regex   Condition = "regex"   // the whole value
+	Present Condition = "present" // Value is "true" or "false"
+)
+
+// Match is a test of one named value of a request.
+type Match struct {
+	On        MatchOn
+	Name      string // header names in lower case
+	Condition Condition
+	Value     string
+	regex     *regexp.Regexp // anchored; set for Regex
+}
+
+// Timeouts bounds requests and connections; 0 means no limit.
+type Timeouts struct {
+	Request           time.Duration
+	Idle              time.Duration
+	MaxStreamDuration time.Duration
+}
+
+// Retries says when a request may be sent again to the same origin.
+type Retries struct {
+	On            []string // sorted
+	Attempts      int
+	PerTryTimeout time.Duration
+	StatusCodes   []int // sorted
+}
+
+// Fleet is the compiled settings of a fleet.
+type Fleet struct {
+	Name          string
+	TrustedHops   int
+	ProxyProtocol bool
+}
+
+// ClusterName is the name of the Envoy cluster of an origin.
+func ClusterName(service, origin string) string { return service + "/" + origin }
+
+// WeightKeyPrefix is the runtime key prefix of a service's weights; Envoy appends "." and the name of the cluster.
+func WeightKeyPrefix(service string) string { return "w." + service }
+
+// WeightKey is the runtime key of an origin's weight.
+func WeightKey(service, origin string) string {
+	return WeightKeyPrefix(service) + "." + ClusterName(service, origin)
+}
+
+// PinKey is the runtime key of a pin's switch.
+func PinKey(service, pin string) string { return "p." + service + "." + pin }

@@ -1,0 +1,110 @@
+// Package store keeps intent: the live documents, and every revision that led to them.
+//
+// A [Store] is a sequence of revisions, each immutable and attributed, written by compare-and-swap. Commit is durable when it
+// returns: a crash afterwards loses nothing, a crash before leaves no part of it. Backends live in folders of their own and pass
+// the suite in storetest.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+)
+
+// Errors of a store. Backends wrap them with what happened; callers test with errors.Is.
+var (
+	// ErrConflict: the object's last revision is not the one expected.
+	ErrConflict = errors.New("another revision came first")
+	// ErrNotFound: no such object or revision.
+	ErrNotFound = errors.New("not found")
+	// ErrUnavailable: the change could not be made durable (full disk, hung disk, closed). Nothing was written that a reader sees.
+	ErrUnavailable = errors.New("store unavailable")
+	// ErrKeyReused: the idempotency key belongs to another request.
+	ErrKeyReused = errors.New("idempotency key was used for another request")
+	// ErrCorrupt: the file is damaged or not ours. Returned by opening only.
+	ErrCorrupt = errors.New("not a readable crossfade store")
+	// ErrNewerVersion: written by a later version of Crossfade. Returned by opening only.
+	ErrNewerVersion = errors.New("store was written by a newer version")
+)
+
+// ObjectKey names a live object.
+type ObjectKey struct {
+	Kind string // "Service" or "Fleet"
+	Name string
+}
+
+// AnyRevision as Write.Expect switches the comparison off.
+const AnyRevision int64 = -1
+
+// Write is one object's part of a commit.
+type Write struct {
+	Key    ObjectKey
+	After  *crossfadev1.Document // nil deletes
+	Expect int64                 // the object's last revision; 0: it must not exist; AnyRevision: not compared
+	Action string                // for the history, for example "split set"
+}
+
+// Commit is one atomic change: all writes or none. Each write becomes one revision, in order.
+type Commit struct {
+	Writes         []Write
+	Time           time.Time
+	Who            string
+	Verified       bool
+	Reason         string
+	IdempotencyKey string // empty: none
+	RequestDigest  []byte // of the request that carried the key
+}
+
+// Object is a live object.
+type Object struct {
+	Key      ObjectKey
+	Revision int64 // the revision that last changed it
+	Document *crossfadev1.Document
+	Record   *crossfadev1.Revision // that revision
+}
+
+// Snapshot is everything live at one revision.
+type Snapshot struct {
+	Revision int64 // the last one of the global sequence
+	Objects  []Object
+}
+
+// HistoryQuery selects revisions, newest first.
+type HistoryQuery struct {
+	Key    ObjectKey // zero: all
+	Before int64     // only revisions below; 0: from the newest
+	Limit  int       // at most; 0: 200
+}
+
+// Store is the port. All methods are safe for concurrent use. Returned documents belong to the caller.
+type Store interface {
+	// Load returns everything live.
+	Load(ctx context.Context) (*Snapshot, error)
+	// Commit makes a change durable and returns its revisions, in the order of the writes. With an idempotency key that was
+	// used for the same request within 24 h before commit.Time it writes nothing and returns the revisions of then and replayed=true.
+	// Errors: ErrConflict (a *ConflictError), ErrUnavailable, ErrKeyReused. ctx bounds the wait: a write that hangs in the disk returns
+	// ErrUnavailable at ctx's end, and the store then refuses further commits until that write came back; a later Load shows what it became.
+	Commit(ctx context.Context, c Commit) (revisions []*crossfadev1.Revision, replayed bool, err error)
+	// Annotate adds what the fleet confirmed to a revision that exists. It never changes anything else.
+	Annotate(ctx context.Context, revision int64, fleet *crossfadev1.FleetState, proof *crossfadev1.Proof) error
+	// History returns revisions, newest first.
+	History(ctx context.Context, q HistoryQuery) ([]*crossfadev1.Revision, error)
+	// Revision returns one revision, or ErrNotFound.
+	Revision(ctx context.Context, revision int64) (*crossfadev1.Revision, error)
+	// Close waits for the write in progress and releases the store.
+	Close() error
+}
+
+// ConflictError is an ErrConflict with its numbers.
+type ConflictError struct {
+	Key          ObjectKey
+	Expect, Have int64
+}
+
+// Error gives the sentence for people.
+func (e *ConflictError) Error() string { return e.Key.Kind + " " + e.Key.Name + ": " + ErrConflict.Error() }
+
+// Is makes it an ErrConflict.
+func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
