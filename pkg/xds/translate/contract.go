@@ -1,0 +1,39 @@
+package translate
+
+import (
+	"net/netip"
+
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// Resource is one xDS resource, marshalled once and shared by all proxies. It is immutable.
+type Resource struct {
+	Name    string
+	Version string     // hash of the bytes in Body: equal content has an equal version, in every process
+	Body    *anypb.Any // deterministically marshalled
+}
+
+// Options are the variants of structure that a proxy can need.
+type Options struct {
+	// InlineWeights writes live weights and pin switches into the routes, for a proxy whose bootstrap lacks a runtime layer.
+	InlineWeights bool
+}
+
+// Structure is the slow part of what a fleet has: everything but endpoints and levers. Each list is sorted by name.
+type Structure struct {
+	Clusters     []Resource // "SERVICE/ORIGIN"
+	Routes       []Resource // "listener/PORT", one per listener
+	VirtualHosts []Resource // "listener/PORT/…"; at least one for each entry of Routes
+	listeners    []listenerTemplate
+}
+
+// Lever is one runtime key with its live value. Exactly one of the two kinds is used for a key.
+type Lever struct {
+	Key      string
+	Value    uint32 // a weight in basis points, or a fraction in millionths
+	Fraction bool
+}
+
+var _ = []any{netip.AddrPort{}, policy.Service{}}
