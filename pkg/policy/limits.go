@@ -1,0 +1,28 @@
+package policy
+
+import "time"
+
+// Bounds of what one document may ask of a proxy. They are far above ordinary use; each keeps the cost of one service bounded.
+const (
+	MaxNameBytes     = 63     // of a service, fleet, origin or pin: they end up in names of clusters and runtime keys
+	MaxHosts         = 64     // per service
+	MaxPathPrefixes  = 16     // per service
+	MaxPrefixBytes   = 1024   // per path prefix
+	MaxOrigins       = 16     // per service
+	MaxEndpoints     = 10_000 // per origin
+	MaxPins          = 64     // per service
+	MaxValueBytes    = 1024   // of a value that a pin looks for, or a name that it looks at
+	MaxRegexBytes    = 1024   // of a pin's expression
+	MaxRegexProgram  = 100    // Envoy's limit for the size of a compiled expression, see RegexProgramSize
+	MaxStatusRanges  = 16     // per health check
+	MaxStatusCodes   = 32     // per retry policy
+	MaxRetryAttempts = 10
+	MaxThreshold     = 1000 // of health checks and outlier detection
+	MaxTrustedHops   = 16
+)
+
+// MaxDuration is the longest duration that a document may hold.
+const MaxDuration = 365 * 24 * time.Hour
+
+// MinHealthInterval is the shortest time between two health checks of one endpoint.
+const MinHealthInterval = 100 * time.Millisecond
