@@ -1,11 +1,7 @@
 package translate
 
 import (
-	"net/netip"
-
 	"google.golang.org/protobuf/types/known/anypb"
-
-	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
 // Resource is one xDS resource, marshalled once and shared by all proxies. It is immutable.
@@ -35,5 +31,3 @@ type Lever struct {
 	Value    uint32 // a weight in basis points, or a fraction in millionths
 	Fraction bool
 }
-
-var _ = []any{netip.AddrPort{}, policy.Service{}}

@@ -1,0 +1,76 @@
+package translate
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// anyHost is the host of requests that no other host matches.
+const anyHost = "*"
+
+// Build makes the structure of one fleet. Services of other fleets are ignored; a nil fleet has the defaults and the name
+// policy.DefaultFleet. The services must have passed policy.CheckServices: no two share listener, host and path prefix.
+func Build(fleet *policy.Fleet, services []*policy.Service, opts Options) *Structure {
+	if fleet == nil {
+		fleet = &policy.Fleet{Name: policy.DefaultFleet}
+	}
+	ours := ofFleet(fleet.Name, services)
+	st := &Structure{}
+	for _, s := range ours {
+		for i := range s.Origins {
+			st.Clusters = append(st.Clusters, clusterResource(s, &s.Origins[i]))
+		}
+	}
+	for _, port := range ports(ours) {
+		name := listenerName(port)
+		st.Routes = append(st.Routes, resource(name, routeConfiguration(name)))
+		st.VirtualHosts = append(st.VirtualHosts, virtualHosts(name, onPort(port, ours), opts)...)
+		st.listeners = append(st.listeners, listenerTemplate{name: name, port: port, manager: packed(connectionManager(fleet, name)), proxyProtocol: fleet.ProxyProtocol})
+	}
+	byName(st.Clusters)
+	byName(st.Routes)
+	byName(st.VirtualHosts)
+	slices.SortFunc(st.listeners, func(a, b listenerTemplate) int { return cmp.Compare(a.name, b.name) })
+	return st
+}
+
+// listenerName names both the listener and its RouteConfiguration.
+func listenerName(port int) string { return fmt.Sprintf("listener/%d", port) }
+
+func byName(rs []Resource) {
+	slices.SortFunc(rs, func(a, b Resource) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// ofFleet returns the services of a fleet, sorted by name.
+func ofFleet(fleet string, services []*policy.Service) []*policy.Service {
+	var out []*policy.Service
+	for _, s := range services {
+		if s.Fleet == fleet {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b *policy.Service) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}
+
+func ports(services []*policy.Service) []int {
+	var out []int
+	for _, s := range services {
+		out = append(out, s.Port)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+func onPort(port int, services []*policy.Service) []*policy.Service {
+	var out []*policy.Service
+	for _, s := range services {
+		if s.Port == port {
+			out = append(out, s)
+		}
+	}
+	return out
+}

@@ -1,0 +1,77 @@
+package translate
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"slices"
+
+	runtimev3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// The runtime layers of the bootstrap that the control plane fills. Later ones win over earlier ones, in this order.
+const (
+	BaseLayers = 16              // "levers-00" to "levers-15": all levers, a service's in the layer that LayerOf says
+	TopLayer   = "levers-recent" // small: recent changes, folded back into the base layers when quiet
+	ReadyLayer = "ready"         // holds ReadyKey
+)
+
+// ReadyKey is a fraction: all of it (a million) once the proxy has its first complete configuration. The readiness listener of the
+// bootstrap answers 503 while it is 0 or missing.
+const ReadyKey = "crossfade.ready"
+
+// On is the value of a fraction that is switched on. Off is 0.
+const On = 1_000_000
+
+// Levers returns the live weights and pin switches of a service, sorted by key: one for each origin and one for each pin.
+func Levers(s *policy.Service) []Lever {
+	out := make([]Lever, 0, len(s.Origins)+len(s.Pins))
+	for _, o := range s.Origins {
+		out = append(out, Lever{Key: policy.WeightKey(s.Name, o.Name), Value: uint32(s.Split.Weights[o.Name])})
+	}
+	for _, p := range s.Pins {
+		l := Lever{Key: policy.PinKey(s.Name, p.Name), Fraction: true}
+		if p.Enabled {
+			l.Value = On
+		}
+		out = append(out, l)
+	}
+	slices.SortFunc(out, func(a, b Lever) int { return cmp.Compare(a.Key, b.Key) })
+	return out
+}
+
+// LayerOf names the base layer that holds the levers of a service. It depends on the service's name only.
+func LayerOf(service string) string {
+	h := fnv.New32a()
+	h.Write([]byte(service))
+	return BaseLayer(int(h.Sum32() % BaseLayers))
+}
+
+// BaseLayer names the i-th base layer, i from 0 to BaseLayers-1.
+func BaseLayer(i int) string { return fmt.Sprintf("levers-%02d", i) }
+
+// Layer makes the runtime layer of that name. The order of levers does not matter; of two with one key the last wins.
+//
+// Weights travel as whole numbers, fractions as numerator and denominator: Envoy reads a bare number in the place of a fraction as per
+// cent, and acknowledges values of a wrong type only to use the one written in the route.
+func Layer(name string, levers []Lever) Resource {
+	fields := make(map[string]*structpb.Value, len(levers))
+	for _, l := range levers {
+		fields[l.Key] = leverValue(l)
+	}
+	return resource(name, &runtimev3.Runtime{Name: name, Layer: &structpb.Struct{Fields: fields}})
+}
+
+func leverValue(l Lever) *structpb.Value {
+	n := structpb.NewNumberValue(float64(l.Value))
+	if !l.Fraction {
+		return n
+	}
+	return structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{
+		"numerator":   n,
+		"denominator": structpb.NewStringValue("MILLION"),
+	}})
+}

@@ -1,0 +1,53 @@
+package translate
+
+import (
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
+	proxyprotocolv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/listener/proxy_protocol/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+)
+
+// DefaultListenAddress is where a proxy listens whose node metadata names no address.
+const DefaultListenAddress = "0.0.0.0"
+
+// listenerTemplate is a listener without its address, which differs from proxy to proxy.
+type listenerTemplate struct {
+	name          string
+	port          int
+	manager       *anypb.Any // HttpConnectionManager
+	proxyProtocol bool
+}
+
+// Listeners renders the listeners for proxies that listen on address, sorted by name. The address is an IP address, from the node
+// metadata crossfade.listen_address; "" is DefaultListenAddress. Proxies with the same address can share the result.
+func (st *Structure) Listeners(address string) []Resource {
+	if address == "" {
+		address = DefaultListenAddress
+	}
+	out := make([]Resource, len(st.listeners))
+	for i, t := range st.listeners {
+		out[i] = resource(t.name, t.listener(address))
+	}
+	return out
+}
+
+func (t listenerTemplate) listener(address string) *listenerv3.Listener {
+	l := &listenerv3.Listener{
+		Name:                          t.name,
+		Address:                       socketAddress(address, t.port),
+		TrafficDirection:              corev3.TrafficDirection_INBOUND, // what `drain_listeners?inboundonly` drains
+		PerConnectionBufferLimitBytes: u32(bufferLimit),
+		EnableReusePort:               yes(),
+		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
+			Name:       "envoy.filters.network.http_connection_manager",
+			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: t.manager},
+		}}}},
+	}
+	if t.proxyProtocol {
+		l.ListenerFilters = []*listenerv3.ListenerFilter{{
+			Name:       "envoy.filters.listener.proxy_protocol",
+			ConfigType: &listenerv3.ListenerFilter_TypedConfig{TypedConfig: packed(&proxyprotocolv3.ProxyProtocol{})},
+		}}
+	}
+	return l
+}

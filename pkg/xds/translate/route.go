@@ -1,0 +1,162 @@
+package translate
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	previoushostsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/retry/host/previous_hosts/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// routeConfiguration is the frame that virtual hosts arrive in.
+func routeConfiguration(name string) *routev3.RouteConfiguration {
+	return &routev3.RouteConfiguration{
+		Name:                     name,
+		Vhds:                     &routev3.Vhds{ConfigSource: overADS()},
+		IgnorePortInHostMatching: true,
+		// Envoy adds the first after the edge has stripped what the client sent; the second has done its work once a route is chosen.
+		RequestHeadersToRemove: []string{"x-envoy-external-address", keyHeader},
+	}
+}
+
+// virtualHosts makes the virtual hosts of a listener; see the package comment for the rules.
+func virtualHosts(listener string, services []*policy.Service, opts Options) []Resource {
+	byHost := map[string][]*policy.Service{anyHost: nil}
+	for _, s := range services {
+		for _, h := range s.Hosts {
+			byHost[h] = append(byHost[h], s)
+		}
+	}
+	groups := map[string][]string{} // hosts by what serves them
+	for h, ss := range byHost {
+		groups[groupKey(h, ss)] = append(groups[groupKey(h, ss)], h)
+	}
+	var out []Resource
+	for _, hosts := range groups {
+		slices.Sort(hosts)
+		name := listener + "/" + hosts[0]
+		out = append(out, resource(name, &routev3.VirtualHost{Name: name, Domains: domains(hosts), Routes: routes(byHost[hosts[0]], opts)}))
+	}
+	return out // Build sorts it
+}
+
+// groupKey is equal for hosts that can share a virtual host. Names of services have no space.
+func groupKey(host string, services []*policy.Service) string {
+	if host == anyHost {
+		return anyHost
+	}
+	names := make([]string, len(services))
+	for i, s := range services {
+		names[i] = s.Name
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), " ")
+}
+
+// domains adds the form with a trailing dot, which Envoy takes for another name. Ports and case it ignores.
+func domains(hosts []string) []string {
+	var out []string
+	for _, h := range hosts {
+		out = append(out, h)
+		if h != anyHost {
+			out = append(out, h+".")
+		}
+	}
+	return out
+}
+
+// routes are those of all services of a virtual host: by the longest prefix, and under each its pins in the order written, then the split.
+func routes(services []*policy.Service, opts Options) []*routev3.Route {
+	type claim struct {
+		prefix  string
+		service *policy.Service
+	}
+	var claims []claim
+	for _, s := range services {
+		for _, p := range s.PathPrefixes {
+			claims = append(claims, claim{p, s})
+		}
+	}
+	slices.SortFunc(claims, func(a, b claim) int {
+		return cmp.Or(cmp.Compare(len(b.prefix), len(a.prefix)), cmp.Compare(a.prefix, b.prefix), cmp.Compare(a.service.Name, b.service.Name))
+	})
+	var out []*routev3.Route
+	for _, c := range claims {
+		for i := range c.service.Pins {
+			if p := &c.service.Pins[i]; p.Enabled || !opts.InlineWeights {
+				out = append(out, pinRoute(c.service, p, c.prefix, opts))
+			}
+		}
+		out = append(out, splitRoutes(c.service, c.prefix, opts)...)
+	}
+	return out
+}
+
+// pinRoute sends what a pin matches to its origin, while the pin's key says so.
+func pinRoute(s *policy.Service, p *policy.Pin, prefix string, opts Options) *routev3.Route {
+	match := prefixMatch(prefix)
+	addCondition(match, p.Match)
+	if !opts.InlineWeights {
+		match.RuntimeFraction = &corev3.RuntimeFractionalPercent{
+			DefaultValue: &typev3.FractionalPercent{Denominator: typev3.FractionalPercent_MILLION},
+			RuntimeKey:   policy.PinKey(s.Name, p.Name),
+		}
+	}
+	action := routeAction(s)
+	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: policy.ClusterName(s.Name, p.Origin)}
+	return &routev3.Route{
+		Name:     s.Name + ":" + p.Name,
+		Match:    match,
+		Action:   &routev3.Route_Route{Route: action},
+		Metadata: routeMetadata(s, p.Name),
+	}
+}
+
+// routeAction holds what pins and split of a service have in common.
+func routeAction(s *policy.Service) *routev3.RouteAction {
+	a := &routev3.RouteAction{
+		Timeout:     dur(s.Timeouts.Request), // 0 is none; absent would be 15 s
+		IdleTimeout: dur(s.Timeouts.Idle),
+		RetryPolicy: retryPolicy(s.Retries),
+	}
+	if s.Timeouts.MaxStreamDuration > 0 {
+		a.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{MaxStreamDuration: dur(s.Timeouts.MaxStreamDuration)}
+	}
+	return a
+}
+
+// retryPolicy tries another endpoint where there is one.
+func retryPolicy(r *policy.Retries) *routev3.RetryPolicy {
+	if r == nil {
+		return nil
+	}
+	p := &routev3.RetryPolicy{
+		RetryOn:    strings.Join(r.On, ","),
+		NumRetries: u32(r.Attempts),
+		RetryHostPredicate: []*routev3.RetryPolicy_RetryHostPredicate{{
+			Name:       "envoy.retry_host_predicates.previous_hosts",
+			ConfigType: &routev3.RetryPolicy_RetryHostPredicate_TypedConfig{TypedConfig: packed(&previoushostsv3.PreviousHostsPredicate{})},
+		}},
+		HostSelectionRetryMaxAttempts: 3,
+	}
+	if r.PerTryTimeout > 0 {
+		p.PerTryTimeout = dur(r.PerTryTimeout)
+	}
+	for _, code := range r.StatusCodes {
+		p.RetriableStatusCodes = append(p.RetriableStatusCodes, uint32(code))
+	}
+	return p
+}
+
+func routeMetadata(s *policy.Service, pin string) *corev3.Metadata {
+	fields := map[string]string{"service": s.Name}
+	if pin != "" {
+		fields["pin"] = pin
+	}
+	return metadata(fields)
+}
