@@ -9,6 +9,8 @@ type Resource struct {
 	Name    string
 	Version string     // hash of the bytes in Body: equal content has an equal version, in every process
 	Body    *anypb.Any // deterministically marshalled
+	// Services are the services whose routes a virtual host holds, sorted; nil for other kinds.
+	Services []string
 }
 
 // Options are the variants of structure that a proxy can need.
@@ -30,4 +32,5 @@ type Lever struct {
 	Key      string
 	Value    uint32 // a weight in basis points, or a fraction in millionths
 	Fraction bool
+	Primary  bool // a weight: of the origin that takes what the others leave
 }

@@ -30,7 +30,7 @@ const On = 1_000_000
 func Levers(s *policy.Service) []Lever {
 	out := make([]Lever, 0, len(s.Origins)+len(s.Pins))
 	for _, o := range s.Origins {
-		out = append(out, Lever{Key: policy.WeightKey(s.Name, o.Name), Value: uint32(s.Split.Weights[o.Name])})
+		out = append(out, Lever{Key: policy.WeightKey(s.Name, o.Name), Value: uint32(s.Split.Weights[o.Name]), Primary: o.Name == s.Primary})
 	}
 	for _, p := range s.Pins {
 		l := Lever{Key: policy.PinKey(s.Name, p.Name), Fraction: true}
@@ -52,6 +52,27 @@ func LayerOf(service string) string {
 
 // BaseLayer names the i-th base layer, i from 0 to BaseLayers-1.
 func BaseLayer(i int) string { return fmt.Sprintf("levers-%02d", i) }
+
+// BaseLayerNames are the names of all base layers, in the order of the bootstrap.
+func BaseLayerNames() []string {
+	names := make([]string, BaseLayers)
+	for i := range names {
+		names[i] = BaseLayer(i)
+	}
+	return names
+}
+
+// LayerNames are the names of all layers that the control plane fills, in the order of the bootstrap.
+func LayerNames() []string { return append(BaseLayerNames(), TopLayer, ReadyLayer) }
+
+// Ready makes the layer that turns the readiness listener green or red.
+func Ready(ready bool) Resource {
+	l := Lever{Key: ReadyKey, Fraction: true}
+	if ready {
+		l.Value = On
+	}
+	return Layer(ReadyLayer, []Lever{l})
+}
 
 // Layer makes the runtime layer of that name. The order of levers does not matter; of two with one key the last wins.
 //

@@ -40,7 +40,9 @@ func virtualHosts(listener string, services []*policy.Service, opts Options) []R
 	for _, hosts := range groups {
 		slices.Sort(hosts)
 		name := listener + "/" + hosts[0]
-		out = append(out, resource(name, &routev3.VirtualHost{Name: name, Domains: domains(hosts), Routes: routes(byHost[hosts[0]], opts)}))
+		r := resource(name, &routev3.VirtualHost{Name: name, Domains: domains(hosts), Routes: routes(byHost[hosts[0]], opts)})
+		r.Services = serviceNames(byHost[hosts[0]])
+		out = append(out, r)
 	}
 	return out // Build sorts it
 }
@@ -50,12 +52,17 @@ func groupKey(host string, services []*policy.Service) string {
 	if host == anyHost {
 		return anyHost
 	}
+	return strings.Join(serviceNames(services), " ")
+}
+
+// serviceNames returns the names of services, sorted, each once.
+func serviceNames(services []*policy.Service) []string {
 	names := make([]string, len(services))
 	for i, s := range services {
 		names[i] = s.Name
 	}
 	slices.Sort(names)
-	return strings.Join(slices.Compact(names), " ")
+	return slices.Compact(names)
 }
 
 // domains adds the form with a trailing dot, which Envoy takes for another name. Ports and case it ignores.

@@ -1,0 +1,94 @@
+package xds
+
+import (
+	"sync"
+
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
+)
+
+// config is what a fleet should have from one publication to the next. Immutable; what it computes on demand is shared.
+type config struct {
+	seq          int64 // of publications in this process
+	revision     int64 // of intent
+	structureSeq int64 // seq that last changed structure
+	structure    *structure
+	endpoints    *table
+	levers       *leverTables
+}
+
+// structure is a translate.Structure as tables.
+type structure struct {
+	source       *translate.Structure
+	clusters     *table
+	routes       *table
+	virtualHosts *table
+	services     map[string][]string // virtual host → services whose routes it holds
+
+	mu        sync.Mutex
+	listeners map[string]*table // by listen address
+}
+
+func newStructure(source *translate.Structure, old *structure) *structure {
+	s := &structure{
+		source: source, clusters: newTable(source.Clusters), routes: newTable(source.Routes), virtualHosts: newTable(source.VirtualHosts),
+		services: make(map[string][]string, len(source.VirtualHosts)), listeners: make(map[string]*table),
+	}
+	for _, v := range source.VirtualHosts {
+		s.services[v.Name] = v.Services
+	}
+	if old == nil {
+		return s
+	}
+	s.clusters = s.clusters.reuse(old.clusters)
+	s.routes = s.routes.reuse(old.routes)
+	s.virtualHosts = s.virtualHosts.reuse(old.virtualHosts)
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	for address, t := range old.listeners {
+		s.listeners[address] = newTable(source.Listeners(address)).reuse(t)
+	}
+	return s
+}
+
+// same says whether nothing differs: a change of intent that is no change of structure.
+func (s *structure) same(o *structure) bool {
+	if s.clusters != o.clusters || s.routes != o.routes || s.virtualHosts != o.virtualHosts {
+		return false
+	}
+	return s.listenersAt("") == o.listenersAt("")
+}
+
+// listenersAt returns the listeners of proxies that listen on an address.
+func (s *structure) listenersAt(address string) *table {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.listeners[address]
+	if !ok {
+		t = newTable(s.source.Listeners(address))
+		s.listeners[address] = t
+	}
+	return t
+}
+
+// deltaCache computes the difference of two tables once for all sessions that need it.
+type deltaCache struct {
+	mu   sync.Mutex
+	byID map[[2]*table]*diff
+}
+
+// deltaCacheSize bounds the cache: proxies have at most a few different tables at a time.
+const deltaCacheSize = 128
+
+func (c *deltaCache) between(from, to *table) *diff {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d, ok := c.byID[[2]*table{from, to}]; ok {
+		return d
+	}
+	if c.byID == nil || len(c.byID) >= deltaCacheSize {
+		c.byID = make(map[[2]*table]*diff)
+	}
+	d := diffTables(from, to)
+	c.byID[[2]*table{from, to}] = d
+	return d
+}

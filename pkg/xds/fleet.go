@@ -1,0 +1,271 @@
+package xds
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
+)
+
+// Fleet is the Envoys with the same node.cluster and what they should have.
+type Fleet struct {
+	name   string
+	server *Server
+	config atomic.Pointer[config]
+	deltas deltaCache
+	named  atomic.Bool // a service or a fleet document names it
+
+	mu          sync.Mutex
+	levers      leverState
+	lastChange  time.Time
+	proxies     map[string]*proxy
+	inlineOf    func() *translate.Structure
+	inlineCache *structure
+	inlineFor   int64 // seq
+
+	waitMu  sync.Mutex
+	waiters map[*Waiter]bool
+}
+
+// Update is a change of what a fleet should have. What is nil stays.
+type Update struct {
+	// Revision of intent that this brings the fleet to.
+	Revision int64
+	// Structure, if it may have changed.
+	Structure *translate.Structure
+	// Inline returns the structure with live weights in its routes; it is asked only while an incompatible proxy is connected.
+	Inline func() *translate.Structure
+	// Levers of the services that changed; nil for a service that is gone.
+	Levers map[string][]translate.Lever
+	// Endpoints that changed.
+	Endpoints []translate.Resource
+	// RemovedEndpoints are names of clusters that are gone.
+	RemovedEndpoints []string
+	// Stamp identifies the change among all that the store knows; proxies remember it. See [Options].KnownStamp.
+	Stamp string
+	// Named says that a service or a fleet document names the fleet.
+	Named bool
+}
+
+func newFleet(name string, server *Server) *Fleet {
+	f := &Fleet{name: name, server: server, levers: newLeverState(), proxies: map[string]*proxy{}, waiters: map[*Waiter]bool{}}
+	empty := newStructure(translate.Build(&policy.Fleet{Name: name}, nil, translate.Options{}), nil)
+	f.config.Store(&config{structure: empty, endpoints: emptyTable, levers: f.levers.tables(nil, "")})
+	return f
+}
+
+// Name of the fleet: the node.cluster of its proxies.
+func (f *Fleet) Name() string { return f.name }
+
+// Publish makes an update what the fleet should have and sends it to every proxy that may have it now. It returns when all
+// responses are on their way.
+func (f *Fleet) Publish(u Update) {
+	f.mu.Lock()
+	old := f.config.Load()
+	next := *old
+	next.seq++
+	next.revision = max(old.revision, u.Revision)
+	if u.Structure != nil {
+		if s := newStructure(u.Structure, old.structure); !s.same(old.structure) {
+			next.structure, next.structureSeq = s, next.seq
+		}
+	}
+	structural := next.structureSeq == next.seq
+	for _, service := range sortedKeys(u.Levers) {
+		f.levers.set(service, u.Levers[service], next.seq, structural)
+	}
+	if len(u.Levers) > 0 {
+		next.levers = f.levers.tables(old.levers, cmpOr(u.Stamp, old.levers.stamp))
+		f.lastChange = f.server.now()
+	}
+	if len(u.Endpoints) > 0 || len(u.RemovedEndpoints) > 0 {
+		next.endpoints = old.endpoints.with(u.Endpoints, u.RemovedEndpoints).reuse(old.endpoints)
+	}
+	if u.Inline != nil {
+		f.inlineOf = u.Inline
+	}
+	if u.Named {
+		f.named.Store(true)
+	}
+	f.publish(&next)
+}
+
+// publish stores a config, unlocks the fleet and steps its sessions.
+func (f *Fleet) publish(next *config) {
+	f.config.Store(next)
+	sessions := f.sessions()
+	f.mu.Unlock()
+	for _, s := range sessions {
+		s.step()
+	}
+}
+
+func (f *Fleet) sessions() []*session {
+	var out []*session
+	for _, p := range f.proxies {
+		for s := range p.sessions {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func cmpOr(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// touch puts services into the top layer, where a session can be given other values for them.
+func (f *Fleet) touch(services []string) {
+	f.mu.Lock()
+	if !f.levers.touch(services) {
+		f.mu.Unlock()
+		return
+	}
+	next := *f.config.Load()
+	next.seq++
+	next.levers = f.levers.tables(next.levers, next.levers.stamp)
+	f.publish(&next)
+}
+
+// Fold moves levers that have been quiet for long enough, or are too many, from the top layer to the base layers. It is called
+// about once a second and does one of the two steps; it also lets sessions go on that waited for time to pass, and forgets
+// proxies that have been lost for a day.
+func (f *Fleet) Fold(quiet time.Duration) {
+	f.mu.Lock()
+	now := f.server.now()
+	for id, p := range f.proxies {
+		if len(p.sessions) == 0 && now.Sub(p.lastSeen) > lostAfter {
+			delete(f.proxies, id)
+		}
+	}
+	due := len(f.levers.folding) > 0 || len(f.levers.recent) > maxRecent || len(f.levers.recent) > 0 && now.Sub(f.lastChange) >= quiet
+	next := *f.config.Load()
+	if due {
+		f.levers.fold(f.settled())
+		next.seq++
+		next.levers = f.levers.tables(next.levers, next.levers.stamp)
+	}
+	f.publish(&next)
+}
+
+// settled is the lowest publication whose structure every known proxy acknowledged, lost ones included.
+func (f *Fleet) settled() int64 {
+	lowest := f.config.Load().seq
+	for _, p := range f.proxies {
+		if len(p.sessions) == 0 {
+			lowest = min(lowest, p.structureSeq)
+		}
+		for s := range p.sessions {
+			s.mu.Lock()
+			lowest = min(lowest, s.structureSeq)
+			s.mu.Unlock()
+		}
+	}
+	return lowest
+}
+
+// inline returns the structure with weights in its routes.
+func (f *Fleet) inline(c *config) *structure {
+	f.deltas.mu.Lock()
+	defer f.deltas.mu.Unlock()
+	if f.inlineCache == nil || f.inlineFor != c.seq {
+		if f.inlineOf == nil {
+			return c.structure
+		}
+		s := newStructure(f.inlineOf(), f.inlineCache)
+		s.clusters = s.clusters.reuse(c.structure.clusters)
+		f.inlineCache, f.inlineFor = s, c.seq
+	}
+	return f.inlineCache
+}
+
+// add registers a session under its proxy.
+func (f *Fleet) add(s *session, id, version string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p, ok := f.proxies[id]
+	if !ok {
+		p = &proxy{id: id, sessions: map[*session]bool{}}
+		f.proxies[id] = p
+	}
+	p.version = version
+	p.sessions[s] = true
+	s.fleet, s.proxy = f, p
+	s.behindSince = s.connected
+	for k := range s.kinds {
+		s.kinds[k].parked = p.parked[k]
+		p.parked[k] = nil
+	}
+}
+
+// remove forgets a session; its proxy stays known.
+func (f *Fleet) remove(s *session) {
+	f.mu.Lock()
+	p := s.proxy
+	s.mu.Lock()
+	p.structureSeq, p.acked = s.structureSeq, s.acked
+	for k := range s.kinds {
+		p.parked[k] = s.kinds[k].parked
+	}
+	acked := s.acked
+	s.mu.Unlock()
+	delete(p.sessions, s)
+	p.lastSeen = f.server.now()
+	f.mu.Unlock()
+	f.waitMu.Lock()
+	defer f.waitMu.Unlock()
+	for w := range f.waiters {
+		w.gone(s, acked)
+	}
+}
+
+// Proxies describes every known proxy, by id.
+func (f *Fleet) Proxies() []ProxyStatus {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := f.server.now()
+	out := make([]ProxyStatus, 0, len(f.proxies))
+	for _, p := range f.proxies {
+		out = append(out, p.status(f, now))
+	}
+	slices.SortFunc(out, func(a, b ProxyStatus) int { return strings.Compare(a.Proxy, b.Proxy) })
+	return out
+}
+
+// checkStamp looks, on the first request of a resumed session, whether the store knows the levers that the proxy has.
+func (s *session) checkStamp() {
+	stamp := stampOf(s.kinds[levers].have.version(translate.TopLayer))
+	if stamp != "" && s.server.knownStamp != nil && !s.server.knownStamp(s.fleet.name, stamp) {
+		s.held = stamp
+	}
+}
+
+func stampOf(version string) string {
+	_, stamp, _ := strings.Cut(version, "@")
+	return stamp
+}
+
+// Release lets the sessions go on that are held because their proxy has levers of an unknown change: somebody said what holds.
+// It returns how many there were.
+func (f *Fleet) Release() int {
+	f.mu.Lock()
+	sessions := f.sessions()
+	f.mu.Unlock()
+	n := 0
+	for _, s := range sessions {
+		s.mu.Lock()
+		if s.held != "" {
+			s.held = ""
+			n++
+		}
+		s.mu.Unlock()
+	}
+	return n
+}

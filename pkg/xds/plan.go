@@ -1,0 +1,471 @@
+package xds
+
+import (
+	"strings"
+	"time"
+
+	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
+)
+
+// pieceBytes bounds one response of a first load, so that levers need not wait long for Envoy's main thread.
+const pieceBytes = 256 << 10
+
+// hearingTime is how long a resumed session may take to say what structure it has before levers are sent without knowing.
+const hearingTime = time.Second
+
+// want is what a session should send of one kind now.
+type want struct {
+	to    *table
+	delta *diff // nothing to send if empty
+	exact bool   // delta is all that differs: afterwards the proxy has to
+	full  bool   // nothing of to is withheld, refused or waiting for a subscription
+	final bool   // to is the fleet's own, not a rendering for a proxy that lags
+}
+
+// step sends what may be sent. The fleet calls it after each publication, the stream after each request.
+func (s *session) step() {
+	s.mu.Lock()
+	if s.fleet == nil || s.ended {
+		s.mu.Unlock()
+		return
+	}
+	for s.pass(s.fleet.config.Load()) {
+	}
+	refusals := s.refusals
+	s.refusals = nil
+	s.mu.Unlock()
+	for _, r := range refusals {
+		s.fleet.noteRefusal(s, r)
+	}
+}
+
+// pass looks at every kind once and says whether something came into reach that wants another look.
+func (s *session) pass(c *config) bool {
+	settled := true
+	for k := range numKinds {
+		w := s.want(k, c)
+		state := &s.kinds[k]
+		state.inSync = w.delta.empty() && w.full && state.sent == nil && state.solo == nil
+		if state.inSync {
+			s.synced(k, c, w)
+		}
+		if k == levers || k == endpoints {
+			settled = settled && state.inSync && w.final
+		} else {
+			settled = settled && (state.inSync || k == clusters && onlyRemovals(w, state))
+		}
+		s.send(k, c, w)
+	}
+	if settled {
+		s.removeClusters(c)
+	}
+	return s.conclude(c)
+}
+
+func onlyRemovals(w want, state *kindState) bool {
+	return w.delta.empty() && state.sent == nil && state.solo == nil && len(state.parked) == 0
+}
+
+// synced notes that nothing of a kind is missing.
+func (s *session) synced(k kind, c *config, w want) {
+	state := &s.kinds[k]
+	if len(state.have.except) == 0 && k != levers {
+		state.have = holding{base: w.to}
+	}
+	if k == levers {
+		s.leversSeq = c.seq
+	}
+	if w.final {
+		state.revision = c.revision
+	}
+}
+
+// want decides what to send of a kind, by the order in the package's doc.
+func (s *session) want(k kind, c *config) want {
+	state := &s.kinds[k]
+	w := want{full: true, final: true}
+	switch k {
+	case levers:
+		w.to, w.final = c.levers.forSession(s.structureSeq, s.stale)
+		if !state.asked {
+			return want{to: w.to, delta: &diff{}, full: true, final: true} // an incompatible proxy: its weights are in its routes
+		}
+	case clusters:
+		w.to = s.structure(c).clusters
+	case endpoints:
+		w.to = c.endpoints
+	case listeners:
+		w.to = s.structure(c).listenersAt(s.address)
+	case routes:
+		w.to = s.structure(c).routes
+	case virtualHosts:
+		w.to = s.structure(c).virtualHosts
+	}
+	if state.solo != nil {
+		return s.wantSolo(k, w)
+	}
+	shared := s.fleet.deltas.between(state.have.base, w.to)
+	w.delta = state.have.missing(w.to, s.fleet.deltas.between)
+	w.exact = w.delta == shared
+	s.narrow(k, c, &w)
+	return w
+}
+
+// structure is the fleet's, or with live weights in the routes for a proxy that lacks a runtime layer.
+func (s *session) structure(c *config) *structure {
+	if s.incompatible() {
+		return s.fleet.inline(c)
+	}
+	return c.structure
+}
+
+// incompatible says whether the proxy's bootstrap lacks a layer: by the time it asks for clusters it has asked for all it has.
+func (s *session) incompatible() bool {
+	if !s.kinds[clusters].asked {
+		return false
+	}
+	if !s.kinds[levers].asked {
+		return true
+	}
+	names := s.kinds[levers].sub.SubscribedResources()
+	for _, layer := range translate.LayerNames() {
+		if _, ok := names[layer]; !ok {
+			return true
+		}
+	}
+	return false
+}
+
+// narrow takes out of w what must not be sent now.
+func (s *session) narrow(k kind, c *config, w *want) {
+	state := &s.kinds[k]
+	d := w.delta
+	if len(state.parked) > 0 {
+		d = s.withoutParked(state, w)
+	}
+	switch k {
+	case levers:
+		d = s.narrowLevers(w, d)
+	case endpoints:
+		d = s.onlySubscribed(k, w, d)
+	case clusters:
+		if len(d.removals) > 0 {
+			d, w.exact, w.full = &diff{upserts: d.upserts}, false, false
+		}
+	case listeners, routes, virtualHosts:
+		if k == routes {
+			d = s.onlySubscribed(k, w, d)
+		}
+		if !d.empty() && !s.entered(c) {
+			d, w.exact, w.full = &diff{}, false, false
+		}
+		if k == virtualHosts {
+			d = s.onlyServed(c, w, d)
+		}
+	}
+	w.delta = d
+	if len(state.have.base.names) == 0 && len(state.have.except) < len(w.to.names) {
+		w.cutPiece()
+	}
+}
+
+// cutPiece bounds the size of a first load.
+func (w *want) cutPiece() {
+	size := 0
+	for i, r := range w.delta.upserts {
+		size += len(r.GetResource().GetValue())
+		if size > pieceBytes && i > 0 {
+			w.delta, w.exact, w.full = &diff{upserts: w.delta.upserts[:i]}, false, false
+			return
+		}
+	}
+}
+
+func (s *session) withoutParked(state *kindState, w *want) *diff {
+	out := &diff{}
+	for _, r := range w.delta.upserts {
+		if v, ok := state.parked[r.Name]; !ok || v != r.Version {
+			out.upserts = append(out.upserts, r)
+		}
+	}
+	for _, name := range w.delta.removals {
+		if v, ok := state.parked[name]; !ok || v != "" {
+			out.removals = append(out.removals, name)
+		}
+	}
+	for name, version := range state.parked {
+		if w.to.version(name) != version {
+			delete(state.parked, name)
+		}
+	}
+	if len(state.parked) > 0 {
+		w.exact, w.full = false, false
+	}
+	return out
+}
+
+// entered says whether what routes need is there: clusters with their endpoints, and levers at values that are right with the
+// structure the proxy has and with the one to come.
+func (s *session) entered(c *config) bool {
+	cl := &s.kinds[clusters]
+	if !cl.asked || cl.sent != nil && len(cl.sent.delta.upserts) > 0 || cl.solo != nil || len(cl.parked) > 0 {
+		return false
+	}
+	missing := cl.have.missing(s.structure(c).clusters, s.fleet.deltas.between)
+	if len(missing.upserts) > 0 || !s.kinds[endpoints].inSync {
+		return false
+	}
+	return !s.kinds[levers].asked || s.leversSeq >= c.structureSeq
+}
+
+// onlySubscribed keeps what the proxy asked for by name and adds what it asks for anew. Removals are not sent: a proxy lets go of
+// names by itself when nothing refers to them.
+func (s *session) onlySubscribed(k kind, w *want, d *diff) *diff {
+	state := &s.kinds[k]
+	if !state.asked {
+		w.exact, w.full = false, len(w.to.names) == 0
+		return &diff{}
+	}
+	names := state.sub.SubscribedResources()
+	out := &diff{upserts: d.upserts}
+	if dropped := count(d.upserts, func(r *discovery.Resource) bool { return !has(names, r.Name) }); dropped > 0 {
+		out.upserts = nil
+		for _, r := range d.upserts {
+			if has(names, r.Name) {
+				out.upserts = append(out.upserts, r)
+			}
+		}
+		w.exact = false
+	}
+	if len(state.fresh) > 0 {
+		out = s.withFresh(state, w, out)
+	}
+	if len(names) < len(w.to.names) || count(w.to.names, func(name string) bool { return !has(names, name) }) > 0 {
+		w.full = false
+	}
+	return out
+}
+
+func (s *session) withFresh(state *kindState, w *want, d *diff) *diff {
+	sending := make(map[string]bool, len(d.upserts))
+	for _, r := range d.upserts {
+		sending[r.Name] = true
+	}
+	out := &diff{upserts: d.upserts[:len(d.upserts):len(d.upserts)], removals: d.removals}
+	for _, name := range sortedKeys(state.fresh) {
+		if r, ok := w.to.byName[name]; !ok {
+			out.removals = append(out.removals, name)
+		} else if !sending[name] && state.parked[name] != r.Version {
+			out.upserts = append(out.upserts, r)
+		}
+	}
+	return out
+}
+
+// onlyServed keeps the virtual hosts whose route configuration the proxy has: Envoy acknowledges others and drops them.
+func (s *session) onlyServed(c *config, w *want, d *diff) *diff {
+	r := &s.kinds[routes]
+	all := s.structure(c).routes
+	if r.inSync {
+		return d
+	}
+	served := map[string]bool{}
+	if r.asked && r.sub != nil {
+		for name := range r.sub.SubscribedResources() {
+			served[name] = r.have.version(name) != "" && r.have.version(name) == all.version(name) && !r.fresh[name]
+		}
+	}
+	out := &diff{removals: d.removals}
+	for _, v := range d.upserts {
+		if served[routeConfigurationOf(v.Name)] {
+			out.upserts = append(out.upserts, v)
+		}
+	}
+	if len(out.upserts) < len(d.upserts) {
+		w.exact, w.full = false, false
+	}
+	return out
+}
+
+// routeConfigurationOf returns the namespace of a virtual host's name: "listener/10000" of "listener/10000/orders.test".
+func routeConfigurationOf(virtualHost string) string {
+	parts := strings.SplitN(virtualHost, "/", 3)
+	if len(parts) < 3 {
+		return ""
+	}
+	return parts[0] + "/" + parts[1]
+}
+
+// narrowLevers holds the layers until it is known what structure a resumed proxy has, sends base layers before the top layer, and
+// the readiness layer on only when the proxy has everything.
+func (s *session) narrowLevers(w *want, d *diff) *diff {
+	state := &s.kinds[levers]
+	if s.held != "" || state.resumed && !s.heard() {
+		w.exact, w.full = false, false
+		return &diff{}
+	}
+	full := w.full
+	out := s.onlySubscribed(levers, w, d)
+	w.full = full // layers that the bootstrap lacks make the proxy incompatible, not behind
+	out = s.withReady(w, out)
+	base := &diff{}
+	for _, r := range out.upserts {
+		if r.Name != translate.TopLayer {
+			base.upserts = append(base.upserts, r)
+		}
+	}
+	if top := len(out.upserts) - len(base.upserts); top > 0 && len(base.upserts) > 0 && state.have.version(translate.TopLayer) != "" {
+		base.removals = out.removals
+		w.exact, w.full = false, false
+		return base
+	}
+	return out
+}
+
+// heard says whether the proxy has told what structure it has.
+func (s *session) heard() bool {
+	if s.server.now().Sub(s.connected) > hearingTime {
+		return true
+	}
+	l, v := &s.kinds[listeners], &s.kinds[virtualHosts]
+	return l.asked && (!l.resumed || v.asked)
+}
+
+// withReady replaces the readiness layer by one that is off until the proxy has everything. Once on, it is left on.
+func (s *session) withReady(w *want, d *diff) *diff {
+	if s.complete {
+		return d
+	}
+	out := &diff{removals: d.removals}
+	for _, r := range d.upserts {
+		if r.Name != translate.ReadyLayer {
+			out.upserts = append(out.upserts, r)
+			continue
+		}
+		w.exact = false
+		if s.kinds[levers].have.version(translate.ReadyLayer) == "" {
+			out.upserts = append(out.upserts, notReady)
+		}
+	}
+	return out
+}
+
+var notReady = wrap(translate.Ready(false))
+
+// removeClusters sends the removal of clusters that nothing refers to any more.
+func (s *session) removeClusters(c *config) {
+	state := &s.kinds[clusters]
+	to := s.structure(c).clusters
+	missing := state.have.missing(to, s.fleet.deltas.between)
+	if len(missing.removals) == 0 || len(missing.upserts) > 0 {
+		return
+	}
+	s.send(clusters, c, want{to: to, delta: missing, exact: true, full: true, final: true})
+}
+
+// conclude notes what the proxy has reached.
+func (s *session) conclude(c *config) (again bool) {
+	structural := true
+	for _, k := range []kind{listeners, routes, virtualHosts} {
+		structural = structural && s.kinds[k].inSync
+	}
+	if structural && s.entered(c) && s.structureSeq < c.structureSeq {
+		s.structureSeq, s.stale, again = c.structureSeq, nil, true
+	}
+	acked := c.revision
+	all := true
+	for k := range numKinds {
+		acked = min(acked, s.kinds[k].revision)
+		all = all && s.kinds[k].inSync && s.kinds[k].revision == c.revision
+	}
+	if all && !s.complete && s.kinds[listeners].asked && s.fleet.named.Load() {
+		s.complete, again = true, true
+	}
+	s.reached(acked, acked == c.revision)
+	return again
+}
+
+// reached tells the fleet of progress.
+func (s *session) reached(acked int64, current bool) {
+	if current {
+		s.behindSince = time.Time{}
+	} else if s.behindSince.IsZero() {
+		s.behindSince = s.server.now()
+	}
+	if acked > s.acked {
+		before := s.acked
+		s.acked = acked
+		s.fleet.ackedUp(s, before, acked)
+	}
+}
+
+// send puts a response on its way.
+func (s *session) send(k kind, c *config, w want) {
+	state := &s.kinds[k]
+	if !state.open || state.sent != nil || w.delta == nil || w.delta.empty() && !state.answer {
+		return
+	}
+	if state.answer && w.delta.empty() && !w.full && len(w.to.names) > 0 {
+		return // what there is may not be sent yet
+	}
+	state.answer = false
+	state.fresh = nil
+	state.sent = &sending{want: w, seq: c.seq, revision: c.revision}
+	select {
+	case state.out <- &cache.DeltaPassthroughResponse{
+		DeltaRequest: kindRequests[k],
+		DeltaDiscoveryResponse: &discovery.DeltaDiscoveryResponse{
+			TypeUrl: kindURLs[k], Resources: w.delta.upserts, RemovedResources: w.delta.removals,
+		},
+	}:
+	default: // one response per kind is on its way at most, and the channel holds more than there are kinds
+		panic("xds: response channel full")
+	}
+}
+
+// acknowledged notes that the proxy has what was sent.
+func (s *session) acknowledged(k kind, sent *sending) {
+	state := &s.kinds[k]
+	if sent.exact {
+		state.have = holding{base: sent.to}
+	} else {
+		for _, r := range sent.delta.upserts {
+			state.have.set(r.Name, r.Version)
+		}
+		for _, name := range sent.delta.removals {
+			state.have.set(name, "")
+		}
+		if sent.full {
+			state.have.settle(sent.to, s.fleet.deltas.between)
+		}
+	}
+	if sent.full {
+		if sent.final {
+			state.revision = max(state.revision, sent.revision)
+		}
+		if k == levers {
+			s.leversSeq = max(s.leversSeq, sent.seq)
+		}
+	}
+	if state.solo != nil {
+		state.solo.progress = true
+	}
+}
+
+func has(names map[string]struct{}, name string) bool {
+	_, ok := names[name]
+	return ok
+}
+
+func count[T any](all []T, is func(T) bool) (n int) {
+	for _, v := range all {
+		if is(v) {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,120 @@
+package xds
+
+import (
+	"sync"
+	"time"
+)
+
+// Nack is the last refusal of a proxy.
+type Nack struct {
+	Type     string
+	Resource string
+	Message  string
+	Time     time.Time
+}
+
+// proxy is one Envoy by its node.id: what outlives its streams. Guarded by the fleet, but for the refusal.
+type proxy struct {
+	id           string
+	version      string
+	sessions     map[*session]bool
+	lastSeen     time.Time
+	structureSeq int64 // of its last session
+	acked        int64 // of its last session
+	parked       [numKinds]map[string]string
+
+	mu       sync.Mutex
+	lastNack *Nack
+}
+
+func (p *proxy) nacked(n Nack) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lastNack = &n
+}
+
+func (p *proxy) nack() *Nack {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lastNack
+}
+
+// ProxyState is what one looks at first.
+type ProxyState string
+
+// The states of a proxy. The worst one that applies is shown.
+const (
+	StateOK           ProxyState = "ok"
+	StatePending      ProxyState = "pending"       // connected, not yet at the wanted revision
+	StateRefused      ProxyState = "refused"       // a resource is parked
+	StateIncompatible ProxyState = "incompatible"  // its bootstrap lacks a runtime layer
+	StateHeld         ProxyState = "held"          // has levers that the store does not know
+	StateDuplicate    ProxyState = "duplicate"     // several streams with one node.id
+	StateUnknownFleet ProxyState = "unknown-fleet" // nothing names its fleet
+	StateLost         ProxyState = "lost"          // seen within a day, not connected
+)
+
+// ProxyStatus is what is known of one proxy.
+type ProxyStatus struct {
+	Proxy, Fleet   string
+	Connected      bool
+	Version        string
+	AckedRevision  int64
+	WantedRevision int64
+	Lag            time.Duration
+	LastNack       *Nack
+	ConnectedSince time.Time
+	LastSeen       time.Time
+	State          ProxyState
+	Detail         string // what the state means and what to do; empty for ok
+}
+
+// lostAfter is how long a proxy that is not connected is remembered.
+const lostAfter = 24 * time.Hour
+
+// status describes a proxy. The fleet's lock is held.
+func (p *proxy) status(f *Fleet, now time.Time) ProxyStatus {
+	wanted := f.config.Load().revision
+	st := ProxyStatus{Proxy: p.id, Fleet: f.name, Version: p.version, LastNack: p.nack(), LastSeen: p.lastSeen, WantedRevision: wanted, AckedRevision: p.acked}
+	if len(p.sessions) == 0 {
+		st.State = StateLost
+		st.Detail = "not connected; it keeps what it last had. Check that it runs and reaches the xDS address"
+		return st
+	}
+	st.Connected, st.LastSeen, st.AckedRevision, st.State = true, now, wanted, StateOK
+	for s := range p.sessions {
+		s.describe(&st, now)
+	}
+	switch {
+	case len(p.sessions) > 1:
+		st.State, st.Detail = StateDuplicate, "several streams say they are this proxy: give each Envoy a node.id of its own"
+	case !f.named.Load():
+		st.State, st.Detail = StateUnknownFleet, "no service and no fleet document names fleet "+f.name+": apply one, or correct node.cluster"
+	}
+	return st
+}
+
+// describe adds what one session knows.
+func (s *session) describe(st *ProxyStatus, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.AckedRevision = min(st.AckedRevision, s.acked)
+	if st.ConnectedSince.IsZero() || s.connected.Before(st.ConnectedSince) {
+		st.ConnectedSince = s.connected
+	}
+	if !s.behindSince.IsZero() {
+		st.Lag = max(st.Lag, now.Sub(s.behindSince))
+		st.State, st.Detail = StatePending, "has not acknowledged everything yet"
+	}
+	if s.incompatible() {
+		st.State, st.Detail = StateIncompatible, "its bootstrap lacks a runtime layer, so its weights travel in its routes: make a new one with `shadowctl bootstrap` and restart it"
+	}
+	for k := range s.kinds {
+		if len(s.kinds[k].parked) > 0 {
+			st.State, st.Detail = StateRefused, "refused a resource; it keeps the last one that it accepted"
+		}
+	}
+	if s.held != "" {
+		st.State, st.Detail = StateHeld, "has levers of a change that is not in the store (a rollback that could not be recorded?): nothing that moves traffic is sent to it until a `rollback` or `split set` says what holds"
+	}
+}

@@ -1,0 +1,132 @@
+package xds
+
+import (
+	"strings"
+
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+)
+
+// Refusal is a response that a proxy did not accept, in its words.
+type Refusal struct {
+	Proxy     string
+	Type      string   // short name, for example "Listener"
+	Resources []string // that are parked
+	Message   string
+	Revision  int64 // of the fleet when it was sent
+}
+
+// soloPass finds out which of several resources a proxy refuses: an Envoy refuses a whole response and seldom names the culprit.
+type soloPass struct {
+	queue    []*diff // of one resource each
+	refused  []*diff
+	messages map[*diff]string
+	progress bool // something was accepted since the pass began: what was refused before may work now
+}
+
+func newSoloPass(d *diff) *soloPass {
+	p := &soloPass{messages: map[*diff]string{}}
+	for _, name := range d.removals {
+		p.queue = append(p.queue, &diff{removals: []string{name}})
+	}
+	for _, r := range d.upserts {
+		p.queue = append(p.queue, &diff{upserts: []*discovery.Resource{r}})
+	}
+	return p
+}
+
+// next returns what to try, nil at the end.
+func (p *soloPass) next() *diff {
+	if len(p.queue) == 0 && p.progress && len(p.refused) > 0 {
+		p.queue, p.refused, p.progress = p.refused, nil, false
+	}
+	if len(p.queue) == 0 {
+		return nil
+	}
+	d := p.queue[0]
+	p.queue = p.queue[1:]
+	return d
+}
+
+// names returns the names in d and the version of each, "" for a removal.
+func (d *diff) versions() map[string]string {
+	out := make(map[string]string, len(d.upserts)+len(d.removals))
+	for _, r := range d.upserts {
+		out[r.Name] = r.Version
+	}
+	for _, name := range d.removals {
+		out[name] = ""
+	}
+	return out
+}
+
+// wantSolo gives the next resource of a solo pass, or ends the pass.
+func (s *session) wantSolo(k kind, w want) want {
+	state := &s.kinds[k]
+	w.exact, w.full = false, false
+	w.delta = &diff{}
+	if state.sent != nil || !state.open {
+		return w
+	}
+	for d := state.solo.next(); d != nil; d = state.solo.next() {
+		if s.stillWanted(state, w.to, d) {
+			w.delta = d
+			return w
+		}
+	}
+	for _, d := range state.solo.refused {
+		s.park(k, d, state.solo.messages[d])
+	}
+	state.solo = nil
+	return s.want(k, s.fleet.config.Load())
+}
+
+func (s *session) stillWanted(state *kindState, to *table, d *diff) bool {
+	for name, version := range d.versions() {
+		if to.version(name) != version || state.have.version(name) == version {
+			return false
+		}
+	}
+	return true
+}
+
+// refused takes a refusal: of one resource, which is parked, or of several, which are tried one at a time.
+func (s *session) refused(k kind, sent *sending, message string) {
+	state := &s.kinds[k]
+	message = cleanMessage(message)
+	s.proxy.nacked(Nack{Type: k.String(), Resource: strings.Join(sortedKeys(sent.delta.versions()), ", "), Message: message, Time: s.server.now()})
+	s.fleet.nacks(k)
+	switch {
+	case state.solo != nil:
+		state.solo.refused = append(state.solo.refused, sent.delta)
+		state.solo.messages[sent.delta] = message
+	case len(sent.delta.upserts)+len(sent.delta.removals) > 1:
+		state.solo = newSoloPass(sent.delta)
+	default:
+		s.park(k, sent.delta, message)
+	}
+}
+
+// park keeps a resource from being sent again until it changes.
+func (s *session) park(k kind, d *diff, message string) {
+	state := &s.kinds[k]
+	if state.parked == nil {
+		state.parked = map[string]string{}
+	}
+	for name, version := range d.versions() {
+		state.parked[name] = version
+	}
+	s.refusals = append(s.refusals, &Refusal{
+		Proxy: s.proxy.id, Type: k.String(), Resources: sortedKeys(d.versions()), Message: message, Revision: s.fleet.config.Load().revision,
+	})
+}
+
+// cleanMessage drops the dump of the resource that some of Envoy's messages begin with.
+func cleanMessage(message string) string {
+	if !strings.HasPrefix(message, "goo.gle/debug") {
+		return message
+	}
+	if i := strings.LastIndex(message, "\n: "); i >= 0 {
+		return message[i+3:]
+	}
+	return message
+}

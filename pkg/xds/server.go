@@ -1,0 +1,190 @@
+package xds
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+)
+
+var errDeltaOnly = status.Error(codes.Unimplemented, "only delta ADS is served: set ads_config.api_type to DELTA_GRPC")
+
+// maxNameLength bounds node.id and node.cluster.
+const maxNameLength = 256
+
+// maxUnknownFleets bounds the fleets that proxies name and no document does.
+const maxUnknownFleets = 256
+
+// Options of a server. All are optional.
+type Options struct {
+	Log *slog.Logger
+	Now func() time.Time
+	// KnownStamp says whether the store knows the change that a proxy's levers carry.
+	KnownStamp func(fleet, stamp string) bool
+	// OnRefusal is called when a proxy's refusal parked a resource. It must not block.
+	OnRefusal func(fleet string, r Refusal)
+	// OnNack is called for each refused response with its short type.
+	OnNack func(fleet, kind string)
+	// OnConnect is called when a proxy's stream begins (true) or ends. It must not block.
+	OnConnect func(fleet, proxy string, connected bool)
+}
+
+// Server serves all fleets.
+type Server struct {
+	discovery.UnimplementedAggregatedDiscoveryServiceServer
+
+	log        *slog.Logger
+	now        func() time.Time
+	knownStamp func(fleet, stamp string) bool
+	onRefusal  func(fleet string, r Refusal)
+	onNack     func(fleet, kind string)
+	onConnect  func(fleet, proxy string, connected bool)
+
+	mu     sync.Mutex
+	fleets map[string]*Fleet
+}
+
+// NewServer returns a server without fleets.
+func NewServer(o Options) *Server {
+	s := &Server{
+		log: o.Log, now: o.Now, knownStamp: o.KnownStamp, onRefusal: o.OnRefusal, onNack: o.OnNack, onConnect: o.OnConnect,
+		fleets: map[string]*Fleet{},
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	return s
+}
+
+// Register adds the discovery service to a gRPC server.
+func (s *Server) Register(r grpc.ServiceRegistrar) {
+	discovery.RegisterAggregatedDiscoveryServiceServer(r, s)
+}
+
+// Fleet returns the fleet of that name, which exists from its first mention.
+func (s *Server) Fleet(name string) *Fleet {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, ok := s.fleets[name]
+	if !ok {
+		f = newFleet(name, s)
+		s.fleets[name] = f
+	}
+	return f
+}
+
+// Fleets returns all fleets, by name: those that documents name and those that only proxies do.
+func (s *Server) Fleets() []*Fleet {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*Fleet, 0, len(s.fleets))
+	for _, f := range s.fleets {
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b *Fleet) int { return strings.Compare(a.name, b.name) })
+	return out
+}
+
+// Run folds levers until ctx ends.
+func (s *Server) Run(ctx context.Context, quiet time.Duration) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			for _, f := range s.Fleets() {
+				f.Fold(quiet)
+			}
+		}
+	}
+}
+
+// StreamAggregatedResources refuses state-of-the-world streams.
+func (s *Server) StreamAggregatedResources(discovery.AggregatedDiscoveryService_StreamAggregatedResourcesServer) error {
+	return errDeltaOnly
+}
+
+// DeltaAggregatedResources serves one stream of one proxy.
+func (s *Server) DeltaAggregatedResources(stream discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
+	remote := "?"
+	if p, ok := peer.FromContext(stream.Context()); ok {
+		remote = p.Addr.String()
+	}
+	sess := newSession(s, remote, s.now())
+	err := delta.NewServer(stream.Context(), sess, sess).DeltaStreamHandler(stream, resource.AnyType)
+	if sess.proxy != nil {
+		s.log.Info("proxy disconnected", "proxy", sess.proxy.id, "fleet", sess.fleet.name, "remote", remote, "error", err)
+		if s.onConnect != nil {
+			s.onConnect(sess.fleet.name, sess.proxy.id, false)
+		}
+	}
+	return err
+}
+
+// identify puts a session into its fleet.
+func (s *Server) identify(sess *session, node *core.Node) error {
+	id, cluster := node.GetId(), node.GetCluster()
+	switch {
+	case id == "" || len(id) > maxNameLength:
+		return status.Errorf(codes.InvalidArgument, "node.id %.40q: 1 to %d characters are needed; `shadowctl bootstrap --node-id` writes it", id, maxNameLength)
+	case cluster == "" || len(cluster) > maxNameLength:
+		return status.Errorf(codes.InvalidArgument, "node.cluster %.40q: the name of the fleet is needed; `shadowctl bootstrap --fleet` writes it", cluster)
+	}
+	fleet, err := s.fleetOf(cluster)
+	if err != nil {
+		return err
+	}
+	v := node.GetUserAgentBuildVersion().GetVersion()
+	version := ""
+	if v != nil {
+		version = itoa(v.GetMajorNumber()) + "." + itoa(v.GetMinorNumber()) + "." + itoa(v.GetPatch())
+	}
+	sess.mu.Lock()
+	sess.address = metadata(node, "crossfade.listen_address")
+	sess.mu.Unlock()
+	fleet.add(sess, id, version)
+	s.log.Info("proxy connected", "proxy", id, "fleet", cluster, "remote", sess.remote, "envoy", version)
+	if s.onConnect != nil {
+		s.onConnect(cluster, id, true)
+	}
+	return nil
+}
+
+// fleetOf finds the fleet that a proxy names, within bounds.
+func (s *Server) fleetOf(name string) (*Fleet, error) {
+	s.mu.Lock()
+	_, known := s.fleets[name]
+	unknown := 0
+	for _, f := range s.fleets {
+		if !f.named.Load() {
+			unknown++
+		}
+	}
+	s.mu.Unlock()
+	if !known && unknown >= maxUnknownFleets {
+		return nil, status.Errorf(codes.ResourceExhausted, "node.cluster %q: nothing names this fleet, and %d such fleets are connected already", name, unknown)
+	}
+	return s.Fleet(name), nil
+}
+
+func metadata(node *core.Node, key string) string {
+	return node.GetMetadata().GetFields()[key].GetStringValue()
+}

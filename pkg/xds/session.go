@@ -1,0 +1,214 @@
+package xds
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+)
+
+// session is one stream of one proxy. It is the cache and the callbacks of the delta server that runs the stream: the server calls
+// from the stream's goroutine, the fleet calls [session.step] when it publishes.
+type session struct {
+	server    *Server
+	remote    string
+	connected time.Time
+
+	mu           sync.Mutex
+	fleet        *Fleet // set by the first request
+	proxy        *proxy
+	address      string // of the proxy's listeners
+	kinds        [numKinds]kindState
+	structureSeq int64           // publication whose structure it acknowledged in full
+	leversSeq    int64           // publication whose levers, as rendered for it, it acknowledged
+	stale        map[string]bool // services of which it had other structure when it connected
+	complete     bool            // had everything at least once: ready
+	acked        int64           // revision of which it acknowledged everything
+	behindSince  time.Time       // zero while it has the latest
+	held         string          // stamp of levers that we do not know; see [Fleet.Release]
+	refusals     []*Refusal      // to be told to the fleet
+	ended        bool
+}
+
+// kindState is what a session knows of one kind.
+type kindState struct {
+	asked    bool // a request came
+	resumed  bool // the first request said what the proxy has
+	sub      cache.Subscription
+	out      chan cache.DeltaResponse
+	open     bool // a watch is open: responses may be sent
+	answer   bool // an answer is due even if it is empty
+	fresh    map[string]bool
+	have     holding
+	sent     *sending          // not acknowledged yet
+	parked   map[string]string // name → version that was refused
+	solo     *soloPass         // trying one at a time, after a refusal of several
+	inSync   bool              // at the last step, nothing was missing
+	revision int64             // of which this kind is acknowledged
+}
+
+// sending is a response on its way.
+type sending struct {
+	want
+	nonce    string
+	seq      int64
+	revision int64
+}
+
+func newSession(server *Server, remote string, now time.Time) *session {
+	s := &session{server: server, remote: remote, connected: now}
+	for k := range s.kinds {
+		s.kinds[k].have = holding{base: emptyTable}
+	}
+	return s
+}
+
+// CreateWatch refuses state-of-the-world streams.
+func (s *session) CreateWatch(*cache.Request, cache.Subscription, chan cache.Response) (func(), error) {
+	return nil, errDeltaOnly
+}
+
+// Fetch refuses REST.
+func (s *session) Fetch(context.Context, *cache.Request) (cache.Response, error) {
+	return nil, errDeltaOnly
+}
+
+// OnDeltaStreamOpen is part of the callbacks; there is nothing to do before the first request.
+func (s *session) OnDeltaStreamOpen(context.Context, int64, string) error { return nil }
+
+// OnDeltaStreamClosed ends the session.
+func (s *session) OnDeltaStreamClosed(int64, *core.Node) {
+	s.mu.Lock()
+	s.ended = true
+	fleet := s.fleet
+	s.mu.Unlock()
+	if fleet != nil {
+		fleet.remove(s)
+	}
+}
+
+// OnStreamDeltaRequest learns who is asking from the first request.
+func (s *session) OnStreamDeltaRequest(_ int64, req *discovery.DeltaDiscoveryRequest) error {
+	s.mu.Lock()
+	known := s.fleet != nil
+	s.mu.Unlock()
+	if known {
+		return nil
+	}
+	return s.server.identify(s, req.GetNode())
+}
+
+// OnStreamDeltaResponse notes the nonce under which a response goes out.
+func (s *session) OnStreamDeltaResponse(_ int64, _ *discovery.DeltaDiscoveryRequest, resp *discovery.DeltaDiscoveryResponse) {
+	k, ok := kindByURL[resp.GetTypeUrl()]
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sent := s.kinds[k].sent; sent != nil && sent.nonce == "" {
+		sent.nonce = resp.GetNonce()
+	}
+}
+
+// CreateDeltaWatch takes a request: a first one, a change of subscription, an acknowledgement or a refusal.
+func (s *session) CreateDeltaWatch(req *cache.DeltaRequest, sub cache.Subscription, out chan cache.DeltaResponse) (func(), error) {
+	k, ok := kindByURL[req.GetTypeUrl()]
+	if !ok {
+		return nil, nil // a type that we do not serve stays unanswered
+	}
+	s.mu.Lock()
+	state := &s.kinds[k]
+	state.sub, state.out, state.open = sub, out, true
+	s.subscribed(k, req)
+	if sent := state.sent; sent != nil && sent.nonce != "" && sent.nonce == req.GetResponseNonce() {
+		state.sent = nil
+		if req.GetErrorDetail() == nil {
+			s.acknowledged(k, sent)
+		} else {
+			s.refused(k, sent, req.GetErrorDetail().GetMessage())
+		}
+	}
+	var stale []string
+	if k == virtualHosts && state.resumed && req.GetResponseNonce() == "" {
+		stale = s.findStale()
+	}
+	s.mu.Unlock()
+
+	if len(stale) > 0 {
+		s.fleet.touch(stale)
+	}
+	s.step()
+	return func() { s.closeWatch(k) }, nil
+}
+
+func (s *session) closeWatch(k kind) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kinds[k].open = false
+}
+
+// subscribed takes what a request says of the proxy's interest.
+func (s *session) subscribed(k kind, req *cache.DeltaRequest) {
+	state := &s.kinds[k]
+	first := !state.asked
+	state.asked = true
+	if first {
+		state.resumed = len(req.GetInitialResourceVersions()) > 0
+		for name, version := range req.GetInitialResourceVersions() {
+			state.have.set(name, version)
+		}
+		state.answer = !state.resumed && !k.named()
+		if !state.resumed {
+			state.parked = nil // a new process: what it refused before may work now
+		}
+		if k == levers {
+			s.checkStamp()
+		}
+	}
+	if !k.named() {
+		return
+	}
+	for _, name := range req.GetResourceNamesSubscribe() {
+		if first && state.resumed && state.have.version(name) != "" {
+			continue
+		}
+		if state.fresh == nil {
+			state.fresh = map[string]bool{}
+		}
+		state.fresh[name] = true
+		if k == routes {
+			s.forgetVirtualHosts(name)
+		}
+	}
+}
+
+// forgetVirtualHosts makes the virtual hosts of a newly asked route configuration be sent: Envoy drops those that came before it.
+func (s *session) forgetVirtualHosts(routeConfiguration string) {
+	state := &s.kinds[virtualHosts]
+	config := s.fleet.config.Load()
+	state.have.settle(config.structure.virtualHosts, s.fleet.deltas.between)
+	for _, name := range state.have.base.names {
+		if routeConfigurationOf(name) == routeConfiguration {
+			state.have.set(name, "")
+		}
+	}
+}
+
+// findStale returns the services of which the proxy has other structure than it should.
+func (s *session) findStale() []string {
+	config := s.fleet.config.Load()
+	missing := s.kinds[virtualHosts].have.missing(config.structure.virtualHosts, s.fleet.deltas.between)
+	s.stale = map[string]bool{}
+	for _, r := range missing.upserts {
+		for _, service := range config.structure.services[r.Name] {
+			s.stale[service] = true
+		}
+	}
+	return sortedKeys(s.stale)
+}
+

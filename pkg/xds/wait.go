@@ -1,0 +1,161 @@
+package xds
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Waiter follows one revision through a fleet, from the moment of [Fleet.Wait].
+type Waiter struct {
+	fleet    *Fleet
+	revision int64
+
+	mu       sync.Mutex
+	behind   map[*session]bool
+	acks     map[string]time.Time
+	refusals []Refusal
+	done     chan struct{}
+	refused  chan struct{}
+}
+
+// Wait follows a revision: call it before the publication, so that no acknowledgement is missed. Close it.
+func (f *Fleet) Wait(revision int64) *Waiter {
+	w := &Waiter{
+		fleet: f, revision: revision, behind: map[*session]bool{}, acks: map[string]time.Time{},
+		done: make(chan struct{}), refused: make(chan struct{}),
+	}
+	f.mu.Lock()
+	sessions := f.sessions()
+	f.mu.Unlock()
+	f.waitMu.Lock()
+	f.waiters[w] = true
+	f.waitMu.Unlock()
+	now := f.server.now()
+	for _, s := range sessions {
+		s.mu.Lock()
+		if s.acked >= revision {
+			w.acks[s.proxy.id] = now
+		} else if !s.ended {
+			w.behind[s] = true
+		}
+		s.mu.Unlock()
+	}
+	w.mu.Lock()
+	w.finish()
+	w.mu.Unlock()
+	return w
+}
+
+// Done is closed when every proxy that was connected at the start has the revision or is gone.
+func (w *Waiter) Done() <-chan struct{} { return w.done }
+
+// Refused is closed when a proxy refused something of this revision or a later one.
+func (w *Waiter) Refused() <-chan struct{} { return w.refused }
+
+// Acks returns when each proxy acknowledged.
+func (w *Waiter) Acks() map[string]time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.acks)
+}
+
+// Refusals returns what was refused so far.
+func (w *Waiter) Refusals() []Refusal {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.refusals)
+}
+
+// Pending returns the proxies that are not there yet.
+func (w *Waiter) Pending() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := []string{}
+	for s := range w.behind {
+		out = append(out, s.proxy.id)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Close ends the following.
+func (w *Waiter) Close() {
+	w.fleet.waitMu.Lock()
+	defer w.fleet.waitMu.Unlock()
+	delete(w.fleet.waiters, w)
+}
+
+// finish closes done when nobody is behind. w.mu is held.
+func (w *Waiter) finish() {
+	if len(w.behind) > 0 {
+		return
+	}
+	select {
+	case <-w.done:
+	default:
+		close(w.done)
+	}
+}
+
+func (w *Waiter) reached(s *session, acked int64, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if acked >= w.revision && w.behind[s] {
+		delete(w.behind, s)
+		w.acks[s.proxy.id] = now
+		w.finish()
+	}
+}
+
+func (w *Waiter) gone(s *session, acked int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.behind, s)
+	w.finish()
+}
+
+func (w *Waiter) refusal(r *Refusal) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.Revision < w.revision {
+		return
+	}
+	w.refusals = append(w.refusals, *r)
+	if len(w.refusals) == 1 {
+		close(w.refused)
+	}
+}
+
+// ackedUp tells the waiters of a session's progress. The session's lock is held.
+func (f *Fleet) ackedUp(s *session, _, acked int64) {
+	f.waitMu.Lock()
+	defer f.waitMu.Unlock()
+	if len(f.waiters) == 0 {
+		return
+	}
+	now := f.server.now()
+	for w := range f.waiters {
+		w.reached(s, acked, now)
+	}
+}
+
+// noteRefusal tells the waiters and the server of a refusal.
+func (f *Fleet) noteRefusal(_ *session, r *Refusal) {
+	f.waitMu.Lock()
+	for w := range f.waiters {
+		w.refusal(r)
+	}
+	f.waitMu.Unlock()
+	if f.server.onRefusal != nil {
+		f.server.onRefusal(f.name, *r)
+	}
+}
+
+// nacks counts.
+func (f *Fleet) nacks(k kind) {
+	if f.server.onNack != nil {
+		f.server.onNack(f.name, k.String())
+	}
+}
