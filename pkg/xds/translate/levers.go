@@ -53,27 +53,6 @@ func LayerOf(service string) string {
 // BaseLayer names the i-th base layer, i from 0 to BaseLayers-1.
 func BaseLayer(i int) string { return fmt.Sprintf("levers-%02d", i) }
 
-// BaseLayerNames are the names of all base layers, in the order of the bootstrap.
-func BaseLayerNames() []string {
-	names := make([]string, BaseLayers)
-	for i := range names {
-		names[i] = BaseLayer(i)
-	}
-	return names
-}
-
-// LayerNames are the names of all layers that the control plane fills, in the order of the bootstrap.
-func LayerNames() []string { return append(BaseLayerNames(), TopLayer, ReadyLayer) }
-
-// Ready makes the layer that turns the readiness listener green or red.
-func Ready(ready bool) Resource {
-	l := Lever{Key: ReadyKey, Fraction: true}
-	if ready {
-		l.Value = On
-	}
-	return Layer(ReadyLayer, []Lever{l})
-}
-
 // Layer makes the runtime layer of that name. The order of levers does not matter; of two with one key the last wins.
 //
 // Weights travel as whole numbers, fractions as numerator and denominator: Envoy reads a bare number in the place of a fraction as per
