@@ -21,9 +21,9 @@ const hearingTime = time.Second
 type want struct {
 	to    *table
 	delta *diff // nothing to send if empty
-	exact bool   // delta is all that differs: afterwards the proxy has to
-	full  bool   // nothing of to is withheld, refused or waiting for a subscription
-	final bool   // to is the fleet's own, not a rendering for a proxy that lags
+	exact bool  // delta is all that differs: afterwards the proxy has to
+	full  bool  // nothing of to is withheld, refused or waiting for a subscription
+	final bool  // to is the fleet's own, not a rendering for a proxy that lags
 }
 
 // step sends what may be sent. The fleet calls it after each publication, the stream after each request.

@@ -211,4 +211,3 @@ func (s *session) findStale() []string {
 	}
 	return sortedKeys(s.stale)
 }
-
