@@ -19,11 +19,13 @@ var (
 	ErrConflict = errors.New("another revision came first")
 	// ErrNotFound: no such object or revision.
 	ErrNotFound = errors.New("not found")
-	// ErrUnavailable: the change could not be made durable (full disk, hung disk, closed). Nothing was written that a reader sees.
+	// ErrUnavailable: the change could not be made durable (full disk, hung disk, closed). No reader sees any part of it when this is
+	// returned. Where the message says "in doubt" the disk failed or hung at the last step: the store takes no further commit until it
+	// knows, and a later Load shows what became of it.
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrKeyReused: the idempotency key belongs to another request.
 	ErrKeyReused = errors.New("idempotency key was used for another request")
-	// ErrCorrupt: the file is damaged or not ours. Returned by opening only.
+	// ErrCorrupt: the file is damaged or not ours. Returned by opening, and by a read that meets damage.
 	ErrCorrupt = errors.New("not a readable crossfade store")
 	// ErrNewerVersion: written by a later version of Crossfade. Returned by opening only.
 	ErrNewerVersion = errors.New("store was written by a newer version")
@@ -42,7 +44,7 @@ const AnyRevision int64 = -1
 type Write struct {
 	Key    ObjectKey
 	After  *crossfadev1.Document // nil deletes
-	Expect int64                 // the object's last revision; 0: it must not exist; AnyRevision: not compared
+	Expect int64                 // the revision that last changed the live object; 0: it must not exist; AnyRevision: not compared
 	Action string                // for the history, for example "split set"
 }
 
@@ -80,20 +82,22 @@ type HistoryQuery struct {
 
 // Store is the port. All methods are safe for concurrent use. Returned documents belong to the caller.
 type Store interface {
-	// Load returns everything live.
+	// Load returns everything live, sorted by kind and name.
 	Load(ctx context.Context) (*Snapshot, error)
 	// Commit makes a change durable and returns its revisions, in the order of the writes. With an idempotency key that was
 	// used for the same request within 24 h before commit.Time it writes nothing and returns the revisions of then and replayed=true.
-	// Errors: ErrConflict (a *ConflictError), ErrUnavailable, ErrKeyReused. ctx bounds the wait: a write that hangs in the disk returns
+	// Errors: ErrConflict (a *ConflictError), ErrNotFound (a delete of what does not exist, not compared), ErrUnavailable, ErrKeyReused,
+	// and that of [Commit.Validate]. ctx bounds the wait: a write that hangs in the disk returns
 	// ErrUnavailable at ctx's end, and the store then refuses further commits until that write came back; a later Load shows what it became.
 	Commit(ctx context.Context, c Commit) (revisions []*crossfadev1.Revision, replayed bool, err error)
-	// Annotate adds what the fleet confirmed to a revision that exists. It never changes anything else.
+	// Annotate adds what the fleet confirmed to a revision that exists, or returns ErrNotFound. A nil part leaves what is there. It never
+	// changes anything else. It is durable when it returns; a reader may see it a moment before.
 	Annotate(ctx context.Context, revision int64, fleet *crossfadev1.FleetState, proof *crossfadev1.Proof) error
 	// History returns revisions, newest first.
 	History(ctx context.Context, q HistoryQuery) ([]*crossfadev1.Revision, error)
 	// Revision returns one revision, or ErrNotFound.
 	Revision(ctx context.Context, revision int64) (*crossfadev1.Revision, error)
-	// Close waits for the write in progress and releases the store.
+	// Close waits for the write in progress and releases the store. Changes that wait behind it are refused.
 	Close() error
 }
 
@@ -104,7 +108,9 @@ type ConflictError struct {
 }
 
 // Error gives the sentence for people.
-func (e *ConflictError) Error() string { return e.Key.Kind + " " + e.Key.Name + ": " + ErrConflict.Error() }
+func (e *ConflictError) Error() string {
+	return e.Key.Kind + " " + e.Key.Name + ": " + ErrConflict.Error()
+}
 
 // Is makes it an ErrConflict.
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
