@@ -138,7 +138,7 @@ type Match struct {
 	Name      string // header names in lower case
 	Condition Condition
 	Value     string
-	regex     *regexp.Regexp // anchored; set for Regex
+	regex     *regexp.Regexp // set for Regex; leftmost-longest, see matchesWhole
 }
 
 // Timeouts bounds requests and connections; 0 means no limit.

@@ -5,23 +5,39 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"unicode/utf8"
 )
 
-// regex compiles an expression that has to match the whole value.
+// regex compiles an expression that has to match the whole value. What it lets pass, RE2 in Envoy takes too and reads alike.
 func (p *problems) regex(field, expression string) *regexp.Regexp {
-	if expression == "" {
-		p.add(field, "regex_empty", "", "an empty expression matches only an empty value", `write exact: "" if that is meant, or present: true for any value`)
+	refuse := func(code, message, next string) *regexp.Regexp {
+		p.add(field, code, expression, message, next)
 		return nil
+	}
+	if expression == "" {
+		return refuse("regex_empty", "an empty expression matches only an empty value", `write exact: "" if that is meant, or present: true for any value`)
 	}
 	if len(expression) > MaxRegexBytes {
-		p.add(field, "regex_too_expensive", expression, fmt.Sprintf("has %d bytes; at most %d are allowed", len(expression), MaxRegexBytes), "match a shorter value, or a prefix")
-		return nil
+		return refuse("regex_too_expensive", fmt.Sprintf("has %d bytes; at most %d are allowed", len(expression), MaxRegexBytes), "match a shorter value, or a prefix")
 	}
-	if _, err := regexp.Compile(expression); err != nil {
-		p.add(field, "regex_invalid", expression, "is not an RE2 expression: "+regexFault(err), "")
-		return nil
+	re, err := regexp.Compile(expression)
+	if err != nil {
+		return refuse("regex_invalid", "is not an RE2 expression: "+regexFault(err), "look-around and back-references do not exist in RE2")
 	}
-	return regexp.MustCompile(`\A(?:` + expression + `)\z`)
+	if hasUnicodeClass(expression) {
+		return refuse("regex_unsupported", `Unicode classes (\p, \P) are not allowed: which letters they hold depends on the version of the proxy`, "write the ranges, for example [a-zà-ü]")
+	}
+	if size, err := RegexProgramSize(expression); err != nil || size > MaxRegexProgram {
+		return refuse("regex_too_expensive", fmt.Sprintf("makes a program of about %d steps; a proxy takes at most %d", size, MaxRegexProgram), `shorten it: each counted repetition ({8}) is written out, and "." or a negated class costs 8 or more`)
+	}
+	re.Longest()
+	return re
+}
+
+// matchesWhole tells whether all of value matches. RE2 reads bytes as UTF-8 and matches nothing that is not; Go would.
+func matchesWhole(re *regexp.Regexp, value string) bool {
+	span := re.FindStringIndex(value) // leftmost, then longest: if the whole value matches, this is it
+	return span != nil && span[0] == 0 && span[1] == len(value) && utf8.ValidString(value)
 }
 
 // regexFault gives the reason of a failed compilation in few words.
