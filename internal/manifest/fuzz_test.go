@@ -1,0 +1,47 @@
+package manifest
+
+import (
+	"os"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+)
+
+// FuzzParse: whatever the input, Parse does not panic, every error has a place in the file, and what it reads is written and read
+// again as the same.
+func FuzzParse(f *testing.F) {
+	data, err := os.ReadFile("testdata/every-field.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add([]byte(head + "name: \"1\"\nhosts: [\"~\", 'a: b', \"\\u0001\", \"#\"]\n---\n"))
+	f.Add([]byte("\t"))
+	f.Add([]byte("a: &x [*x]"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		parsed, err := Parse("f", in)
+		if err != nil {
+			for _, e := range err.(Errors) {
+				if e.Err == nil || e.Err.Code == "" || e.Err.Message == "" {
+					t.Errorf("error without words: %+v", e)
+				}
+			}
+			return
+		}
+		for _, p := range parsed {
+			text, err := YAML(p.Document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range [][]byte{text, JSON(Answer(p.Document))} {
+				again, err := Parse("again", text)
+				if err != nil {
+					t.Fatalf("%v\n%s", err, text)
+				}
+				if len(again) != 1 || !proto.Equal(p.Document, again[0].Document) {
+					t.Errorf("not the same again:\n%s\nfrom\n%s", text, in)
+				}
+			}
+		}
+	})
+}
