@@ -41,10 +41,8 @@ type Update struct {
 	Inline func() *translate.Structure
 	// Levers of the services that changed; nil for a service that is gone.
 	Levers map[string][]translate.Lever
-	// Endpoints that changed.
+	// Endpoints that changed. Those of clusters that the structure lacks are forgotten.
 	Endpoints []translate.Resource
-	// RemovedEndpoints are names of clusters that are gone.
-	RemovedEndpoints []string
 	// Stamp identifies the change among all that the store knows; proxies remember it. See [Options].KnownStamp.
 	Stamp string
 	// Named says that a service or a fleet document names the fleet.
@@ -82,8 +80,8 @@ func (f *Fleet) Publish(u Update) {
 		next.levers = f.levers.tables(old.levers, cmpOr(u.Stamp, old.levers.stamp))
 		f.lastChange = f.server.now()
 	}
-	if len(u.Endpoints) > 0 || len(u.RemovedEndpoints) > 0 {
-		next.endpoints = old.endpoints.with(u.Endpoints, u.RemovedEndpoints).reuse(old.endpoints)
+	if len(u.Endpoints) > 0 || structural {
+		next.endpoints = old.endpoints.with(u.Endpoints, old.endpoints.notIn(next.structure.clusters)).reuse(old.endpoints)
 	}
 	if u.Inline != nil {
 		f.inlineOf = u.Inline

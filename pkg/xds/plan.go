@@ -11,8 +11,13 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
-// pieceBytes bounds one response of a first load, so that levers need not wait long for Envoy's main thread.
-const pieceBytes = 256 << 10
+// firstPieceBytes bounds one response of a first load.
+const firstPieceBytes = 1 << 20
+
+// clustersPerPiece bounds one response to a proxy that carries traffic. Envoy's main thread takes about 0.3 ms a cluster, and levers
+// wait for it: with pieces of 16 a flip took 7 ms (median) while 4,000 clusters changed, in one response 780 ms; a stream of its own for
+// levers did not help. Virtual hosts are not cut: each response costs Envoy a rebuild of the whole table, whatever its size.
+const clustersPerPiece = 16
 
 // hearingTime is how long a resumed session may take to say what structure it has before levers are sent without knowing.
 const hearingTime = time.Second
@@ -168,20 +173,28 @@ func (s *session) narrow(k kind, c *config, w *want) {
 		}
 	}
 	w.delta = d
-	if len(state.have.base.names) == 0 && len(state.have.except) < len(w.to.names) {
-		w.cutPiece()
+	if !s.complete && !state.resumed {
+		w.cut(firstPiece(d.upserts))
+	} else if k == clusters {
+		w.cut(clustersPerPiece)
 	}
 }
 
-// cutPiece bounds the size of a first load.
-func (w *want) cutPiece() {
+// firstPiece returns how many resources fit into one response.
+func firstPiece(all []*discovery.Resource) int {
 	size := 0
-	for i, r := range w.delta.upserts {
-		size += len(r.GetResource().GetValue())
-		if size > pieceBytes && i > 0 {
-			w.delta, w.exact, w.full = &diff{upserts: w.delta.upserts[:i]}, false, false
-			return
+	for i, r := range all {
+		if size += len(r.GetResource().GetValue()); size > firstPieceBytes && i > 0 {
+			return i
 		}
+	}
+	return len(all)
+}
+
+// cut leaves n resources to be sent now.
+func (w *want) cut(n int) {
+	if len(w.delta.upserts) > n {
+		w.delta, w.exact, w.full = &diff{upserts: w.delta.upserts[:n]}, false, false
 	}
 }
 

@@ -67,6 +67,16 @@ func (t *table) with(upserts []translate.Resource, removals []string) *table {
 	return out
 }
 
+// notIn returns the names that another table lacks.
+func (t *table) notIn(other *table) (names []string) {
+	for _, name := range t.names {
+		if _, ok := other.byName[name]; !ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 func wrap(r translate.Resource) *discovery.Resource {
 	return &discovery.Resource{Name: r.Name, Version: r.Version, Resource: r.Body}
 }
