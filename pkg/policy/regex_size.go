@@ -152,8 +152,8 @@ func tokens(expression string) iter.Seq[token] {
 				t.text, _, _ = strings.Cut(rest, `\E`)
 			case rest[0] == '\\' && len(rest) > 1:
 				t.text = rest[:2]
-			case strings.HasPrefix(rest, "[:") && class >= 0 && strings.Contains(rest, ":]"):
-				t.text = rest[:strings.Index(rest, ":]")+2]
+			case strings.HasPrefix(rest, "[:") && class >= 0 && strings.Contains(rest[2:], ":]"):
+				t.text = rest[:strings.Index(rest[2:], ":]")+4]
 			case rest[0] == '[' && class < 0:
 				class = i
 			case rest[0] == ']' && class >= 0 && strings.TrimPrefix(expression[class+1:i], "^") != "":

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -13,17 +14,17 @@ func ParseWeight(s string) (BasisPoints, error) {
 	}
 	number, percent := strings.CutSuffix(strings.TrimSpace(s), "%")
 	number = strings.TrimSpace(number)
-	whole, fraction, dot := strings.Cut(number, ".")
-	unsigned := strings.TrimLeft(whole, "+-")
+	negative := strings.HasPrefix(number, "-")
+	whole, fraction, dot := strings.Cut(strings.TrimPrefix(number, "-"), ".")
 	switch {
 	case number == "":
 		return wrong("weight_missing", "a weight is needed", "write for example 12.5%")
-	case strings.HasPrefix(number, "-"):
-		return wrong("weight_range", "a weight cannot be negative", "write 0% to 100%")
-	case unsigned != whole || !allDigits(whole) || dot && !allDigits(fraction):
+	case !allDigits(whole) || dot && !allDigits(fraction):
 		return wrong("weight_invalid", "is not a weight", "write a number with a percent sign, for example 12.5%")
+	case negative:
+		return wrong("weight_range", "a weight cannot be negative", "write 0% to 100%")
 	case !percent:
-		return wrong("weight_unit", fmt.Sprintf("could mean %s%% or %s basis points (hundredths of a percent)", number, number), fmt.Sprintf("write %s%%, or convert basis points to percent", number))
+		return wrong("weight_unit", bareReadings(number), bareHint(number))
 	}
 	whole = strings.TrimLeft(whole, "0")
 	fraction = strings.TrimRight(fraction, "0")
@@ -41,6 +42,22 @@ func ParseWeight(s string) (BasisPoints, error) {
 		return wrong("weight_range", "a weight is at most 100%", "")
 	}
 	return bp, nil
+}
+
+func bareReadings(number string) string {
+	return fmt.Sprintf("has no unit: it could mean %s %% or %s basis points (hundredths of a percent)", number, number)
+}
+
+// bareHint writes both readings of a number without a unit, as far as they are weights.
+func bareHint(number string) string {
+	next := fmt.Sprintf("write %s%%", number)
+	if n, err := strconv.Atoi(number); err == nil && n <= int(Whole) {
+		next = fmt.Sprintf("write %s%% or %s", number, FormatWeight(BasisPoints(n)))
+		if n > 100 {
+			next = "write " + FormatWeight(BasisPoints(n))
+		}
+	}
+	return next
 }
 
 func allDigits(s string) bool {
