@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"syscall"
 
@@ -61,7 +62,7 @@ func Reserve(host string) (*Port, error) {
 	return ReserveAt(net.JoinHostPort(host, "0"))
 }
 
-// ReserveAt takes the port of an address; port 0 is any free one.
+// ReserveAt takes the port of an address; port 0 is any free one. A port that is in use, reserved or not, is an error.
 func ReserveAt(address string) (*Port, error) {
 	if err := Check(address); err != nil {
 		return nil, err
@@ -70,21 +71,38 @@ func ReserveAt(address string) (*Port, error) {
 	if !want.Addr().Is4() {
 		return nil, fmt.Errorf("%q: only IPv4 loopback addresses are supported", address)
 	}
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if want.Port() != 0 {
+		// Bound without SO_REUSEPORT, so that a port that somebody else shares is not taken for a free one.
+		probe, err := bind(want, 0)
+		if err != nil {
+			return nil, fmt.Errorf("reserving %s: %w", address, err)
+		}
+		probe.Release()
+	}
+	p, err := bind(want, 1)
 	if err != nil {
 		return nil, fmt.Errorf("reserving %s: %w", address, err)
 	}
-	unix.CloseOnExec(fd)
-	got, err := bind(fd, want)
+	return p, nil
+}
+
+// bind binds a socket; if reuse is 1, others may bind the same address with SO_REUSEPORT.
+func bind(want netip.AddrPort, reuse int) (*Port, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
-		return nil, fmt.Errorf("reserving %s: %w", address, errors.Join(err, unix.Close(fd)))
+		return nil, os.NewSyscallError("socket", err)
+	}
+	unix.CloseOnExec(fd)
+	got, err := bindTo(fd, want, reuse)
+	if err != nil {
+		return nil, errors.Join(os.NewSyscallError("bind", err), unix.Close(fd))
 	}
 	return &Port{addr: got, fd: fd}, nil
 }
 
-// bind binds fd so that others may bind the same address with SO_REUSEPORT, and returns the address it got.
-func bind(fd int, want netip.AddrPort) (netip.AddrPort, error) {
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+// bindTo binds fd and returns the address it got.
+func bindTo(fd int, want netip.AddrPort, reuse int) (netip.AddrPort, error) {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, reuse); err != nil {
 		return netip.AddrPort{}, err
 	}
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Port: int(want.Port()), Addr: want.Addr().As4()}); err != nil {

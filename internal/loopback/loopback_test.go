@@ -58,6 +58,10 @@ func TestReserve(t *testing.T) {
 		c.Close()
 		l.Close()
 	}
+	if q, err := ReserveAt(p.Addr()); !errors.Is(err, syscall.EADDRINUSE) {
+		q.Release()
+		t.Errorf("reserved twice: %v", err)
+	}
 	p.Release()
 	p.Release()
 	q, err := ReserveAt(p.Addr())

@@ -1,0 +1,76 @@
+package origin
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// handler2 answers the requests of HTTP/2 connections, gRPC among them.
+func (o *Origin) handler2() http.Handler { return http.HandlerFunc(o.serve2) }
+
+func (o *Origin) serve2(w http.ResponseWriter, req *http.Request) {
+	o.inFlight.Add(1)
+	defer o.inFlight.Add(-1)
+	service := serviceOf(req.Host)
+	at := o.arrived(service)
+	fate := o.dice.roll()
+	if fate.reset {
+		panic(http.ErrAbortHandler) // resets the stream
+	}
+	isGRPC := strings.HasPrefix(req.Header.Get("content-type"), "application/grpc")
+	seen := Echo{Origin: o.name, Proto: req.Proto, Method: req.Method, Path: req.RequestURI, Host: req.Host, Header: sortedPairs(req.Header)}
+	if isGRPC {
+		o.keepWhole(Request{At: at, Service: service, Echo: seen})
+		o.serveGRPC(w, req, fate)
+		return
+	}
+	body, err := readBody(req.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	seen.BodyBytes, seen.BodySHA256, seen.Trailer = body.bytes, body.sum, sortedPairs(req.Trailer)
+	o.keepWhole(Request{At: at, Service: service, Echo: seen})
+	o.write2(w, o.answerTo(fate, req.Header.Get(AnswerHeader), seen))
+}
+
+// write2 writes an answer; one that fails shows at the client.
+func (o *Origin) write2(w http.ResponseWriter, a answer) {
+	if !pause(a.delay, o) {
+		panic(http.ErrAbortHandler)
+	}
+	for _, h := range a.header {
+		w.Header().Add(h[0], h[1])
+	}
+	if !a.chunked() && a.status != http.StatusNoContent {
+		w.Header().Set("content-length", strconv.Itoa(len(a.body)))
+	}
+	w.WriteHeader(a.status)
+	for i := range a.times {
+		if i > 0 {
+			w.(http.Flusher).Flush()
+			if !pause(a.every, o) {
+				panic(http.ErrAbortHandler)
+			}
+		}
+		if _, err := w.Write(a.body); err != nil {
+			return
+		}
+	}
+}
+
+// serveGRPC hands a call to the gRPC server.
+func (o *Origin) serveGRPC(w http.ResponseWriter, req *http.Request, f fate) {
+	w.Header().Set("x-origin", o.name)
+	if !pause(f.latency, o) {
+		panic(http.ErrAbortHandler)
+	}
+	if f.status != 0 {
+		w.Header().Set("content-type", "application/grpc")
+		w.Header().Set("grpc-status", "14")
+		w.Header().Set("grpc-message", "the origin fails on purpose")
+		w.WriteHeader(http.StatusOK)
+		return
+	}
+	o.grpc.ServeHTTP(w, req)
+}
