@@ -16,6 +16,8 @@ type config struct {
 	levers       *leverTables
 }
 
+func (c *config) reached() reached { return reached{c.seq, c.revision} }
+
 // structure is a translate.Structure as tables.
 type structure struct {
 	source       *translate.Structure

@@ -107,9 +107,8 @@ func (f *fixture) apply(docs ...*crossfadev1.Service) *xds.Waiter {
 func (f *fixture) publish(u xds.Update) *xds.Waiter {
 	f.revision++
 	u.Revision = f.revision
-	w := f.fleet.Wait(u.Revision)
+	w := f.fleet.Publish(u)
 	f.t.Cleanup(w.Close)
-	f.fleet.Publish(u)
 	return w
 }
 

@@ -60,8 +60,8 @@ func newFleet(name string, server *Server) *Fleet {
 func (f *Fleet) Name() string { return f.name }
 
 // Publish makes an update what the fleet should have and sends it to every proxy that may have it now. It returns when all
-// responses are on their way.
-func (f *Fleet) Publish(u Update) {
+// responses are on their way, with a waiter that follows them; close it.
+func (f *Fleet) Publish(u Update) *Waiter {
 	f.mu.Lock()
 	old := f.config.Load()
 	next := *old
@@ -89,7 +89,16 @@ func (f *Fleet) Publish(u Update) {
 	if u.Named {
 		f.named.Store(true)
 	}
+	w := f.follow(next.seq)
 	f.publish(&next)
+	return w
+}
+
+// Follow follows what the fleet should have now.
+func (f *Fleet) Follow() *Waiter {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.follow(f.config.Load().seq)
 }
 
 // publish stores a config, unlocks the fleet and steps its sessions.
@@ -208,11 +217,10 @@ func (f *Fleet) remove(s *session) {
 	f.mu.Lock()
 	p := s.proxy
 	s.mu.Lock()
-	p.structureSeq, p.acked = s.structureSeq, s.acked
+	p.structureSeq, p.acked = s.structureSeq, s.acked.revision
 	for k := range s.kinds {
 		p.parked[k] = s.kinds[k].parked
 	}
-	acked := s.acked
 	s.mu.Unlock()
 	delete(p.sessions, s)
 	p.lastSeen = f.server.now()
@@ -220,7 +228,7 @@ func (f *Fleet) remove(s *session) {
 	f.waitMu.Lock()
 	defer f.waitMu.Unlock()
 	for w := range f.waiters {
-		w.gone(s, acked)
+		w.gone(s)
 	}
 }
 

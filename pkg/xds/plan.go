@@ -85,7 +85,7 @@ func (s *session) synced(k kind, c *config, w want) {
 		s.leversSeq = c.seq
 	}
 	if w.final {
-		state.revision = c.revision
+		state.reached = c.reached()
 	}
 }
 
@@ -389,30 +389,30 @@ func (s *session) conclude(c *config) (again bool) {
 	if structural && s.entered(c) && s.structureSeq < c.structureSeq {
 		s.structureSeq, s.stale, again = c.structureSeq, nil, true
 	}
-	acked := c.revision
+	acked := c.reached()
 	all := true
 	for k := range numKinds {
-		acked = min(acked, s.kinds[k].revision)
-		all = all && s.kinds[k].inSync && s.kinds[k].revision == c.revision
+		acked = acked.min(s.kinds[k].reached)
+		all = all && s.kinds[k].inSync
 	}
+	all = all && acked == c.reached()
 	if all && !s.complete && s.kinds[listeners].asked && s.fleet.named.Load() {
 		s.complete, again = true, true
 	}
-	s.reached(acked, acked == c.revision)
+	s.progress(acked, acked == c.reached())
 	return again
 }
 
-// reached tells the fleet of progress.
-func (s *session) reached(acked int64, current bool) {
+// progress tells the fleet how far the proxy has come.
+func (s *session) progress(acked reached, current bool) {
 	if current {
 		s.behindSince = time.Time{}
 	} else if s.behindSince.IsZero() {
 		s.behindSince = s.server.now()
 	}
-	if acked > s.acked {
-		before := s.acked
+	if acked.seq > s.acked.seq {
 		s.acked = acked
-		s.fleet.ackedUp(s, before, acked)
+		s.fleet.ackedUp(s, acked.seq)
 	}
 }
 
@@ -427,7 +427,7 @@ func (s *session) send(k kind, c *config, w want) {
 	}
 	state.answer = false
 	state.fresh = nil
-	state.sent = &sending{want: w, seq: c.seq, revision: c.revision}
+	state.sent = &sending{want: w, of: c.reached()}
 	select {
 	case state.out <- &cache.DeltaPassthroughResponse{
 		DeltaRequest: kindRequests[k],
@@ -458,10 +458,10 @@ func (s *session) acknowledged(k kind, sent *sending) {
 	}
 	if sent.full {
 		if sent.final {
-			state.revision = max(state.revision, sent.revision)
+			state.reached = state.reached.max(sent.of)
 		}
 		if k == levers {
-			s.leversSeq = max(s.leversSeq, sent.seq)
+			s.leversSeq = max(s.leversSeq, sent.of.seq)
 		}
 	}
 	if state.solo != nil {

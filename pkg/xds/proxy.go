@@ -98,7 +98,7 @@ func (p *proxy) status(f *Fleet, now time.Time) ProxyStatus {
 func (s *session) describe(st *ProxyStatus, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.AckedRevision = min(st.AckedRevision, s.acked)
+	st.AckedRevision = min(st.AckedRevision, s.acked.revision)
 	if st.ConnectedSince.IsZero() || s.connected.Before(st.ConnectedSince) {
 		st.ConnectedSince = s.connected
 	}

@@ -12,7 +12,8 @@ type Refusal struct {
 	Type      string   // short name, for example "Listener"
 	Resources []string // that are parked
 	Message   string
-	Revision  int64 // of the fleet when it was sent
+	Revision  int64 // of the fleet when it was parked
+	seq       int64
 }
 
 // soloPass finds out which of several resources a proxy refuses: an Envoy refuses a whole response and seldom names the culprit.
@@ -115,8 +116,9 @@ func (s *session) park(k kind, d *diff, message string) {
 	for name, version := range d.versions() {
 		state.parked[name] = version
 	}
+	at := s.fleet.config.Load().reached()
 	s.refusals = append(s.refusals, &Refusal{
-		Proxy: s.proxy.id, Type: k.String(), Resources: sortedKeys(d.versions()), Message: message, Revision: s.fleet.config.Load().revision,
+		Proxy: s.proxy.id, Type: k.String(), Resources: sortedKeys(d.versions()), Message: message, Revision: at.revision, seq: at.seq,
 	})
 }
 

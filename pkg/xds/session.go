@@ -27,36 +27,48 @@ type session struct {
 	leversSeq    int64           // publication whose levers, as rendered for it, it acknowledged
 	stale        map[string]bool // services of which it had other structure when it connected
 	complete     bool            // had everything at least once: ready
-	acked        int64           // revision of which it acknowledged everything
-	behindSince  time.Time       // zero while it has the latest
-	held         string          // stamp of levers that we do not know; see [Fleet.Release]
-	refusals     []*Refusal      // to be told to the fleet
+	acked        reached
+	behindSince  time.Time  // zero while it has the latest
+	held         string     // stamp of levers that we do not know; see [Fleet.Release]
+	refusals     []*Refusal // to be told to the fleet
 	ended        bool
 }
 
 // kindState is what a session knows of one kind.
 type kindState struct {
-	asked    bool // a request came
-	resumed  bool // the first request said what the proxy has
-	sub      cache.Subscription
-	out      chan cache.DeltaResponse
-	open     bool // a watch is open: responses may be sent
-	answer   bool // an answer is due even if it is empty
-	fresh    map[string]bool
-	have     holding
-	sent     *sending          // not acknowledged yet
-	parked   map[string]string // name → version that was refused
-	solo     *soloPass         // trying one at a time, after a refusal of several
-	inSync   bool              // at the last step, nothing was missing
-	revision int64             // of which this kind is acknowledged
+	asked   bool // a request came
+	resumed bool // the first request said what the proxy has
+	sub     cache.Subscription
+	out     chan cache.DeltaResponse
+	open    bool // a watch is open: responses may be sent
+	answer  bool // an answer is due even if it is empty
+	fresh   map[string]bool
+	have    holding
+	sent    *sending          // not acknowledged yet
+	parked  map[string]string // name → version that was refused
+	solo    *soloPass         // trying one at a time, after a refusal of several
+	inSync  bool              // at the last step, nothing was missing
+	reached reached           // of which this kind is acknowledged
+}
+
+// reached is how far a proxy has come: the last publication of which it acknowledged everything, and the revision that it brought.
+type reached struct {
+	seq, revision int64
+}
+
+func (r reached) min(o reached) reached {
+	return reached{min(r.seq, o.seq), min(r.revision, o.revision)}
+}
+
+func (r reached) max(o reached) reached {
+	return reached{max(r.seq, o.seq), max(r.revision, o.revision)}
 }
 
 // sending is a response on its way.
 type sending struct {
 	want
-	nonce    string
-	seq      int64
-	revision int64
+	nonce string
+	of    reached // the publication it comes from
 }
 
 func newSession(server *Server, remote string, now time.Time) *session {

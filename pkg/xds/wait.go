@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Waiter follows one revision through a fleet, from the moment of [Fleet.Wait].
+// Waiter follows one publication through a fleet.
 type Waiter struct {
-	fleet    *Fleet
-	revision int64
+	fleet *Fleet
+	seq   int64
 
 	mu       sync.Mutex
 	behind   map[*session]bool
@@ -20,26 +20,24 @@ type Waiter struct {
 	refused  chan struct{}
 }
 
-// Wait follows a revision: call it before the publication, so that no acknowledgement is missed. Close it.
-func (f *Fleet) Wait(revision int64) *Waiter {
+// follow makes a waiter for a publication. The fleet's lock is held, so that no session comes or is stepped in between.
+func (f *Fleet) follow(seq int64) *Waiter {
 	w := &Waiter{
-		fleet: f, revision: revision, behind: map[*session]bool{}, acks: map[string]time.Time{},
+		fleet: f, seq: seq, behind: map[*session]bool{}, acks: map[string]time.Time{},
 		done: make(chan struct{}), refused: make(chan struct{}),
 	}
-	f.mu.Lock()
-	sessions := f.sessions()
-	f.mu.Unlock()
 	f.waitMu.Lock()
 	f.waiters[w] = true
 	f.waitMu.Unlock()
-	now := f.server.now()
-	for _, s := range sessions {
+	for _, s := range f.sessions() {
 		s.mu.Lock()
-		if s.acked >= revision {
-			w.acks[s.proxy.id] = now
-		} else if !s.ended {
+		w.mu.Lock()
+		if s.acked.seq >= seq {
+			w.acks[s.proxy.id] = f.server.now()
+		} else {
 			w.behind[s] = true
 		}
+		w.mu.Unlock()
 		s.mu.Unlock()
 	}
 	w.mu.Lock()
@@ -48,10 +46,10 @@ func (f *Fleet) Wait(revision int64) *Waiter {
 	return w
 }
 
-// Done is closed when every proxy that was connected at the start has the revision or is gone.
+// Done is closed when every proxy that was connected at the start has it or is gone.
 func (w *Waiter) Done() <-chan struct{} { return w.done }
 
-// Refused is closed when a proxy refused something of this revision or a later one.
+// Refused is closed when a proxy refused something of this publication or a later one.
 func (w *Waiter) Refused() <-chan struct{} { return w.refused }
 
 // Acks returns when each proxy acknowledged.
@@ -99,17 +97,17 @@ func (w *Waiter) finish() {
 	}
 }
 
-func (w *Waiter) reached(s *session, acked int64, now time.Time) {
+func (w *Waiter) reached(s *session, seq int64, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if acked >= w.revision && w.behind[s] {
+	if seq >= w.seq && w.behind[s] {
 		delete(w.behind, s)
 		w.acks[s.proxy.id] = now
 		w.finish()
 	}
 }
 
-func (w *Waiter) gone(s *session, acked int64) {
+func (w *Waiter) gone(s *session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.behind, s)
@@ -119,7 +117,7 @@ func (w *Waiter) gone(s *session, acked int64) {
 func (w *Waiter) refusal(r *Refusal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if r.Revision < w.revision {
+	if r.seq < w.seq {
 		return
 	}
 	w.refusals = append(w.refusals, *r)
@@ -129,7 +127,7 @@ func (w *Waiter) refusal(r *Refusal) {
 }
 
 // ackedUp tells the waiters of a session's progress. The session's lock is held.
-func (f *Fleet) ackedUp(s *session, _, acked int64) {
+func (f *Fleet) ackedUp(s *session, seq int64) {
 	f.waitMu.Lock()
 	defer f.waitMu.Unlock()
 	if len(f.waiters) == 0 {
@@ -137,7 +135,7 @@ func (f *Fleet) ackedUp(s *session, _, acked int64) {
 	}
 	now := f.server.now()
 	for w := range f.waiters {
-		w.reached(s, acked, now)
+		w.reached(s, seq, now)
 	}
 }
 

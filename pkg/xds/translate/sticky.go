@@ -15,9 +15,9 @@ import (
 // every request, and the route configuration removes it before the origin sees it.
 const keyHeader = "x-cf-key"
 
-// freshKey is Envoy's name for a random identifier that stays the same for the life of a request, so that the key which chose the
-// origin is also the one in the cookie.
-const freshKey = "%UNIQUE_ID%"
+// freshKey is a format that gives every request a key of its own: when it began, in nanoseconds, and on which connection. It reads the same
+// at every point of a request's life, so that the key which chose the origin is also the one in the cookie; Envoy's %UNIQUE_ID% does not.
+const freshKey = "%START_TIME(%s%9f)%-%CONNECTION_ID%"
 
 // hashPolicies says what of a request recognises the user. A request with none of it is drawn at random.
 func hashPolicies(sticky *policy.Sticky) []*routev3.RouteAction_HashPolicy {

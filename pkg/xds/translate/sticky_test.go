@@ -1,0 +1,110 @@
+package translate_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/crossfade-proxy/crossfade/internal/envoytest"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+const twoOrigins = `
+apiVersion: crossfade/v1
+kind: Service
+name: orders
+hosts: [orders.test]
+listener: {port: PORT}
+primary: ecs
+origins:
+- {name: ecs, static: {endpoints: ["127.0.0.1:1"]}}
+- {name: eks, static: {endpoints: ["127.0.0.1:1"]}}
+`
+
+// weights of eks over a rising ramp, in basis points.
+var ramp = []policy.BasisPoints{0, 100, 500, 1000, 2500, 5000, 7500, 9000, 9900, 10000}
+
+// TestStickyNobodyChangesSides lets 1,000 clients come back at each step of a ramp, new ones among them: nobody who was sent to eks once
+// is ever sent back, from the first request on.
+func TestStickyNobodyChangesSides(t *testing.T) {
+	for name, c := range map[string]struct {
+		sticky  string
+		headers func(client int, jar map[int]string) []string
+	}{
+		"header": {"header: {name: X-User}", func(client int, _ map[int]string) []string { return []string{fmt.Sprintf("x-user: u%d", client)} }},
+		"cookie": {"cookie: {name: cf, ttl: 24h}", func(client int, jar map[int]string) []string {
+			if jar[client] == "" {
+				return nil
+			}
+			return []string{"cookie: other=1; " + jar[client]}
+		}},
+		"client-address": {"clientAddress: {}", func(client int, _ map[int]string) []string {
+			return []string{fmt.Sprintf("x-forwarded-for: 203.%d.%d.7", client/256, client%256)}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			envoytest.EachVersion(t, func(t *testing.T, version string) {
+				l := newLab(t, version, twoOrigins+"split: {weights: {ecs: 10000}, sticky: {"+c.sticky+"}}\n---\n{apiVersion: crossfade/v1, kind: Fleet, name: default, trustedHops: 1}\n")
+				const clients = 1000
+				jar, moved := map[int]string{}, map[int]bool{}
+				for step, eks := range ramp {
+					l.split("orders", map[string]policy.BasisPoints{"ecs": policy.Whole - eks, "eks": eks})
+					onEKS := 0
+					for client := range clients * (step + 1) / len(ramp) {
+						r := l.get("orders.test", "/", c.headers(client, jar)...)
+						if set := r.Header.Get("set-cookie"); set != "" {
+							if jar[client] != "" {
+								t.Fatalf("client %d got a second cookie: %q", client, set)
+							}
+							jar[client], _, _ = strings.Cut(set, ";")
+						}
+						switch {
+						case r.origin() == "orders/eks":
+							moved[client] = true
+							onEKS++
+						case moved[client]:
+							t.Fatalf("at %d: client %d went back to %s", eks, client, r.origin())
+						}
+					}
+					t.Logf("%5d: %d of %d on eks", eks, onEKS, clients*(step+1)/len(ramp))
+				}
+			})
+		})
+	}
+}
+
+// TestStickyCookie looks at the cookie and at what the origin sees.
+func TestStickyCookie(t *testing.T) {
+	envoytest.EachVersion(t, func(t *testing.T, version string) {
+		l := newLab(t, version, twoOrigins+"split: {weights: {ecs: 10000}, sticky: {cookie: {name: cf, ttl: 24h, path: /shop}}}\n")
+		l.origins["orders/ecs"].answer(func(w http.ResponseWriter, _ *http.Request) { w.Header().Add("Set-Cookie", "app=1") })
+
+		r := l.get("orders.test", "/", "x-cf-key: forged", "x-cf-other: forged")
+		set := r.Header.Values("set-cookie")
+		if len(set) != 2 || set[0] != "app=1" || !strings.HasPrefix(set[1], "cf=") || !strings.HasSuffix(set[1], "; Path=/shop; Max-Age=86400; HttpOnly; SameSite=Lax") {
+			t.Errorf("set-cookie: %q", set)
+		}
+		if strings.Contains(set[len(set)-1], "forged") {
+			t.Errorf("the client chose its key: %q", set)
+		}
+		for name := range l.origins["orders/ecs"].last(t).Header {
+			if strings.HasPrefix(strings.ToLower(name), "x-cf-") {
+				t.Errorf("the origin saw %s", name)
+			}
+		}
+		for _, cookie := range []string{"cf=abc", "a=1; cf=abc", `cf="abc"; b=2`} {
+			if r := l.get("orders.test", "/", "cookie: "+cookie); len(r.Header.Values("set-cookie")) != 1 {
+				t.Errorf("with %q: set-cookie %q", cookie, r.Header.Values("set-cookie"))
+			}
+			if got := l.origins["orders/ecs"].last(t).Header.Get("cookie"); got != cookie {
+				t.Errorf("the origin saw cookie %q, want %q", got, cookie)
+			}
+		}
+		for _, cookie := range []string{"cf=", "xcf=1", "a=cf=1"} {
+			if r := l.get("orders.test", "/", "cookie: "+cookie); len(r.Header.Values("set-cookie")) != 2 {
+				t.Errorf("with %q: set-cookie %q", cookie, r.Header.Values("set-cookie"))
+			}
+		}
+	})
+}
