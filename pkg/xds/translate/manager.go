@@ -113,7 +113,6 @@ func http1() *corev3.Http1ProtocolOptions {
 		AcceptHttp_10:         true,
 		DefaultHostForHttp_10: noHost,
 		EnableTrailers:        true,
-		AllowCustomMethods:    true,
 		HeaderKeyFormat:       keepCase(),
 		// An offer of TLS in the clear is ignored, as an ALB does; without this it is answered 403. Envoy ignores h2c by itself.
 		IgnoreHttp_11Upgrade: []*matcherv3.StringMatcher{{
