@@ -57,6 +57,7 @@ type Commit struct {
 	Reason         string
 	IdempotencyKey string // empty: none
 	RequestDigest  []byte // of the request that carried the key
+	Stamp          string // identifies the change on the proxies; kept in each revision
 }
 
 // Object is a live object.

@@ -172,6 +172,7 @@ func (b *batch) addWrite(c *store.Commit, w *store.Write) *crossfadev1.Revision 
 		Kind:     w.Key.Kind,
 		Service:  w.Key.Name,
 		Reason:   c.Reason,
+		Stamp:    c.Stamp,
 		Before:   before.GetAfter(),
 		After:    w.After,
 	}

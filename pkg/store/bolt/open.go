@@ -278,7 +278,8 @@ func (s *Store) Close() error {
 		close(s.stop)
 		<-s.stopped
 		if s.poison.Load() != nil {
-			s.closeErr = s.file.Close() // bbolt may still hold its locks
+			// bbolt may hold its own locks for ever. The mapping stays, and would keep the lock of the file.
+			s.closeErr = errors.Join(syscall.Flock(int(s.file.Fd()), syscall.LOCK_UN), s.file.Close())
 			return
 		}
 		s.closeErr = s.db.Close()

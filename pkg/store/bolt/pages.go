@@ -81,6 +81,9 @@ func readMeta(f io.ReaderAt, size int64) (boltMeta, error) {
 	if m1.txid > m0.txid {
 		m = m1
 	}
+	if m0.txid+m1.txid != 2*m.txid-1 { // they are written in turn
+		return boltMeta{}, corrupt("page 0 or 1 is an old version of itself")
+	}
 	if m.pages < 4 || m.pages > uint64(size)/uint64(m.pageSize) {
 		return boltMeta{}, corrupt("the file has %d bytes and should have %d pages of %d: it was cut off", size, m.pages, m.pageSize)
 	}
