@@ -29,8 +29,16 @@ func TestAtLeast(t *testing.T) {
 		version string
 		want    bool
 	}{
-		{"1.37.0", true}, {"1.37.1", true}, {"1.40.0", true}, {"2.0.0", true}, {"1.100.0", true},
-		{"1.36.9", false}, {"0.99.0", false}, {"1.37", false}, {"", false}, {"1.x.0", false},
+		{"1.37.0", true},
+		{"1.37.1", true},
+		{"1.40.0", true},
+		{"2.0.0", true},
+		{"1.100.0", true},
+		{"1.36.9", false},
+		{"0.99.0", false},
+		{"1.37", false},
+		{"", false},
+		{"1.x.0", false},
 	} {
 		if got := atLeast(c.version, Oldest); got != c.want {
 			t.Errorf("atLeast(%q) = %v", c.version, got)

@@ -1,0 +1,128 @@
+# Needed: Go, Python 3 with venv, make; a C compiler for the race detector. All else is pinned here, installed by these targets, and
+# cached in ${XDG_CACHE_HOME:-~/.cache}/crossfade. `make help` lists the targets.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS   += --no-builtin-rules --no-print-directory
+
+# ---- Programs: a target exists, and shows in `make help`, once its package stands here --------------------------------------------
+COMMANDS := $(wildcard cmd/*)
+# The package of `make demo`:
+DEMO     :=
+# The packages of `make bench-NAME`, NAME being the last element. Each takes -quick, and writes bench/results:
+BENCHES  :=
+# The package of `make bench-compare A= B=`:
+COMPARE  :=
+# The package of `make soak`:
+SOAK     :=
+
+# ---- Versions and folders ---------------------------------------------------------------------------------------------------------
+MODULE   := github.com/crossfade-proxy/crossfade
+VERSION  := $(shell git describe --tags --match 'v*' --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  := -X $(MODULE)/internal/version.stamped=$(VERSION)
+CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/crossfade
+# A folder per state of tools/NAME/go.sum: an update builds anew, a return finds the old one.
+tooldir   = $(CACHE)/tools/$(1)-$(shell cat tools/$(1)/go.mod tools/$(1)/go.sum | cksum | tr ' ' '-')
+PROTO    := $(call tooldir,proto)
+LINT     := $(call tooldir,lint)
+VULN     := $(call tooldir,vuln)
+# The race detector needs cgo and a C compiler.
+RACE     := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v $$(go env CC) >/dev/null && echo -race)
+# More arguments for `go test`, for example TESTFLAGS='-run TestX -v'.
+TESTFLAGS ?=
+
+# ---- Build and test ---------------------------------------------------------------------------------------------------------------
+.PHONY: help build test check lint fmt proto proto-check proto-baseline tidy-check vuln
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' Makefile
+	@$(if $(DEMO),echo "  demo [KEEP=1]          $$(go list -f '{{.Doc}}' ./$(DEMO))")
+	@$(if $(BENCHES),echo "  bench                  Run every benchmark below"; echo "  bench-quick            The same as smoke tests")
+	@$(foreach b,$(BENCHES),printf '  %-22s %s\n' bench-$(notdir $(b)) "$$(go list -f '{{.Doc}}' ./$(b))";)
+	@$(if $(COMPARE),echo "  bench-compare A= B=    $$(go list -f '{{.Doc}}' ./$(COMPARE))")
+	@$(if $(SOAK),echo "  soak                   $$(go list -f '{{.Doc}}' ./$(SOAK))")
+
+build: ## Build the commands into bin/
+	@mkdir -p bin
+	go build ./...
+	$(foreach c,$(COMMANDS),go build -ldflags '$(LDFLAGS)' -o bin/$(notdir $(c)) ./$(c);)
+
+test: build ## Build, then run all tests, the ones with real Envoys included
+	@$(if $(RACE),,echo 'NOTE: no C compiler: the tests run without the race detector')
+	go test $(RACE) -timeout 20m $(TESTFLAGS) ./...
+
+check: ## What CI runs: formatting, lint, protos, go.mod, then every test anew
+	@$(MAKE) tidy-check proto-check lint
+	@$(MAKE) test TESTFLAGS='-count=1 $(TESTFLAGS)'
+	@echo 'check: all passed ($(VERSION))'
+
+# ---- Protos -----------------------------------------------------------------------------------------------------------------------
+proto: $(PROTO)/.built ## Generate the Go code of api/
+	PATH="$(PROTO):$$PATH" buf generate
+
+proto-check: $(PROTO)/.built ## Lint the protos, refuse breaking changes, and check that the generated code is theirs
+	$(PROTO)/buf format --diff --exit-code api
+	$(PROTO)/buf lint
+	$(PROTO)/buf breaking --against api/baseline.binpb
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
+	PATH="$(PROTO):$$PATH" buf generate --output "$$out"; \
+	for f in $$(cd "$$out/api" && find . -name '*.pb.go'); do \
+	  diff -u "api/$$f" "$$out/api/$$f" || { echo "api/$$f is not what its proto generates: run make proto"; exit 1; }; \
+	done
+
+proto-baseline: $(PROTO)/.built ## Record the protos as what later ones must stay compatible with
+	$(PROTO)/buf build --exclude-source-info -o api/baseline.binpb
+
+# ---- Linters ----------------------------------------------------------------------------------------------------------------------
+lint: $(LINT)/.built ## Run the linters, formatters included
+	$(LINT)/golangci-lint run
+
+fmt: $(LINT)/.built ## Format the code
+	$(LINT)/golangci-lint fmt
+
+tidy-check: ## Check that go.mod and go.sum are tidy
+	go mod tidy -diff
+
+vuln: $(VULN)/.built ## Look for known vulnerabilities (asks vuln.go.dev, so it is not part of check)
+	$(VULN)/govulncheck ./...
+
+# The tools of tools/NAME, built once per version.
+$(CACHE)/tools/%/.built:
+	@echo 'building tools/$(firstword $(subst -, ,$*)) into $(@D), once'
+	cd tools/$(firstword $(subst -, ,$*)) && GOBIN=$(@D) go install tool
+	@touch $@
+
+# ---- Demo and benchmarks ----------------------------------------------------------------------------------------------------------
+# run PACKAGE, ARGUMENTS: built first and then run by itself, so that its exit code and its signals are its own.
+run = go build -ldflags '$(LDFLAGS)' -o bin/$(notdir $(1)) ./$(1) && bin/$(notdir $(1)) $(2)
+
+ifneq ($(DEMO),)
+.PHONY: demo
+demo: build
+	@$(call run,$(DEMO),$(if $(KEEP),-keep))
+endif
+
+ifneq ($(BENCHES),)
+.PHONY: bench bench-quick $(addprefix bench-,$(notdir $(BENCHES)))
+bench: $(addprefix bench-,$(notdir $(BENCHES)))
+bench-quick: build
+	$(foreach b,$(BENCHES),$(call run,$(b),-quick);)
+define bench_rule
+bench-$(notdir $(1)): build
+	$$(call run,$(1))
+endef
+$(foreach b,$(BENCHES),$(eval $(call bench_rule,$(b))))
+endif
+
+ifneq ($(COMPARE),)
+.PHONY: bench-compare
+bench-compare: build
+	$(call run,$(COMPARE),$(A) $(B))
+endif
+
+ifneq ($(SOAK),)
+.PHONY: soak
+soak: build
+	$(call run,$(SOAK))
+endif
