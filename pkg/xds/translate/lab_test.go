@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,14 +13,17 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	deployenvoy "github.com/crossfade-proxy/crossfade/deploy/envoy"
+	"github.com/crossfade-proxy/crossfade/internal/envoyproc"
 	"github.com/crossfade-proxy/crossfade/internal/envoytest"
 	"github.com/crossfade-proxy/crossfade/internal/loopback"
 	"github.com/crossfade-proxy/crossfade/internal/manifest"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/adstest"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
@@ -142,10 +146,31 @@ func (l *lab) split(service string, weights map[string]policy.BasisPoints) {
 	}
 }
 
+// awaitHost waits until Envoy has an endpoint of a cluster.
+func (l *lab) awaitHost(cluster, address string) {
+	l.t.Helper()
+	ctx, cancel := context.WithTimeout(l.t.Context(), envoytest.Deadline)
+	defer cancel()
+	err := poll.Until(ctx, 10*time.Millisecond, func(ctx context.Context) error {
+		hosts, err := l.envoy.Hosts(ctx)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(hosts, func(h envoyproc.Host) bool { return h.Cluster == cluster && h.Address == address }) {
+			return fmt.Errorf("there are only %v", hosts)
+		}
+		return nil
+	})
+	if err != nil {
+		l.t.Fatalf("waiting for %s at %s: %v", cluster, address, err)
+	}
+}
+
 // request is one request to the listener.
 type request struct {
 	method, host, path string
 	header             http.Header
+	body               io.Reader
 	client             *http.Client
 }
 
@@ -177,7 +202,7 @@ var plain = &http.Client{
 
 func (l *lab) send(r request) reply {
 	l.t.Helper()
-	req, err := http.NewRequestWithContext(context.Background(), cmp.Or(r.method, "GET"), "http://"+l.address, nil)
+	req, err := http.NewRequestWithContext(context.Background(), cmp.Or(r.method, "GET"), "http://"+l.address, r.body)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -198,23 +223,23 @@ func (l *lab) send(r request) reply {
 	return reply{resp, string(body)}
 }
 
+func ignored(_ int, err error) error { return err }
+
 // raw sends bytes on a connection of its own and returns all that comes back until the peer closes.
 func raw(t testing.TB, address, text string) string {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return ""
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(c, text); err != nil {
-		t.Fatal(err)
+	if err := errors.Join(c.SetDeadline(time.Now().Add(10*time.Second)), ignored(io.WriteString(c, text))); err != nil {
+		t.Error(err)
 	}
 	b, err := io.ReadAll(c)
-	if err != nil {
-		t.Fatalf("after %q: %v", b, err)
+	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("after %q: %v", b, err)
 	}
 	return string(b)
 }

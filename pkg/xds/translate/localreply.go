@@ -30,7 +30,7 @@ var answers = []answer{
 
 // localReplies makes Envoy's own answers say host and cause in JSON. Towards a gRPC client the same text is the grpc-message.
 func localReplies() *hcmv3.LocalReplyConfig {
-	c := &hcmv3.LocalReplyConfig{BodyFormat: jsonBody("refused", "%LOCAL_REPLY_BODY%")}
+	c := &hcmv3.LocalReplyConfig{BodyFormat: jsonBody("refused", "this proxy cannot accept the request; see cause")}
 	for _, a := range answers {
 		c.Mappers = append(c.Mappers, &hcmv3.ResponseMapper{
 			Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ResponseFlagFilter{

@@ -47,7 +47,7 @@ func connectionManager(fleet *policy.Fleet, routeName string) *hcmv3.HttpConnect
 		UseRemoteAddress:      yes(),
 		XffNumTrustedHops:     uint32(fleet.TrustedHops),
 		AppendXForwardedPort:  true,
-		InternalAddressConfig: &hcmv3.HttpConnectionManager_InternalAddressConfig{}, // no client may use Envoy's own headers
+		InternalAddressConfig: nobody(),
 
 		// Nothing added, nothing replaced.
 		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{edgeHeaders()},
@@ -75,6 +75,13 @@ func connectionManager(fleet *policy.Fleet, routeName string) *hcmv3.HttpConnect
 		LocalReplyConfig: localReplies(),
 		AccessLog:        accessLog(),
 	}
+}
+
+// nobody makes no client internal, which Envoy would take every private address for: none may steer retries, timeouts or tracing.
+func nobody() *hcmv3.HttpConnectionManager_InternalAddressConfig {
+	return &hcmv3.HttpConnectionManager_InternalAddressConfig{CidrRanges: []*corev3.CidrRange{{
+		AddressPrefix: "255.255.255.255", PrefixLen: u32(32),
+	}}}
 }
 
 func router() *hcmv3.HttpFilter {
@@ -114,7 +121,7 @@ func http1() *corev3.Http1ProtocolOptions {
 		DefaultHostForHttp_10: noHost,
 		EnableTrailers:        true,
 		HeaderKeyFormat:       keepCase(),
-		// An offer of TLS in the clear is ignored, as an ALB does; without this it is answered 403. Envoy ignores h2c by itself.
+		// An offer to change to TLS is passed over; without this it is answered 403. Envoy passes over h2c by itself.
 		IgnoreHttp_11Upgrade: []*matcherv3.StringMatcher{{
 			MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "tls/"}, IgnoreCase: true,
 		}},

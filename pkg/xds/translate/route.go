@@ -19,8 +19,8 @@ func routeConfiguration(name string) *routev3.RouteConfiguration {
 		Name:                     name,
 		Vhds:                     &routev3.Vhds{ConfigSource: overADS()},
 		IgnorePortInHostMatching: true,
-		// Envoy adds the first after the edge has stripped what the client sent; the second has done its work once a route is chosen.
-		RequestHeadersToRemove: []string{"x-envoy-external-address", keyHeader},
+		// Envoy adds the first two after the edge has stripped what the client sent; the third has done its work once a route is chosen.
+		RequestHeadersToRemove: []string{"x-envoy-external-address", "x-envoy-internal", keyHeader},
 	}
 }
 
