@@ -75,10 +75,11 @@ var reservedHeaders = map[string]string{
 	"upgrade":                 "it concerns one connection only",
 	"expect":                  "the proxy answers it",
 	"x-shadow":                "it marks copies of requests",
-	"x-request-id":            "the proxy writes it",
-	"x-forwarded-for":         "the proxy writes it",
-	"x-forwarded-proto":       "the proxy writes it",
-	"x-forwarded-client-cert": "the proxy writes it",
+	"x-request-id":            "the proxy may write it",
+	"x-forwarded-for":         "the proxy may write it",
+	"x-forwarded-proto":       "the proxy may write it",
+	"x-forwarded-port":        "the proxy may write it",
+	"x-forwarded-client-cert": "the proxy may write it",
 	"http2-settings":          "it concerns one connection only",
 }
 

@@ -24,8 +24,8 @@ func (p *problems) regex(field, expression string) *regexp.Regexp {
 	if err != nil {
 		return refuse("regex_invalid", "is not an RE2 expression: "+regexFault(err), "look-around and back-references do not exist in RE2")
 	}
-	if hasUnicodeClass(expression) {
-		return refuse("regex_unsupported", `Unicode classes (\p, \P) are not allowed: which letters they hold depends on the version of the proxy`, "write the ranges, for example [a-zà-ü]")
+	if !isASCII(expression) {
+		return refuse("regex_unsupported", "has letters outside ASCII, or Unicode classes (\\p): versions of Envoy read them differently", "write the expression in ASCII; . and negated classes still match other bytes")
 	}
 	if size, err := RegexProgramSize(expression); err != nil || size > MaxRegexProgram {
 		return refuse("regex_too_expensive", fmt.Sprintf("makes a program of about %d steps; a proxy takes at most %d", size, MaxRegexProgram), `shorten it: each counted repetition ({8}) is written out, and "." or a negated class costs 8 or more`)
@@ -34,10 +34,23 @@ func (p *problems) regex(field, expression string) *regexp.Regexp {
 	return re
 }
 
-// matchesWhole tells whether all of value matches. RE2 reads bytes as UTF-8 and matches nothing that is not; Go would.
-func matchesWhole(re *regexp.Regexp, value string) bool {
+// matchesWhole tells whether all of value matches. Envoy reads bytes outside ASCII as UTF-8, where what is not UTF-8 matches nothing,
+// or each as a letter of its own, depending on its version.
+func matchesWhole(re *regexp.Regexp, value string, dialect Dialect) bool {
+	if !dialect.UTF8 {
+		value = latin1(value)
+	}
 	span := re.FindStringIndex(value) // leftmost, then longest: if the whole value matches, this is it
 	return span != nil && span[0] == 0 && span[1] == len(value) && utf8.ValidString(value)
+}
+
+// latin1 makes each byte a letter.
+func latin1(value string) string {
+	runes := make([]rune, len(value))
+	for i := range len(value) {
+		runes[i] = rune(value[i])
+	}
+	return string(runes)
 }
 
 // regexFault gives the reason of a failed compilation in few words.

@@ -3,6 +3,7 @@ package policy
 import (
 	"iter"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -124,15 +125,35 @@ func keepAlternatives(expression string) string {
 	return b.String()
 }
 
-// hasUnicodeClass tells whether an expression names a class of Unicode, like \pL.
-func hasUnicodeClass(expression string) bool {
+// isASCII tells whether an expression speaks of ASCII only, apart from classes that take everything outside ASCII at once.
+func isASCII(expression string) bool {
 	for t := range tokens(expression) {
-		if t.text == `\p` || t.text == `\P` {
-			return true
+		if t.text[0] >= 0x80 || t.text == `\p` || t.text == `\P` || strings.ContainsFunc(t.text, func(r rune) bool { return r >= 0x80 }) {
+			return false
 		}
 	}
-	return false
+	parsed, err := syntax.Parse(expression, syntax.Perl)
+	return err == nil && asciiNode(parsed)
 }
+
+// asciiNode finds letters that were written as numbers, like \xe9.
+func asciiNode(re *syntax.Regexp) bool {
+	switch re.Op {
+	case syntax.OpLiteral:
+		return !slices.ContainsFunc(re.Rune, func(r rune) bool { return r >= 0x80 && !foldsToASCII(r) })
+	case syntax.OpCharClass:
+		for i := 0; i+1 < len(re.Rune); i += 2 {
+			lo, hi := re.Rune[i], re.Rune[i+1]
+			if hi >= 0x80 && (lo > 0x80 || hi < unicode.MaxRune) && !(lo == hi && foldsToASCII(lo)) {
+				return false
+			}
+		}
+	}
+	return !slices.ContainsFunc(re.Sub, func(sub *syntax.Regexp) bool { return !asciiNode(sub) })
+}
+
+// foldsToASCII recognises the two letters that (?i) adds to ASCII ones: long s and the Kelvin sign.
+func foldsToASCII(r rune) bool { return r == 'ſ' || r == '\u212a' }
 
 // token is a byte of an expression, an escape, or all of a quoted part.
 type token struct {
