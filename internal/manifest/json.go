@@ -3,6 +3,7 @@ package manifest
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
@@ -35,6 +36,9 @@ func Put(to *yaml.Node, key string, value *yaml.Node) {
 
 // Str returns a text.
 func Str(s string) *yaml.Node { return text(s) }
+
+// Int returns a whole number.
+func Int(n int) *yaml.Node { return scalar("!!int", strconv.Itoa(n)) }
 
 func writeJSON(b *bytes.Buffer, n *yaml.Node) {
 	switch n.Kind {

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+)
+
+func newApply(a *app) *cobra.Command {
+	var f files
+	cmd := &cobra.Command{
+		Use: "apply -f FILE…", Short: "Create or update what files describe, all or nothing",
+		Long: `Create or update services and fleet settings. Several documents are applied together, or none of them.
+
+A service without "split" or "pins" keeps those that are live; a new one starts with everything on its primary.
+After a rollback, an apply that would raise another origin is held (exit 9) until "split set" or "undo".
+With -o json the result is a list, {"items":[…]}, with one change per document.`,
+		Example: "  shadowctl example service > orders.yaml\n  shadowctl apply -f orders.yaml --reason \"first service\"",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.names = append(f.names, args...)
+			return a.do(func(ctx context.Context, _ []string) error { return a.apply(ctx, f.names) })(cmd, args)
+		},
+	}
+	f.flag(cmd, "documents to apply:")
+	return cmd
+}
+
+func (a *app) apply(ctx context.Context, names []string) error {
+	docs, err := a.readDocuments(names)
+	if err != nil {
+		return err
+	}
+	req := &crossfadev1.ApplyRequest{Documents: docs, Options: a.options()}
+	out, err := write(ctx, a, crossfadev1.CrossfadeServiceClient.Apply, req, a.onlyService())
+	if err != nil {
+		return err
+	}
+	if err := a.showChanges(out.GetChanges()); err != nil {
+		return err
+	}
+	a.adviseProxy(ctx, out.GetChanges())
+	return nil
+}
+
+// onlyService is the name of the service of a single document, empty otherwise.
+func (a *app) onlyService() string {
+	if len(a.docs) != 1 {
+		return ""
+	}
+	return a.docs[0].Document.GetService().GetName()
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/manifest"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// States of a proof.
+const (
+	proven  = "proven"
+	silent  = "silent"
+	pending = "pending"
+	unknown = "unknown"
+)
+
+// showChange writes what became of one change.
+func (a *app) showChange(c *crossfadev1.Change) error {
+	return a.show(manifest.Answer(c), func() { a.sayChange(c) })
+}
+
+// showChanges writes what became of several.
+func (a *app) showChanges(changes []*crossfadev1.Change) error {
+	return a.show(page(changes, ""), func() {
+		for _, c := range changes {
+			a.sayChange(c)
+		}
+	})
+}
+
+// sayChange is the sentence for people, and below it what needs an eye, a line each.
+func (a *app) sayChange(c *crossfadev1.Change) {
+	parts := []string{subject(c)}
+	if state := a.stateWords(c); state != "" {
+		parts = append(parts, state)
+	}
+	a.say("%s. %s", strings.Join(parts, ". "), a.recordWords(c))
+	fleet := c.GetFleet()
+	for _, r := range fleet.GetRefused() {
+		a.detail("refused", red, r.GetProxy()+" "+r.GetType()+": "+r.GetMessage())
+	}
+	if len(fleet.GetPending()) > 0 {
+		a.detail("pending", yellow, few(fleet.GetPending())+" (connected, not acknowledged yet)")
+	}
+	if len(fleet.GetLost()) > 0 {
+		a.detail("lost", yellow, few(fleet.GetLost())+" (seen within 24 h, not connected now: still serving what it last had)")
+	}
+	for _, p := range c.GetProof().GetPerProxy() {
+		if p.GetReason() != "" && (p.GetState() == unknown || p.GetState() == pending) {
+			a.detail(p.GetState(), yellow, p.GetProxy()+": "+p.GetReason())
+		}
+	}
+	for _, w := range c.GetWarnings() {
+		a.detail("warning", yellow, w)
+	}
+}
+
+func (a *app) detail(what string, c color, text string) {
+	a.say("  %s%s%s", a.paint(what, c), strings.Repeat(" ", max(1, 9-len(what))), oneLine(text))
+}
+
+// subject says what was changed, and to what.
+func subject(c *crossfadev1.Change) string {
+	name := oneLine(c.GetService())
+	if c.GetKind() == policy.KindFleet {
+		name = "fleet " + name
+	}
+	switch {
+	case strings.HasPrefix(c.GetAction(), "delete"):
+		return name + ": deleted"
+	case len(c.GetSplit()) > 0:
+		return name + ": " + splitWords(c.GetSplit())
+	case unchanged(c):
+		return name + ": as it was"
+	default:
+		return name + ": " + dash(c.GetAction())
+	}
+}
+
+func unchanged(c *crossfadev1.Change) bool { return c.GetRevision() == 0 && !notRecorded(c) }
+
+// notRecorded tells a rollback that was applied and is not in the store. Nothing else can be applied without.
+func notRecorded(c *crossfadev1.Change) bool {
+	return !c.GetRecorded() && strings.HasPrefix(c.GetAction(), "rollback")
+}
+
+func (a *app) recordWords(c *crossfadev1.Change) string {
+	switch {
+	case notRecorded(c):
+		return a.paint("Applied, but NOT RECORDED.", red)
+	case c.GetRevision() == 0:
+		return "Nothing was to change."
+	case c.GetRecorded():
+		return fmt.Sprintf("Revision %d, recorded.", c.GetRevision())
+	default:
+		return fmt.Sprintf("Revision %d.", c.GetRevision())
+	}
+}
+
+// stateWords says what the fleet and the data plane made of a change.
+func (a *app) stateWords(c *crossfadev1.Change) string {
+	var parts []string
+	if c.GetFleet() != nil {
+		parts = append(parts, a.fleetWords(c.GetFleet()))
+	}
+	if words := a.proofWords(c); words != "" {
+		parts = append(parts, words)
+	}
+	for _, o := range slices.Sorted(maps.Keys(c.GetProof().GetOpenStreams())) {
+		if n := c.GetProof().GetOpenStreams()[o]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s still open on %s", count(n, "stream"), o))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (a *app) fleetWords(f *crossfadev1.FleetState) string {
+	switch {
+	case f.GetConnected() == 0 && len(f.GetLost()) == 0:
+		return a.paint("No proxy of fleet "+dash(f.GetName())+" is connected, so nothing serves this yet", yellow)
+	case f.GetConnected() == 0:
+		return a.paint(fmt.Sprintf("No proxy of fleet %s is connected, %d lost", dash(f.GetName()), len(f.GetLost())), yellow)
+	case f.GetAcked() == 0:
+		return a.paint(fmt.Sprintf("0/%d proxies acknowledged so far", f.GetConnected()), yellow)
+	}
+	words := fmt.Sprintf("%d/%d proxies acknowledged in %s", f.GetAcked(), f.GetConnected(), milliseconds(f.GetAckMs()))
+	if f.GetAcked() < f.GetConnected() {
+		return a.paint(words, yellow)
+	}
+	return words
+}
+
+// proofWords says what the data plane shows of the origins that should get nothing any more.
+func (a *app) proofWords(c *crossfadev1.Change) string {
+	p, drained := c.GetProof(), drainedOrigins(c)
+	switch p.GetState() {
+	case proven:
+		return a.provenWords(p, drained)
+	case silent:
+		return "no request for " + c.GetService() + " yet at any proxy, so the acknowledgement is all there is to show (silent)"
+	case pending:
+		return a.paint("not proven yet"+because(p.GetReason()), yellow)
+	case unknown:
+		if drained == "" {
+			return a.paint("what the data plane does is unknown"+because(p.GetReason()), yellow)
+		}
+		return a.paint("whether "+drained+" still gets requests is unknown"+because(p.GetReason()), yellow)
+	default:
+		return ""
+	}
+}
+
+func (a *app) provenWords(p *crossfadev1.Proof, drained string) string {
+	words := "proven by the data plane"
+	if drained != "" {
+		words = fmt.Sprintf("no new request to %s since +%s", drained, seconds(p.GetSinceMs()))
+	}
+	if p.GetResolutionMs() > 0 {
+		words += fmt.Sprintf(" (resolution %s)", seconds(p.GetResolutionMs()))
+	}
+	quiet := int64(0)
+	for _, one := range p.GetPerProxy() {
+		if one.GetState() == silent {
+			quiet++
+		}
+	}
+	if quiet > 0 {
+		words += fmt.Sprintf("; %s silent (no request for it yet)", proxies(quiet))
+	}
+	return words
+}
+
+func proxies(n int64) string {
+	if n == 1 {
+		return "1 proxy"
+	}
+	return fmt.Sprintf("%d proxies", n)
+}
+
+// drainedOrigins lists the origins of a change that should get nothing.
+func drainedOrigins(c *crossfadev1.Change) string {
+	var out []string
+	for _, o := range slices.Sorted(maps.Keys(c.GetSplit())) {
+		if c.GetSplit()[o] == 0 {
+			out = append(out, o)
+		}
+	}
+	return strings.Join(out, " or ")
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + oneLine(reason)
+}

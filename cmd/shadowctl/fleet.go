@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+)
+
+func newFleet(a *app) *cobra.Command {
+	var fleet string
+	cmd := &cobra.Command{
+		Use: "fleet", Short: "Show the proxies: connected, up to date, refusing?",
+		Long: `Show every proxy with what it acknowledged of what it should have.
+
+States: ok; pending (not there yet); refused (Envoy's words follow); override (somebody set runtime keys by hand); lost (seen within
+24 h, not connected now); incompatible (its bootstrap lacks something); duplicate (two proxies with one id); unknown-fleet; held.`,
+		Args: exactly(),
+		RunE: a.do(func(ctx context.Context, _ []string) error {
+			items, err := a.listProxies(ctx, fleet)
+			if err != nil {
+				return err
+			}
+			return a.show(page(items, ""), func() {
+				if len(items) == 0 {
+					a.note("No proxy has connected yet. Start one:\n  %s\n  %s", bootstrapCommand(dashDefault(fleet), defaultXDS), envoyCommand("bootstrap.yaml"))
+					return
+				}
+				a.write(a.proxiesTable(items))
+			})
+		}),
+	}
+	cmd.Flags().StringVar(&fleet, "fleet", "", "only proxies of this `FLEET`")
+	return cmd
+}
+
+// listProxies reads every page.
+func (a *app) listProxies(ctx context.Context, fleet string) ([]*crossfadev1.Proxy, error) {
+	var items []*crossfadev1.Proxy
+	req := &crossfadev1.ListProxiesRequest{PageSize: pageSize, Fleet: fleet}
+	for {
+		got, err := read(ctx, a, crossfadev1.CrossfadeServiceClient.ListProxies, req)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, got.GetItems()...)
+		if req.PageToken = got.GetNextPageToken(); req.PageToken == "" {
+			return items, nil
+		}
+	}
+}
+
+func (a *app) proxiesTable(items []*crossfadev1.Proxy) *table {
+	t := &table{head: []string{"PROXY", "FLEET", "STATE", "ENVOY", "REVISION", "BEHIND", "SEEN", "DETAIL"}}
+	for _, p := range items {
+		seen := "connected"
+		if !p.GetConnected() {
+			seen = a.ago(p.GetLastSeen())
+		}
+		t.row(p.GetProxy(), p.GetFleet(), stateCell(p.GetState()), dash(p.GetVersion()), revisionWords(p), behind(p), seen, proxyDetail(p))
+	}
+	return t
+}
+
+func stateCell(state string) cell {
+	switch state {
+	case "ok":
+		return cell{state, green}
+	case "pending":
+		return cell{state, yellow}
+	case "":
+		return cell{"-", faint}
+	default:
+		return cell{state, red}
+	}
+}
+
+func revisionWords(p *crossfadev1.Proxy) string {
+	if p.GetAckedRevision() == p.GetWantedRevision() {
+		return fmt.Sprint(p.GetAckedRevision())
+	}
+	return fmt.Sprintf("%d of %d", p.GetAckedRevision(), p.GetWantedRevision())
+}
+
+func behind(p *crossfadev1.Proxy) string {
+	if p.GetLagMs() <= 0 {
+		return "-"
+	}
+	return milliseconds(p.GetLagMs())
+}
+
+// proxyDetail is what its state means, and the last refusal in Envoy's words.
+func proxyDetail(p *crossfadev1.Proxy) string {
+	words := p.GetDetail()
+	if n := p.GetLastNack(); n != nil {
+		if words != "" {
+			words += "; "
+		}
+		words += "refused " + n.GetType() + " " + n.GetResource() + ": " + n.GetMessage()
+	}
+	return words
+}

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/manifest"
+)
+
+// pageSize is how many objects are asked for at once.
+const pageSize = 500
+
+func newGet(a *app) *cobra.Command {
+	var fleet string
+	cmd := &cobra.Command{
+		Use: "get KIND [NAME]", Short: "Show services with their split and live figures, or settings of a fleet",
+		Long: `Show services, or one service or fleet. KIND is service or fleet.
+
+With -o yaml it writes documents that can be applied again; "get services -o yaml" is a backup of all of them.
+Errors are answers with status 5xx or none at all. The figures are those of the last few seconds, over the whole fleet.`,
+		Example: "  shadowctl get services\n  shadowctl get service orders -o yaml\n  shadowctl get fleet default",
+		Args:    exactly("KIND", "[NAME]"), ValidArgsFunction: a.completeArgs(completeKind, completeNamed),
+	}
+	cmd.RunE = a.do(func(ctx context.Context, args []string) error {
+		kind, err := kindArg(args[0])
+		switch {
+		case err != nil:
+			return err
+		case len(args) == 2:
+			return a.getOne(ctx, kind, args[1])
+		case kind == "fleet":
+			f := usageOf(cmd, "NAME is missing: settings of fleets are shown one by one")
+			f.problems[0].next = "`shadowctl fleet` shows the proxies of all fleets"
+			return f
+		default:
+			return a.getServices(ctx, fleet)
+		}
+	})
+	cmd.Flags().StringVar(&fleet, "fleet", "", "only services of this `FLEET`")
+	return cmd
+}
+
+func (a *app) getOne(ctx context.Context, kind, name string) error {
+	got, err := read(ctx, a, crossfadev1.CrossfadeServiceClient.Get, &crossfadev1.GetRequest{Kind: kind, Name: name})
+	if err != nil {
+		return err
+	}
+	if a.output == "yaml" {
+		return a.show(manifest.Node(got.GetDocument()), nil)
+	}
+	tree := manifest.Answer(got.GetDocument())
+	if got.GetStatus() != nil {
+		manifest.Put(tree, "status", manifest.Answer(got.GetStatus()))
+	}
+	return a.show(tree, func() {
+		if got.GetStatus() != nil {
+			a.write(a.servicesTable([]*crossfadev1.ServiceStatus{got.GetStatus()}))
+			return
+		}
+		a.write(fleetTable(got.GetDocument().GetFleet()))
+	})
+}
+
+func fleetTable(f *crossfadev1.Fleet) *table {
+	t := &table{head: []string{"FLEET", "TRUSTED HOPS", "PROXY PROTOCOL"}}
+	on := "off"
+	if f.GetProxyProtocol() {
+		on = "on"
+	}
+	t.row(f.GetName(), rate(float64(f.GetTrustedHops())), on)
+	return t
+}
+
+func (a *app) getServices(ctx context.Context, fleet string) error {
+	items, err := a.listServices(ctx, fleet)
+	if err != nil {
+		return err
+	}
+	if a.output == "yaml" {
+		return a.exportServices(ctx, items)
+	}
+	return a.show(page(items, ""), func() {
+		if len(items) == 0 {
+			a.note("There is no service yet. Begin with one:\n  shadowctl example service > service.yaml\n  shadowctl apply -f service.yaml")
+			return
+		}
+		a.write(a.servicesTable(items))
+	})
+}
+
+// listServices reads every page.
+func (a *app) listServices(ctx context.Context, fleet string) ([]*crossfadev1.ServiceStatus, error) {
+	var items []*crossfadev1.ServiceStatus
+	req := &crossfadev1.ListRequest{PageSize: pageSize, Fleet: fleet}
+	for {
+		got, err := read(ctx, a, crossfadev1.CrossfadeServiceClient.List, req)
+		if err != nil {
+			return nil, err
+		}
+		items = append(items, got.GetItems()...)
+		if req.PageToken = got.GetNextPageToken(); req.PageToken == "" {
+			return items, nil
+		}
+	}
+}
+
+// exportServices writes the documents of services, so that an apply of them restores what is stored.
+func (a *app) exportServices(ctx context.Context, items []*crossfadev1.ServiceStatus) error {
+	docs := make([]*yaml.Node, len(items))
+	for i, s := range items {
+		got, err := read(ctx, a, crossfadev1.CrossfadeServiceClient.Get, &crossfadev1.GetRequest{Kind: "service", Name: s.GetName()})
+		if err != nil {
+			return err
+		}
+		docs[i] = manifest.Node(got.GetDocument())
+	}
+	for i, d := range docs {
+		if i > 0 {
+			if err := a.print("---\n"); err != nil {
+				return err
+			}
+		}
+		if err := a.show(d, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// servicesTable has a row for each origin; what concerns the service stands in the first.
+func (a *app) servicesTable(items []*crossfadev1.ServiceStatus) *table {
+	t := &table{head: []string{"NAME", "HOSTS", "SPLIT", "ORIGIN", "REQ/S", "ERRORS", "P99", "LAST CHANGE"}}
+	for _, s := range items {
+		name, hosts, split, change := s.GetName(), hostWords(s.GetHosts()), splitWords(s.GetSplit()), a.changeWords(s)
+		if n := len(s.GetPins()); n > 0 {
+			split += " · " + count(int64(n), "pin")
+		}
+		for _, o := range byWeight(s.GetSplit()) {
+			origin := cell{text: o}
+			if o == s.GetPrimary() {
+				origin.text += " *"
+			}
+			rps, errs, p99 := trafficCells(s.GetTraffic()[o])
+			t.row(name, hosts, split, origin, rps, errs, p99, change)
+			name, hosts, split, change = "", "", "", ""
+		}
+	}
+	return t
+}
+
+func hostWords(hosts []string) string {
+	const most = 2
+	if len(hosts) <= most {
+		return strings.Join(hosts, " ")
+	}
+	return strings.Join(hosts[:most], " ") + " +" + rate(float64(len(hosts)-most))
+}
+
+// worryingErrors is the share of errors that is shown in red. It is a colour, not a rule.
+const worryingErrors = 0.005
+
+func trafficCells(t *crossfadev1.OriginTraffic) (rps, errs, p99 cell) {
+	none := cell{"-", faint}
+	if t == nil {
+		return none, none, none
+	}
+	rps, errs, p99 = cell{text: rate(t.GetRps())}, none, none
+	if t.GetRequests() > 0 || t.GetRps() > 0 {
+		errs = cell{text: share(t.GetErrorRate())}
+		if t.GetErrorRate() > worryingErrors {
+			errs.color = red
+		}
+	}
+	if t.P99Ms != nil {
+		p99 = cell{text: milliseconds(t.GetP99Ms())}
+	}
+	return rps, errs, p99
+}
+
+// changeWords is who changed a service last, when and why.
+func (a *app) changeWords(s *crossfadev1.ServiceStatus) string {
+	if s.GetChanged() == nil {
+		return "-"
+	}
+	words := a.ago(s.GetChanged()) + " " + s.GetChangedBy() + ": " + s.GetAction()
+	if s.GetReason() != "" {
+		words += ` "` + s.GetReason() + `"`
+	}
+	if s.GetRolledBack() {
+		words += " (rolled back: applies may not raise weights)"
+	}
+	return words
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/manifest"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+func newHistory(a *app) *cobra.Command {
+	var limit int32
+	var pageToken string
+	cmd := &cobra.Command{
+		Use: "history [SERVICE]", Short: "Show who changed what, when and why, newest first",
+		Args: exactly("[SERVICE]"), ValidArgsFunction: a.completeArgs(completeService, completeNothing),
+		RunE: a.do(func(ctx context.Context, args []string) error {
+			if limit < 1 || limit > 1000 {
+				return badFlag("limit", fmt.Sprint(limit), "must be 1 to 1000")
+			}
+			req := &crossfadev1.ListHistoryRequest{PageSize: limit, PageToken: pageToken, Service: strings.Join(args, "")}
+			got, err := read(ctx, a, crossfadev1.CrossfadeServiceClient.ListHistory, req)
+			if err != nil {
+				return err
+			}
+			return a.show(page(got.GetItems(), got.GetNextPageToken()), func() { a.sayHistory(got) })
+		}),
+	}
+	cmd.Flags().Int32Var(&limit, "limit", 20, "at most `N` revisions")
+	cmd.Flags().StringVar(&pageToken, "page-token", "", "go on where an earlier answer ended: its nextPageToken")
+	return cmd
+}
+
+func (a *app) sayHistory(got *crossfadev1.ListHistoryResponse) {
+	if len(got.GetItems()) == 0 {
+		a.note("Nothing has been changed yet.")
+		return
+	}
+	a.write(a.historyTable(got.GetItems()))
+	for _, r := range got.GetItems() {
+		if !r.GetVerified() {
+			a.note("* who: as they said, not verified")
+			break
+		}
+	}
+	if got.GetNextPageToken() != "" {
+		a.note("There is more: --page-token %s, or a larger --limit", got.GetNextPageToken())
+	}
+}
+
+func (a *app) historyTable(items []*crossfadev1.Revision) *table {
+	t := &table{head: []string{"REVISION", "TIME (UTC)", "", "WHO", "SERVICE", "ACTION", "CHANGE", "FLEET", "REASON"}}
+	for _, r := range items {
+		who := dash(r.GetWho())
+		if !r.GetVerified() {
+			who += " *"
+		}
+		t.row(fmt.Sprint(r.GetRevision()), r.GetTime().AsTime().UTC().Format("2006-01-02 15:04:05"), a.ago(r.GetTime()), who,
+			objectName(r), r.GetAction(), revisionChange(r), confirmed(r.GetFleet()), r.GetReason())
+	}
+	return t
+}
+
+func objectName(r *crossfadev1.Revision) string {
+	if r.GetKind() == policy.KindFleet {
+		return "fleet " + r.GetService()
+	}
+	return r.GetService()
+}
+
+// confirmed says how many proxies acknowledged, "-" where nobody waited for them.
+func confirmed(f *crossfadev1.FleetState) string {
+	switch {
+	case f == nil:
+		return "-"
+	case len(f.GetRefused()) > 0:
+		return fmt.Sprintf("%d/%d, %d refused", f.GetAcked(), f.GetConnected(), len(f.GetRefused()))
+	default:
+		return fmt.Sprintf("%d/%d", f.GetAcked(), f.GetConnected())
+	}
+}
+
+// revisionChange says what a revision changed: the split where that moved, else the fields.
+func revisionChange(r *crossfadev1.Revision) string {
+	before, after := r.GetBefore(), r.GetAfter()
+	switch {
+	case manifest.Object(after) == nil:
+		return "deleted"
+	case manifest.Object(before) == nil && after.GetService() != nil:
+		return "created, " + splitWords(policy.Weights(after.GetService()))
+	case manifest.Object(before) == nil:
+		return "created"
+	}
+	if b, s := before.GetService(), after.GetService(); b != nil && s != nil {
+		if from, to := splitWords(policy.Weights(b)), splitWords(policy.Weights(s)); from != to {
+			return from + " → " + to
+		}
+	}
+	var fields []string
+	for _, f := range policy.Diff(manifest.Object(before), manifest.Object(after)) {
+		fields = append(fields, f.GetField())
+	}
+	return dash(few(fields))
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/manifest"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+func newValidate(a *app) *cobra.Command {
+	var f files
+	cmd := &cobra.Command{
+		Use: "validate -f FILE…", Short: "Check files without a server",
+		Long: `Check documents by every rule that needs no server: each on its own, and the services of all files against each other.
+Clashes with services that only the server knows are found by "diff" and "apply".`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.names = append(f.names, args...)
+			return a.do(func(context.Context, []string) error { return a.validate(f.names) })(cmd, args)
+		},
+	}
+	f.flag(cmd, "documents to check:")
+	return cmd
+}
+
+func (a *app) validate(names []string) error {
+	docs, err := a.readDocuments(names)
+	if err != nil {
+		return err
+	}
+	if _, err := compile(docs); err != nil {
+		return err
+	}
+	list := manifest.List()
+	for _, d := range a.docs {
+		one := manifest.Map()
+		manifest.Put(one, "kind", manifest.Str(manifest.KindOf(d.Document)))
+		manifest.Put(one, "name", manifest.Str(manifest.NameOf(d.Document)))
+		manifest.Put(one, "file", manifest.Str(d.File))
+		manifest.Put(one, "line", manifest.Int(d.Line("")))
+		list.Content = append(list.Content, one)
+	}
+	return a.show(pageOf(list, ""), func() {
+		for _, d := range a.docs {
+			a.say("%s:%d: %s %s is valid", d.File, d.Line(""), manifest.KindOf(d.Document), manifest.NameOf(d.Document))
+		}
+	})
+}
+
+// compile gives documents their meaning, or says everything that is wrong with them. A fleet has nil in its place.
+func compile(docs []*crossfadev1.Document) ([]*policy.Service, error) {
+	var (
+		found    policy.Errors
+		services = make([]*policy.Service, len(docs))
+		seen     = map[string]bool{}
+	)
+	for i, d := range docs {
+		var errs policy.Errors
+		if s := d.GetService(); s != nil {
+			services[i], errs = policy.CompileService(s)
+		} else {
+			_, errs = policy.CompileFleet(d.GetFleet())
+			if name := d.GetFleet().GetName(); seen[name] {
+				errs = append(errs, &policy.Error{Kind: policy.Invalid, Code: "name_duplicate", Field: "name", Value: name, Message: fmt.Sprintf("two documents set fleet %q", name)})
+			} else {
+				seen[name] = true
+			}
+		}
+		for _, e := range errs {
+			e.Document = i
+		}
+		found = append(found, errs...)
+	}
+	if len(found) == 0 {
+		found = policy.CheckServices(services)
+	}
+	return services, found.Err()
+}
