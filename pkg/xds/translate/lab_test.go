@@ -149,20 +149,24 @@ func (l *lab) split(service string, weights map[string]policy.BasisPoints) {
 // awaitHost waits until Envoy has an endpoint of a cluster.
 func (l *lab) awaitHost(cluster, address string) {
 	l.t.Helper()
+	l.eventually(cluster+" at "+address, func() bool {
+		hosts, err := l.envoy.Hosts(l.t.Context())
+		return err == nil && slices.ContainsFunc(hosts, func(h envoyproc.Host) bool { return h.Cluster == cluster && h.Address == address })
+	})
+}
+
+// eventually waits until ok.
+func (l *lab) eventually(what string, ok func() bool) {
+	l.t.Helper()
 	ctx, cancel := context.WithTimeout(l.t.Context(), envoytest.Deadline)
 	defer cancel()
-	err := poll.Until(ctx, 10*time.Millisecond, func(ctx context.Context) error {
-		hosts, err := l.envoy.Hosts(ctx)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(hosts, func(h envoyproc.Host) bool { return h.Cluster == cluster && h.Address == address }) {
-			return fmt.Errorf("there are only %v", hosts)
+	if err := poll.Until(ctx, 10*time.Millisecond, func(context.Context) error {
+		if !ok() {
+			return errors.New("not yet")
 		}
 		return nil
-	})
-	if err != nil {
-		l.t.Fatalf("waiting for %s at %s: %v", cluster, address, err)
+	}); err != nil {
+		l.t.Fatalf("waiting for %s: %v", what, err)
 	}
 }
 

@@ -108,3 +108,45 @@ func TestStickyCookie(t *testing.T) {
 		}
 	})
 }
+
+const threeOrigins = twoOrigins + `- {name: new, static: {endpoints: ["127.0.0.1:1"]}}
+split: {weights: {ecs: 8000, eks: 2000}, sticky: {header: {name: x-user}}}
+`
+
+// TestStickyThreeOrigins moves weight between the primary and each of the others, up and down, by levers alone: only users of the two
+// origins whose weights change are moved, in the direction of the change.
+func TestStickyThreeOrigins(t *testing.T) {
+	steps := []map[string]policy.BasisPoints{
+		{"ecs": 8000, "eks": 2000, "new": 0}, {"ecs": 7000, "eks": 2000, "new": 1000}, {"ecs": 5000, "eks": 4000, "new": 1000},
+		{"ecs": 2000, "eks": 4000, "new": 4000}, {"ecs": 0, "eks": 6000, "new": 4000}, {"ecs": 3000, "eks": 6000, "new": 1000}, {"ecs": 9000, "eks": 0, "new": 1000},
+	}
+	const clients = 1000
+	for _, primary := range []string{"ecs", "eks", "new"} {
+		t.Run(primary, func(t *testing.T) {
+			envoytest.EachVersion(t, func(t *testing.T, version string) {
+				l := newLab(t, version, strings.Replace(threeOrigins, "primary: ecs", "primary: "+primary, 1))
+				at := map[int]string{}
+				rename := map[string]string{"ecs": primary, primary: "ecs"} // the first of the steps' origins is the primary
+				var before map[string]policy.BasisPoints
+				for _, step := range steps {
+					weights := map[string]policy.BasisPoints{}
+					for o, w := range step {
+						if to, ok := rename[o]; ok {
+							o = to
+						}
+						weights[o] = w
+					}
+					l.split("orders", weights)
+					for client := range clients {
+						_, now, _ := strings.Cut(l.get("orders.test", "/", fmt.Sprintf("x-user: u%d", client)).origin(), "/")
+						if was := at[client]; was != "" && was != now && (weights[was] >= before[was] || weights[now] <= before[now]) {
+							t.Fatalf("%v to %v: client %d went from %s to %s", before, weights, client, was, now)
+						}
+						at[client] = now
+					}
+					before = weights
+				}
+			})
+		})
+	}
+}
