@@ -91,6 +91,9 @@ type Store interface {
 	// and that of [Commit.Validate]. ctx bounds the wait: a write that hangs in the disk returns
 	// ErrUnavailable at ctx's end, and the store then refuses further commits until that write came back; a later Load shows what it became.
 	Commit(ctx context.Context, c Commit) (revisions []*crossfadev1.Revision, replayed bool, err error)
+	// Replay returns the revisions that an idempotency key wrote for the same request within 24 h before now, or used=false. It
+	// answers what Commit would, without writing. Error: ErrKeyReused.
+	Replay(ctx context.Context, key string, digest []byte, now time.Time) (revisions []*crossfadev1.Revision, used bool, err error)
 	// Annotate adds what the fleet confirmed to a revision that exists, or returns ErrNotFound. A nil part leaves what is there. It never
 	// changes anything else. It is durable when it returns; a reader may see it a moment before.
 	Annotate(ctx context.Context, revision int64, fleet *crossfadev1.FleetState, proof *crossfadev1.Proof) error

@@ -2810,7 +2810,9 @@ type Revision struct {
 	Fleet   *FleetState `protobuf:"bytes,10,opt,name=fleet,proto3" json:"fleet,omitempty"`
 	Proof   *Proof      `protobuf:"bytes,11,opt,name=proof,proto3" json:"proof,omitempty"`
 	// "Service" or "Fleet".
-	Kind          string `protobuf:"bytes,12,opt,name=kind,proto3" json:"kind,omitempty"`
+	Kind string `protobuf:"bytes,12,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Identifies the change on the proxies, whatever its number became.
+	Stamp         string `protobuf:"bytes,13,opt,name=stamp,proto3" json:"stamp,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2925,6 +2927,13 @@ func (x *Revision) GetProof() *Proof {
 func (x *Revision) GetKind() string {
 	if x != nil {
 		return x.Kind
+	}
+	return ""
+}
+
+func (x *Revision) GetStamp() string {
+	if x != nil {
+		return x.Stamp
 	}
 	return ""
 }
@@ -3655,7 +3664,7 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"k\n" +
 	"\x13ListHistoryResponse\x12,\n" +
 	"\x05items\x18\x01 \x03(\v2\x16.crossfade.v1.RevisionR\x05items\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x9b\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb1\x03\n" +
 	"\bRevision\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x10\n" +
@@ -3669,7 +3678,8 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x05fleet\x18\n" +
 	" \x01(\v2\x18.crossfade.v1.FleetStateR\x05fleet\x12)\n" +
 	"\x05proof\x18\v \x01(\v2\x13.crossfade.v1.ProofR\x05proof\x12\x12\n" +
-	"\x04kind\x18\f \x01(\tR\x04kind\"(\n" +
+	"\x04kind\x18\f \x01(\tR\x04kind\x12\x14\n" +
+	"\x05stamp\x18\r \x01(\tR\x05stamp\"(\n" +
 	"\fWatchRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\"\xf9\x01\n" +
 	"\rWatchResponse\x12\x12\n" +

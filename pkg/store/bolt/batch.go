@@ -3,6 +3,7 @@ package bolt
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"maps"
 	"time"
 
@@ -199,31 +200,44 @@ func (b *batch) putRevision(r *crossfadev1.Revision) {
 
 // replay answers a commit whose idempotency key is in use; used is false where it is not.
 func (b *batch) replay(c *store.Commit) (out outcome, used bool) {
-	if c.IdempotencyKey == "" {
+	if b.err != nil {
 		return out, false
 	}
-	p := b.get(bucketKeys, []byte(c.IdempotencyKey))
-	if p == nil {
-		return out, false
+	revisions, used, err := usedFor(b.tx, c.IdempotencyKey, c.RequestDigest, c.Time)
+	if err != nil && !errors.Is(err, store.ErrKeyReused) {
+		b.fail(err)
+	}
+	return outcome{revisions: revisions, replayed: used && err == nil, err: err}, used || err != nil
+}
+
+// usedFor returns the revisions that an idempotency key wrote for the same request; used is false where the key is free.
+func usedFor(tx *bbolt.Tx, key string, digest []byte, now time.Time) (revisions []*crossfadev1.Revision, used bool, err error) {
+	if key == "" {
+		return nil, false, nil
+	}
+	v := tx.Bucket(bucketKeys).Get([]byte(key))
+	if v == nil {
+		return nil, false, nil
+	}
+	p, err := unseal(bucketKeys, []byte(key), v)
+	if err != nil {
+		return nil, false, err
 	}
 	u, err := parseUsedKey(p)
-	b.fail(err)
-	if err != nil || u.expiredAt(c.Time) {
-		return out, false
+	if err != nil || u.expiredAt(now) {
+		return nil, false, err
 	}
-	if !bytes.Equal(u.digest, c.RequestDigest) {
-		return outcome{err: store.ErrKeyReused}, true
+	if !bytes.Equal(u.digest, digest) {
+		return nil, true, store.ErrKeyReused
 	}
-	out.replayed = true
 	for n := u.first; n < u.first+u.count; n++ {
-		r, err := readRevision(b.tx, n)
+		r, err := readRevision(tx, n)
 		if err != nil {
-			b.fail(err)
-			return outcome{err: err}, true
+			return nil, true, err
 		}
-		out.revisions = append(out.revisions, r)
+		revisions = append(revisions, r)
 	}
-	return out, true
+	return revisions, true, nil
 }
 
 // keep remembers the idempotency key of a commit. One that has expired is replaced.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.etcd.io/bbolt"
 	"google.golang.org/protobuf/proto"
@@ -40,6 +41,19 @@ func (s *Store) Commit(ctx context.Context, c store.Commit) ([]*crossfadev1.Revi
 	own := cloneCommit(c)
 	out := s.submit(ctx, func(b *batch) outcome { return b.addCommit(own) })
 	return cloneRevisions(out.revisions), out.replayed, out.err
+}
+
+// Replay implements store.Store.
+func (s *Store) Replay(ctx context.Context, key string, digest []byte, now time.Time) ([]*crossfadev1.Revision, bool, error) {
+	type answer struct {
+		revisions []*crossfadev1.Revision
+		used      bool
+	}
+	a, err := read(ctx, s, func(tx *bbolt.Tx) (a answer, err error) {
+		a.revisions, a.used, err = usedFor(tx, key, digest, now)
+		return a, err
+	})
+	return a.revisions, a.used && err == nil, err
 }
 
 // Annotate implements store.Store.

@@ -19,9 +19,16 @@ func keyed(key, digest string, at time.Time, ws ...store.Write) store.Commit {
 // again commits and checks whether it was replayed.
 func (e *env) again(c store.Commit, replayed bool) []*crossfadev1.Revision {
 	e.Helper()
+	known, used, err := e.s.Replay(e.Context(), c.IdempotencyKey, c.RequestDigest, c.Time)
+	if err != nil || used != replayed {
+		e.Fatalf("Replay: used %v, error %v; want %v", used, err, replayed)
+	}
 	rs, r, err := e.s.Commit(e.Context(), c)
 	if err != nil || r != replayed {
 		e.Fatalf("Commit: replayed %v, error %v; want replayed %v", r, err, replayed)
+	}
+	if used {
+		e.equalAll(rs, known)
 	}
 	return rs
 }
@@ -44,6 +51,9 @@ var keyTests = []test{
 		before := e.load()
 		for _, digest := range []string{"D", "", "dd"} {
 			c.RequestDigest = []byte(digest)
+			if _, _, err := e.s.Replay(e.Context(), c.IdempotencyKey, c.RequestDigest, c.Time); !errors.Is(err, store.ErrKeyReused) {
+				e.Fatalf("Replay with digest %q: %v, want ErrKeyReused", digest, err)
+			}
 			if _, _, err := e.s.Commit(e.Context(), c); !errors.Is(err, store.ErrKeyReused) {
 				e.Fatalf("digest %q: %v, want ErrKeyReused", digest, err)
 			}

@@ -1,0 +1,275 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/store"
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
+)
+
+// edit is one object's part of a change.
+type edit struct {
+	key    store.ObjectKey
+	after  *crossfadev1.Document // nil deletes
+	action string
+}
+
+// change is a change that is live, on its way to the fleet.
+type change struct {
+	edits  []*applied
+	called time.Time
+	o      Options
+	fleets map[string]*following // by name
+}
+
+// applied is an edit that is live.
+type applied struct {
+	key        store.ObjectKey
+	action     string
+	before     *crossfadev1.Document
+	after      *crossfadev1.Document
+	record     *crossfadev1.Revision // nil while a rollback is not recorded, or where nothing changed
+	structural bool
+	fleet      string
+	keptPins   bool
+}
+
+// change makes edits durable and live, and waits for the fleet as the options say. plan is called with what is live, and again if
+// something else was written in between.
+func (c *Controller) change(ctx context.Context, o Options, plan func(live *intent) ([]edit, error)) ([]*crossfadev1.Change, error) {
+	called := c.now()
+	if o.Key != "" {
+		if done, replayed, err := c.replay(ctx, o, called); replayed || err != nil {
+			return done, err
+		}
+	}
+	if err := c.lockWrite(ctx); err != nil {
+		return nil, err
+	}
+	ch, err := c.writeAndPublish(ctx, called, o, plan)
+	c.unlockWrite()
+	if err != nil {
+		return nil, err
+	}
+	return c.follow(ctx, ch)
+}
+
+func (c *Controller) lockWrite(ctx context.Context) error {
+	select {
+	case c.write <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return &policy.Error{Kind: policy.Unavailable, Code: "store_busy", Message: "an earlier change is still being written; nothing was changed", Next: "try again; a rollback does not wait for it"}
+	}
+}
+
+func (c *Controller) unlockWrite() { <-c.write }
+
+// writeAndPublish is the part of a change that happens one at a time.
+func (c *Controller) writeAndPublish(ctx context.Context, called time.Time, o Options, plan func(*intent) ([]edit, error)) (*change, error) {
+	if err := c.recordRollbacks(ctx); err != nil {
+		return nil, err
+	}
+	c.mu.RLock()
+	d, err := c.draft(o, plan)
+	c.mu.RUnlock()
+	if err != nil {
+		return nil, err
+	}
+	if len(d.edits) > 0 {
+		if d.records, err = c.commit(ctx, called, o, d); err != nil {
+			return nil, err
+		}
+	}
+	return c.publishDraft(called, o, d), nil
+}
+
+// draft is a change that is checked but not written.
+type draft struct {
+	edits      []edit
+	unchanged  []edit            // asked for, and so already
+	services   []*policy.Service // compiled, by position in edits; nil for a deletion or a fleet
+	fleets     []*policy.Fleet
+	rollbacks  map[string]int                  // of each service when it was drafted
+	touched    map[string]bool                 // fleets whose structure changes
+	structures map[string]*translate.Structure // of those
+	expect     []int64
+	records    []*crossfadev1.Revision
+	stamp      string
+}
+
+// draft plans and checks a change against what is live. c.mu is held.
+func (c *Controller) draft(o Options, plan func(*intent) ([]edit, error)) (*draft, error) {
+	edits, err := plan(&c.live)
+	if err != nil {
+		return nil, err
+	}
+	d := &draft{rollbacks: map[string]int{}, structures: map[string]*translate.Structure{}, stamp: newStamp()}
+	for _, e := range edits {
+		have := c.live.record(e.key).GetRevision()
+		if o.Expect != 0 && o.Expect != have {
+			return nil, conflict(e.key, o.Expect, have)
+		}
+		if proto.Equal(c.live.document(e.key), e.after) {
+			d.unchanged = append(d.unchanged, e)
+			continue
+		}
+		d.edits = append(d.edits, e)
+		d.expect = append(d.expect, have)
+		if s := c.live.services[e.key.Name]; s != nil && e.key.Kind == kindService {
+			d.rollbacks[e.key.Name] = s.rollbacks
+		}
+	}
+	if err := c.check(d); err != nil {
+		return nil, err
+	}
+	c.build(d)
+	return d, nil
+}
+
+func conflict(key store.ObjectKey, expect, have int64) *policy.Error {
+	return &policy.Error{
+		Kind: policy.Conflict, Code: "revision_conflict", Field: "expectRevision", Value: fmt.Sprint(expect),
+		Message: fmt.Sprintf("%s %s is at revision %d", strings.ToLower(key.Kind), key.Name, have),
+		Next:    "look at `shadowctl history " + key.Name + "`, then try again with the revision that it shows",
+	}
+}
+
+// commit writes edits to the store.
+func (c *Controller) commit(ctx context.Context, called time.Time, o Options, d *draft) ([]*crossfadev1.Revision, error) {
+	commit := store.Commit{
+		Time: called, Who: o.Who, Verified: o.Verified, Reason: o.Reason, IdempotencyKey: o.Key, RequestDigest: o.Digest, Stamp: d.stamp,
+	}
+	for i, e := range d.edits {
+		commit.Writes = append(commit.Writes, store.Write{Key: e.key, After: e.after, Expect: d.expect[i], Action: e.action})
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	records, _, err := c.store.Commit(ctx, commit)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return records, nil
+}
+
+// storeTimeout is how long a write may take before the change is refused.
+const storeTimeout = 5 * time.Second
+
+func storeError(err error) error {
+	switch {
+	case errors.Is(err, store.ErrConflict):
+		return &policy.Error{Kind: policy.Conflict, Code: "revision_conflict", Message: err.Error(), Next: "read what is live and try again"}
+	case errors.Is(err, store.ErrKeyReused):
+		return &policy.Error{Kind: policy.Invalid, Code: "idempotency_key_reused", Field: "idempotencyKey", Message: "the key belongs to another request of the last 24 hours", Next: "use a new key for a new request"}
+	case errors.Is(err, store.ErrNotFound):
+		return &policy.Error{Kind: policy.NotFound, Code: "not_found", Message: err.Error()}
+	default:
+		return &policy.Error{Kind: policy.Unavailable, Code: "store_unavailable", Message: "the change could not be recorded, so it was not made: " + err.Error(), Next: "free the disk or repair the store; a rollback works all the same"}
+	}
+}
+
+// check compiles the edits of a draft and holds them against everything that is live. c.mu is held.
+func (c *Controller) check(d *draft) error {
+	d.services, d.fleets = make([]*policy.Service, len(d.edits)), make([]*policy.Fleet, len(d.edits))
+	var all policy.Errors
+	for i, e := range d.edits {
+		var errs policy.Errors
+		switch {
+		case e.after.GetService() != nil:
+			d.services[i], errs = policy.CompileService(e.after.GetService())
+		case e.after.GetFleet() != nil:
+			d.fleets[i], errs = policy.CompileFleet(e.after.GetFleet())
+		}
+		for _, err := range errs {
+			err.Document = i
+		}
+		all = append(all, errs...)
+	}
+	if len(all) > 0 {
+		return all
+	}
+	d.touched = c.live.structural(d)
+	if len(d.touched) == 0 {
+		return nil
+	}
+	return policy.CheckServices(c.live.with(d)).Err()
+}
+
+// structural returns the fleets whose structure a draft changes.
+func (in *intent) structural(d *draft) map[string]bool {
+	out := map[string]bool{}
+	for i, e := range d.edits {
+		if e.key.Kind == kindFleet {
+			out[e.key.Name] = true
+			continue
+		}
+		old := in.services[e.key.Name]
+		if old != nil && sameStructure(old.doc, e.after.GetService()) {
+			continue
+		}
+		if old != nil {
+			out[old.compiled.Fleet] = true
+		}
+		if d.services[i] != nil {
+			out[d.services[i].Fleet] = true
+		}
+	}
+	return out
+}
+
+// build makes the structures that a draft changes. A rollback that comes while it is written changes no structure.
+func (c *Controller) build(d *draft) {
+	if len(d.touched) == 0 {
+		return
+	}
+	after := c.live.with(d)
+	for fleet := range d.touched {
+		d.structures[fleet] = translate.Build(c.settingsWith(fleet, d), ofFleet(fleet, after), translate.Options{})
+	}
+}
+
+// with returns the compiled services as they will be.
+func (in *intent) with(d *draft) []*policy.Service {
+	replaced := map[string]bool{}
+	var out []*policy.Service
+	for i, e := range d.edits {
+		if e.key.Kind == kindService {
+			replaced[e.key.Name] = true
+			if d.services[i] != nil {
+				out = append(out, d.services[i])
+			}
+		}
+	}
+	for _, s := range in.of("") {
+		if !replaced[s.compiled.Name] {
+			out = append(out, s.compiled)
+		}
+	}
+	return out
+}
+
+func (c *Controller) settingsWith(fleet string, d *draft) *policy.Fleet {
+	for i, e := range d.edits {
+		if e.key == (store.ObjectKey{Kind: kindFleet, Name: fleet}) {
+			if d.fleets[i] == nil {
+				return policy.DefaultFleetSettings(fleet)
+			}
+			return d.fleets[i]
+		}
+	}
+	settings, _ := c.live.compiledOf(fleet)
+	return settings
+}
+
+func ofFleet(fleet string, services []*policy.Service) []*policy.Service {
+	return slices.DeleteFunc(slices.Clone(services), func(s *policy.Service) bool { return s.Fleet != fleet })
+}

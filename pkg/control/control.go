@@ -1,0 +1,174 @@
+package control
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/store"
+	"github.com/crossfade-proxy/crossfade/pkg/store/journal"
+	"github.com/crossfade-proxy/crossfade/pkg/xds"
+)
+
+// Config is what a controller works with. Log and Now are optional, Journal too: without one a rollback that the store refuses is
+// lost with the process.
+type Config struct {
+	Store   store.Store
+	Journal *journal.Journal
+	Fleets  *xds.Server
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Controller holds what is live and changes it. All methods are safe for concurrent use.
+type Controller struct {
+	store     store.Store
+	journal   *journal.Journal
+	fleets    *xds.Server
+	log       *slog.Logger
+	now       func() time.Time
+	events    hub
+	recording sync.WaitGroup // rollbacks on their way to the store
+	ctx       context.Context
+	stop      context.CancelFunc
+
+	write chan struct{} // one change is written at a time; held while the store works
+	order sync.Mutex    // publications leave in the order in which intent changed; taken before mu
+
+	mu     sync.RWMutex
+	live   intent
+	stamps map[string]bool // of every change that the store knows, or this process
+
+	unrecorded []*unrecorded // rollbacks that are live and not in the store, oldest first
+}
+
+// New returns a controller. Call [Controller.Load] before anything else.
+func New(c Config) *Controller {
+	ctl := &Controller{
+		store: c.Store, journal: c.Journal, fleets: c.Fleets, log: c.Log, now: c.Now,
+		write: make(chan struct{}, 1), live: newIntent(), stamps: map[string]bool{},
+	}
+	ctl.ctx, ctl.stop = context.WithCancel(context.Background())
+	if ctl.log == nil {
+		ctl.log = slog.New(slog.DiscardHandler)
+	}
+	if ctl.now == nil {
+		ctl.now = time.Now
+	}
+	return ctl
+}
+
+// Close stops recording and waits for what is being recorded. The store stays open.
+func (c *Controller) Close() {
+	c.stop()
+	c.recording.Wait()
+}
+
+// Options go with every change.
+type Options struct {
+	Who      string
+	Verified bool
+	Reason   string
+	Expect   int64  // the object's last revision; 0: not compared
+	Key      string // idempotency key; empty: none
+	Digest   []byte // of the request that carries the key
+	Wait     crossfadev1.Wait
+	Timeout  time.Duration // of the wait; 0: DefaultTimeout
+	Force    bool
+}
+
+// DefaultTimeout is how long a change waits for the fleet.
+const DefaultTimeout = 10 * time.Second
+
+// stampHistory is how many revisions back the store is asked for stamps at start.
+const stampHistory = 10_000
+
+// Load reads the store and the journal and publishes what is live.
+func (c *Controller) Load(ctx context.Context) error {
+	snapshot, err := c.store.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("read the store: %w", err)
+	}
+	for _, o := range snapshot.Objects {
+		if err := c.live.load(o); err != nil {
+			return err
+		}
+	}
+	c.live.revision = snapshot.Revision
+	if err := c.loadHistory(ctx); err != nil {
+		return err
+	}
+	for name := range c.live.fleetNames() {
+		c.publish(name, xds.Update{Revision: c.live.revision, Levers: c.live.levers(name), Endpoints: c.live.endpoints(name), Stamp: c.live.stamp}, true).Close()
+	}
+	return c.replayJournal(ctx)
+}
+
+// loadHistory learns the stamps and which services are rolled back.
+func (c *Controller) loadHistory(ctx context.Context) error {
+	decided := map[string]bool{}
+	before := int64(0)
+	for read := 0; read < stampHistory; {
+		page, err := c.store.History(ctx, store.HistoryQuery{Before: before, Limit: 1000})
+		if err != nil {
+			return fmt.Errorf("read the history: %w", err)
+		}
+		for _, r := range page {
+			c.stamps[r.GetStamp()] = true
+			if c.live.stamp == "" {
+				c.live.stamp = r.GetStamp()
+			}
+			if s := c.live.services[r.GetService()]; s != nil && r.GetKind() == kindService && !decided[r.GetService()] && decides(r.GetAction()) {
+				decided[r.GetService()] = true
+				s.rolledBack = r.GetAction() == ActionRollback
+			}
+			before = r.GetRevision()
+		}
+		if len(page) < 1000 {
+			return nil
+		}
+		read += len(page)
+	}
+	return nil
+}
+
+// KnownStamp says whether a change that a proxy carries is known: in the store, or made by this process.
+func (c *Controller) KnownStamp(_, stamp string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.stamps[stamp]
+}
+
+func newStamp() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails, see its documentation
+	return hex.EncodeToString(b[:])
+}
+
+// Actions, as the history shows them.
+const (
+	ActionApply      = "apply"
+	ActionDelete     = "delete"
+	ActionSplit      = "split set"
+	ActionPinAdd     = "pin add"
+	ActionPinRemove  = "pin rm"
+	ActionSetPrimary = "service set-primary"
+	ActionRollback   = "rollback"
+	ActionUndo       = "undo"
+	ActionRevert     = "revert" // of a change that a proxy refused
+)
+
+// decides says whether an action settles where a service's traffic is, for the rule that after a rollback an apply may not raise it.
+func decides(action string) bool {
+	return action == ActionRollback || action == ActionSplit || action == ActionUndo || action == ActionPinAdd
+}
+
+func notFound(kind, name string) *policy.Error {
+	return &policy.Error{Kind: policy.NotFound, Code: "unknown_" + kind, Field: "name", Value: name, Message: "there is no " + kind + " of this name", Next: "`shadowctl get " + kind + "s` lists them"}
+}

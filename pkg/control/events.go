@@ -1,0 +1,119 @@
+package control
+
+import (
+	"errors"
+	"sync"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+)
+
+// ErrTooSlow ends a subscription whose reader does not keep up.
+var ErrTooSlow = errors.New("the reader of the watch is too slow; watch again")
+
+// subscriptionBuffer is how many events a reader may be behind.
+const subscriptionBuffer = 1024
+
+// hub hands events to subscriptions. A slow one is closed; nobody waits for it.
+type hub struct {
+	mu   sync.Mutex
+	subs map[*Subscription]bool
+}
+
+// Subscription receives what is live, then every change.
+type Subscription struct {
+	C <-chan *crossfadev1.WatchResponse
+
+	hub     *hub
+	events  chan *crossfadev1.WatchResponse
+	service string
+	err     error
+	closed  bool
+}
+
+// Err says why C was closed, nil if by Close.
+func (s *Subscription) Err() error {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	return s.err
+}
+
+// Close ends the subscription.
+func (s *Subscription) Close() {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.end(nil)
+}
+
+// end closes C. The hub's lock is held.
+func (s *Subscription) end(err error) {
+	if s.closed {
+		return
+	}
+	s.closed, s.err = true, err
+	delete(s.hub.subs, s)
+	close(s.events)
+}
+
+func (h *hub) subscribe(service string, first []*crossfadev1.WatchResponse) *Subscription {
+	s := &Subscription{hub: h, service: service, events: make(chan *crossfadev1.WatchResponse, len(first)+subscriptionBuffer)}
+	s.C = s.events
+	for _, e := range first {
+		s.events <- e
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.subs == nil {
+		h.subs = map[*Subscription]bool{}
+	}
+	h.subs[s] = true
+	return s
+}
+
+func (h *hub) publish(service string, e *crossfadev1.WatchResponse) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.subs {
+		if s.service != "" && service != "" && s.service != service {
+			continue
+		}
+		select {
+		case s.events <- e:
+		default:
+			s.end(ErrTooSlow)
+		}
+	}
+}
+
+// revision tells of a new revision.
+func (h *hub) revision(r *crossfadev1.Revision) {
+	if r != nil {
+		h.publish(r.GetService(), &crossfadev1.WatchResponse{Type: "revision", Time: r.GetTime(), Object: &crossfadev1.WatchResponse_Revision{Revision: r}})
+	}
+}
+
+// ProxyChanged tells watchers that a proxy connected, left or refused something.
+func (c *Controller) ProxyChanged(fleet, proxy string) {
+	for _, p := range c.fleets.Fleet(fleet).Proxies() {
+		if p.Proxy == proxy {
+			c.events.publish("", &crossfadev1.WatchResponse{
+				Type: "proxy", Time: timestamppb.New(c.now()), Object: &crossfadev1.WatchResponse_Proxy{Proxy: c.proxy(p)},
+			})
+		}
+	}
+}
+
+// Watch returns what is live of a service, or of all, and then every change.
+func (c *Controller) Watch(service string) *Subscription {
+	c.order.Lock() // nothing is published between the state and the first event
+	defer c.order.Unlock()
+	var first []*crossfadev1.WatchResponse
+	now := timestamppb.New(c.now())
+	for _, s := range c.List("") {
+		if service == "" || s.GetName() == service {
+			first = append(first, &crossfadev1.WatchResponse{Type: "service", Time: now, Object: &crossfadev1.WatchResponse_Service{Service: s}})
+		}
+	}
+	return c.events.subscribe(service, first)
+}

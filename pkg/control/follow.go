@@ -1,0 +1,239 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/store"
+	"github.com/crossfade-proxy/crossfade/pkg/xds"
+)
+
+// ChangeError is an error that comes with what is known of the changes: they stand, or were reverted, as the error says.
+type ChangeError struct {
+	Err     error
+	Changes []*crossfadev1.Change
+}
+
+// Error gives the sentence for people.
+func (e *ChangeError) Error() string { return e.Err.Error() }
+
+// Unwrap makes errors.As find the coded error.
+func (e *ChangeError) Unwrap() error { return e.Err }
+
+// close ends the following of a change.
+func (ch *change) close() {
+	for _, f := range ch.fleets {
+		f.waiter.Close()
+	}
+}
+
+// follow waits until the fleets have a change, as far as its options say, and describes what became of it.
+func (c *Controller) follow(ctx context.Context, ch *change) ([]*crossfadev1.Change, error) {
+	defer ch.close()
+	for _, f := range ch.fleets {
+		f.lost = lostProxies(f.fleet)
+	}
+	if ch.o.Wait == crossfadev1.Wait_WAIT_NONE {
+		return c.describe(ch, nil), nil
+	}
+	timeout := ch.o.Timeout
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	proofs := c.startProofs(ch)
+	defer proofs.close()
+	err := c.awaitAcks(ctx, ch, proofs)
+	if err == nil && ch.o.Wait == crossfadev1.Wait_WAIT_PROVEN {
+		err = proofs.await(ctx)
+	}
+	changes := c.describe(ch, proofs)
+	c.annotate(changes)
+	if err != nil {
+		return nil, &ChangeError{Err: err, Changes: changes}
+	}
+	return changes, nil
+}
+
+// awaitAcks waits until every proxy that was connected acknowledged, or one refused what may be undone.
+func (c *Controller) awaitAcks(ctx context.Context, ch *change, proofs *proofs) error {
+	for _, f := range ch.fleets {
+		refused := f.waiter.Refused()
+		for done := false; !done; {
+			select {
+			case <-f.waiter.Done():
+				done = true
+			case <-refused:
+				if refusal, structural := ch.refusal(f); structural {
+					return c.revert(ctx, ch, refusal)
+				}
+				refused = nil
+			case <-ctx.Done():
+				return timedOut(ch)
+			}
+		}
+	}
+	proofs.acked(ch)
+	return nil
+}
+
+// refusal returns what a proxy refused, and whether that undoes the change: a structural one, never a rollback.
+func (ch *change) refusal(f *following) (xds.Refusal, bool) {
+	structural := slices.ContainsFunc(ch.edits, func(e *applied) bool { return e.structural && e.action != ActionRevert && e.action != ActionRollback })
+	return f.waiter.Refusals()[0], structural
+}
+
+func timedOut(ch *change) *policy.Error {
+	var pending []string
+	for _, f := range ch.fleets {
+		pending = append(pending, f.waiter.Pending()...)
+	}
+	slices.Sort(pending)
+	return &policy.Error{
+		Kind: policy.TimedOut, Code: "timed_out", Field: "timeout",
+		Message: fmt.Sprintf("the change stands, but %d proxies have not acknowledged it yet: %s", len(pending), brief(pending)),
+		Next:    "`shadowctl fleet` shows what each of them has",
+	}
+}
+
+// brief joins at most a few names.
+func brief(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// revert undoes a change that a proxy refused, by a revision of its own, and returns the refusal.
+func (c *Controller) revert(ctx context.Context, ch *change, refusal xds.Refusal) error {
+	refused := &policy.Error{
+		Kind: policy.Refused, Code: "refused_by_proxy", Field: strings.Join(refusal.Resources, ", "), Value: refusal.Proxy,
+		Message: fmt.Sprintf("the proxy refused %s %s: %s", refusal.Type, strings.Join(refusal.Resources, ", "), refusal.Message),
+	}
+	o := Options{Who: "crossfade", Verified: true, Reason: "refused by proxy " + refusal.Proxy + ": " + refusal.Message, Wait: crossfadev1.Wait_WAIT_NONE}
+	_, err := c.change(context.WithoutCancel(ctx), o, func(live *intent) ([]edit, error) { return ch.undoEdits(live), nil })
+	if err != nil {
+		refused.Next = "the change could not be undone (" + err.Error() + "): it stands; undo it with `shadowctl undo`"
+		return refused
+	}
+	refused.Next = "the change was undone: the fleet has what it had before"
+	return refused
+}
+
+// undoEdits restores what was before a change, where nobody changed it since.
+func (ch *change) undoEdits(live *intent) []edit {
+	var out []edit
+	for _, e := range ch.edits {
+		if e.action != "none" && live.record(e.key).GetRevision() == e.record.GetRevision() {
+			out = append(out, edit{key: e.key, after: e.before, action: ActionRevert})
+		}
+	}
+	return out
+}
+
+func lostProxies(f *xds.Fleet) []string {
+	lost := []string{}
+	for _, p := range f.Proxies() {
+		if p.State == xds.StateLost {
+			lost = append(lost, p.Proxy)
+		}
+	}
+	return lost
+}
+
+// describe says what became of each object of a change.
+func (c *Controller) describe(ch *change, p *proofs) []*crossfadev1.Change {
+	out := make([]*crossfadev1.Change, 0, len(ch.edits))
+	for _, e := range ch.edits {
+		a := &crossfadev1.Change{
+			Service: e.key.Name, Kind: e.key.Kind, Action: e.action, Revision: e.record.GetRevision(), Recorded: e.record != nil,
+			Proof: p.of(e.key.Name),
+		}
+		if s := e.service(); s != nil {
+			a.Split = policy.Weights(s)
+		}
+		if f := ch.fleets[e.fleet]; f != nil {
+			a.Fleet = fleetState(e.fleet, f, ch.called)
+			a.Warnings = warnings(e, a.Fleet)
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func fleetState(name string, f *following, called time.Time) *crossfadev1.FleetState {
+	acks, pending := f.waiter.Acks(), f.waiter.Pending()
+	st := &crossfadev1.FleetState{
+		Name: name, Connected: int32(len(acks) + len(pending)), Acked: int32(len(acks)), Pending: pending, Lost: f.lost,
+	}
+	for _, at := range acks {
+		st.AckMs = max(st.AckMs, milliseconds(at.Sub(called)))
+	}
+	for _, r := range f.waiter.Refusals() {
+		st.Refused = append(st.Refused, &crossfadev1.Refusal{Proxy: r.Proxy, Type: r.Type, Message: r.Message, Resources: r.Resources})
+	}
+	return st
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+func warnings(e *applied, st *crossfadev1.FleetState) []string {
+	var out []string
+	if st.Connected == 0 {
+		out = append(out, fmt.Sprintf("no proxy of fleet %s is connected: nothing serves %s yet", st.Name, e.key.Name))
+	}
+	if len(st.Lost) > 0 {
+		out = append(out, "not connected, and with what they last had: "+brief(st.Lost))
+	}
+	return out
+}
+
+// annotate adds what the fleet confirmed to the history. It is a note: its failure is only logged.
+func (c *Controller) annotate(changes []*crossfadev1.Change) {
+	for _, a := range changes {
+		if a.GetRevision() == 0 || a.GetAction() == "none" {
+			continue
+		}
+		c.recording.Go(func() {
+			ctx, cancel := context.WithTimeout(c.ctx, storeTimeout)
+			defer cancel()
+			if err := c.store.Annotate(ctx, a.GetRevision(), a.GetFleet(), a.GetProof()); err != nil {
+				c.log.Warn("what the fleet confirmed could not be added to the history", "revision", a.GetRevision(), "error", err)
+			}
+		})
+	}
+}
+
+// replay answers a request whose idempotency key was used before: with what it did then, and what the fleet has now.
+func (c *Controller) replay(ctx context.Context, o Options, now time.Time) ([]*crossfadev1.Change, bool, error) {
+	records, used, err := c.store.Replay(ctx, o.Key, o.Digest, now)
+	if err != nil || !used {
+		if err != nil {
+			return nil, true, storeError(err)
+		}
+		return nil, false, nil
+	}
+	ch := &change{called: now, o: o, fleets: map[string]*following{}}
+	c.mu.RLock()
+	for _, r := range records {
+		key := store.KeyOfRevision(r)
+		e := &applied{key: key, action: r.GetAction(), before: r.GetBefore(), after: r.GetAfter(), record: r, fleet: c.live.fleetOf(key)}
+		ch.edits = append(ch.edits, e)
+	}
+	c.mu.RUnlock()
+	for _, e := range ch.edits {
+		if ch.fleets[e.fleet] == nil {
+			f := c.fleets.Fleet(e.fleet)
+			ch.fleets[e.fleet] = &following{fleet: f, waiter: f.Follow()}
+		}
+	}
+	changes, err := c.follow(ctx, ch)
+	return changes, true, err
+}

@@ -1,0 +1,171 @@
+package control
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/store"
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
+)
+
+const (
+	kindService = "Service"
+	kindFleet   = "Fleet"
+)
+
+// intent is what is live. Documents in it are never changed, only replaced.
+type intent struct {
+	services map[string]*service
+	fleets   map[string]*fleetSettings
+	revision int64
+	stamp    string // of the last change of levers
+}
+
+// service is a live service.
+type service struct {
+	doc        *crossfadev1.Service
+	compiled   *policy.Service
+	record     *crossfadev1.Revision // the last one
+	rolledBack bool                  // and nobody has deliberately moved traffic since
+	rollbacks  int                   // in this process: a change that is being written meanwhile is published rolled back
+	keepPins   bool                  // of the last one
+}
+
+type fleetSettings struct {
+	doc      *crossfadev1.Fleet
+	compiled *policy.Fleet
+	record   *crossfadev1.Revision
+}
+
+func newIntent() intent {
+	return intent{services: map[string]*service{}, fleets: map[string]*fleetSettings{}}
+}
+
+// load takes an object from the store.
+func (in *intent) load(o store.Object) error {
+	switch {
+	case o.Document.GetService() != nil:
+		compiled, errs := policy.CompileService(o.Document.GetService())
+		if len(errs) > 0 {
+			return fmt.Errorf("the store holds a service %q that this version does not accept: %w", o.Key.Name, errs)
+		}
+		in.services[o.Key.Name] = &service{doc: o.Document.GetService(), compiled: compiled, record: o.Record}
+	case o.Document.GetFleet() != nil:
+		compiled, errs := policy.CompileFleet(o.Document.GetFleet())
+		if len(errs) > 0 {
+			return fmt.Errorf("the store holds a fleet %q that this version does not accept: %w", o.Key.Name, errs)
+		}
+		in.fleets[o.Key.Name] = &fleetSettings{doc: o.Document.GetFleet(), compiled: compiled, record: o.Record}
+	}
+	return nil
+}
+
+// fleetNames are the fleets that a document names.
+func (in *intent) fleetNames() map[string]bool {
+	out := map[string]bool{}
+	for name := range in.fleets {
+		out[name] = true
+	}
+	for _, s := range in.services {
+		out[s.compiled.Fleet] = true
+	}
+	return out
+}
+
+// of returns the services of a fleet, by name; of every fleet if it is empty.
+func (in *intent) of(fleet string) []*service {
+	var out []*service
+	for _, name := range slices.Sorted(maps.Keys(in.services)) {
+		if s := in.services[name]; fleet == "" || s.compiled.Fleet == fleet {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (in *intent) compiledOf(fleet string) (*policy.Fleet, []*policy.Service) {
+	settings := policy.DefaultFleetSettings(fleet)
+	if f, ok := in.fleets[fleet]; ok {
+		settings = f.compiled
+	}
+	var out []*policy.Service
+	for _, s := range in.of(fleet) {
+		out = append(out, s.compiled)
+	}
+	return settings, out
+}
+
+func (in *intent) levers(fleet string) map[string][]translate.Lever {
+	out := map[string][]translate.Lever{}
+	for _, s := range in.of(fleet) {
+		out[s.compiled.Name] = translate.Levers(s.compiled)
+	}
+	return out
+}
+
+func (in *intent) endpoints(fleet string) []translate.Resource {
+	var out []translate.Resource
+	for _, s := range in.of(fleet) {
+		out = append(out, endpointsOf(s.compiled)...)
+	}
+	return out
+}
+
+func endpointsOf(s *policy.Service) []translate.Resource {
+	out := make([]translate.Resource, 0, len(s.Origins))
+	for _, o := range s.Origins {
+		out = append(out, translate.Endpoints(s.Name, o.Name, o.Static))
+	}
+	return out
+}
+
+// document returns a live object, nil if there is none.
+func (in *intent) document(key store.ObjectKey) *crossfadev1.Document {
+	if s, ok := in.services[key.Name]; ok && key.Kind == kindService {
+		return serviceDocument(s.doc)
+	}
+	if f, ok := in.fleets[key.Name]; ok && key.Kind == kindFleet {
+		return &crossfadev1.Document{Object: &crossfadev1.Document_Fleet{Fleet: f.doc}}
+	}
+	return nil
+}
+
+// record returns the last revision of a live object, nil if there is none.
+func (in *intent) record(key store.ObjectKey) *crossfadev1.Revision {
+	if s, ok := in.services[key.Name]; ok && key.Kind == kindService {
+		return s.record
+	}
+	if f, ok := in.fleets[key.Name]; ok && key.Kind == kindFleet {
+		return f.record
+	}
+	return nil
+}
+
+func serviceDocument(s *crossfadev1.Service) *crossfadev1.Document {
+	return &crossfadev1.Document{Object: &crossfadev1.Document_Service{Service: s}}
+}
+
+// sameStructure says whether two documents of a service differ in levers only: weights and pin switches. It is right to say no.
+func sameStructure(a, b *crossfadev1.Service) bool {
+	return a != nil && b != nil && proto.Equal(withoutLevers(a), withoutLevers(b))
+}
+
+func withoutLevers(s *crossfadev1.Service) *crossfadev1.Service {
+	out := proto.CloneOf(s)
+	for _, p := range out.GetPins() {
+		p.Enabled = nil
+	}
+	weightsInRoutes := out.GetSplit().GetSticky() != nil && len(out.GetOrigins()) > 2
+	if out.GetSplit() != nil && !weightsInRoutes {
+		out.Split.Weights = nil
+		if out.Split.Sticky == nil {
+			out.Split = nil
+		}
+	}
+	return out
+}

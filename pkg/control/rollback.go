@@ -1,0 +1,295 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/store"
+	"github.com/crossfade-proxy/crossfade/pkg/store/journal"
+	"github.com/crossfade-proxy/crossfade/pkg/xds"
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
+)
+
+// RollbackTarget says what goes back to its primary.
+type RollbackTarget struct {
+	Service  string // empty with All
+	All      bool
+	KeepPins bool
+	Fleet    string // only services of this fleet; empty: of every fleet
+}
+
+// unrecorded is a rollback that is live and not in the store yet.
+type unrecorded struct {
+	edits    []*applied
+	called   time.Time
+	o        Options
+	stamp    string
+	recorded chan struct{} // closed when it is in the store
+}
+
+// Rollback sends services to their primaries: live and published first, then recorded, whatever else is in progress.
+func (c *Controller) Rollback(ctx context.Context, t RollbackTarget, o Options) ([]*crossfadev1.Change, error) {
+	called := c.now()
+	if o.Wait == crossfadev1.Wait_WAIT_UNSPECIFIED {
+		o.Wait = crossfadev1.Wait_WAIT_PROVEN
+	}
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	ch, r, err := c.rollBackLive(called, t, o, newStamp())
+	if err != nil {
+		return nil, err
+	}
+	c.recording.Go(func() {
+		id, journaled := c.journalRollback(r, t)
+		c.record(r, id, journaled)
+	})
+	changes, err := c.follow(ctx, ch)
+	select {
+	case <-r.recorded:
+	case <-time.After(recordGrace):
+	case <-ctx.Done():
+	}
+	c.markRecorded(changes, r)
+	return changes, err
+}
+
+// recordGrace is how much longer than the fleet an answer waits for the store.
+const recordGrace = 500 * time.Millisecond
+
+func (t RollbackTarget) check() error {
+	switch {
+	case t.Service == "" && !t.All:
+		return &policy.Error{Kind: policy.Invalid, Code: "required", Field: "service", Message: "name a service, or ask for all"}
+	case t.Service != "" && t.All:
+		return &policy.Error{Kind: policy.Invalid, Code: "exclusive", Field: "all", Message: "name a service or ask for all, not both"}
+	}
+	return nil
+}
+
+// rollBackLive changes what is live and publishes it. It waits for no disk.
+func (c *Controller) rollBackLive(called time.Time, t RollbackTarget, o Options, stamp string) (*change, *unrecorded, error) {
+	c.order.Lock()
+	defer c.order.Unlock()
+	r := &unrecorded{called: called, o: o, stamp: stamp, recorded: make(chan struct{})}
+	updates := map[string]*xds.Update{}
+	c.mu.Lock()
+	targets, err := c.live.targets(t)
+	if err != nil {
+		c.mu.Unlock()
+		return nil, nil, err
+	}
+	for _, s := range targets {
+		r.edits = append(r.edits, s.rollBackNow(t.KeepPins, updates))
+	}
+	c.live.stamp = r.stamp
+	c.stamps[r.stamp] = true
+	c.unrecorded = append(c.unrecorded, r)
+	revision := c.live.revision + 1
+	c.mu.Unlock()
+	ch := &change{edits: r.edits, called: called, o: o, fleets: map[string]*following{}}
+	for name, u := range updates {
+		u.Revision, u.Stamp = revision, r.stamp
+		c.fleets.Fleet(name).Release()
+		ch.fleets[name] = c.send(name, *u, true)
+	}
+	return ch, r, nil
+}
+
+func (in *intent) targets(t RollbackTarget) ([]*service, error) {
+	if t.All {
+		return in.of(t.Fleet), nil
+	}
+	s, ok := in.services[t.Service]
+	switch {
+	case !ok:
+		return nil, notFound("service", t.Service)
+	case t.Fleet != "" && s.compiled.Fleet != t.Fleet:
+		return nil, &policy.Error{Kind: policy.Invalid, Code: "other_fleet", Field: "fleet", Value: t.Fleet, Message: "service " + t.Service + " is served by fleet " + s.compiled.Fleet}
+	}
+	return []*service{s}, nil
+}
+
+func (s *service) rollBackNow(keepPins bool, updates map[string]*xds.Update) *applied {
+	before := serviceDocument(s.doc)
+	s.rollbacks++
+	s.rollBack(keepPins)
+	updateFor(updates, s.compiled.Fleet).Levers[s.compiled.Name] = translate.Levers(s.compiled)
+	return &applied{
+		key: store.ObjectKey{Kind: kindService, Name: s.compiled.Name}, action: ActionRollback, before: before, after: serviceDocument(s.doc),
+		fleet: s.compiled.Fleet, keptPins: keepPins,
+	}
+}
+
+// record brings a rollback to the store, for as long as it takes, and then removes its entry from the journal.
+func (c *Controller) record(r *unrecorded, id journal.ID, journaled bool) {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		ctx, cancel := context.WithTimeout(c.ctx, storeTimeout)
+		err := c.lockWrite(ctx)
+		if err == nil {
+			err = c.recordRollbacks(ctx)
+			c.unlockWrite()
+		}
+		cancel()
+		if err == nil {
+			break
+		}
+		c.log.Error("a rollback is live but not recorded; trying again", "error", err)
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+	if !journaled {
+		return
+	}
+	if err := c.journal.Done(c.ctx, id); err != nil {
+		c.log.Error("a recorded rollback stays in the journal; it is ignored at the next start", "error", err)
+	}
+}
+
+// journalTimeout bounds the write to the journal.
+const journalTimeout = 2 * time.Second
+
+func (c *Controller) journalRollback(r *unrecorded, t RollbackTarget) (id journal.ID, ok bool) {
+	if c.journal == nil {
+		return 0, false
+	}
+	entry := &crossfadev1.Revision{
+		Time: timestamppb.New(r.called), Who: r.o.Who, Verified: r.o.Verified, Action: ActionRollback, Service: t.Service, Reason: r.o.Reason, Stamp: r.stamp,
+	}
+	if t.KeepPins {
+		entry.Kind = keepPinsMark
+	}
+	if t.Fleet != "" {
+		entry.Fleet = &crossfadev1.FleetState{Name: t.Fleet}
+	}
+	data, err := proto.Marshal(entry)
+	if err == nil {
+		ctx, cancel := context.WithTimeout(c.ctx, journalTimeout)
+		defer cancel()
+		id, err = c.journal.Append(ctx, data)
+	}
+	if err != nil {
+		c.log.Error("a rollback could not be written to the journal", "error", err)
+	}
+	return id, err == nil
+}
+
+// keepPinsMark is the kind of a journal entry whose rollback keeps pins.
+const keepPinsMark = "keep-pins"
+
+// recordRollbacks writes every rollback that is live and not in the store, in order. The write lock is held: no other change can
+// come before them.
+func (c *Controller) recordRollbacks(ctx context.Context) error {
+	for {
+		c.mu.RLock()
+		if len(c.unrecorded) == 0 {
+			c.mu.RUnlock()
+			return nil
+		}
+		r := c.unrecorded[0]
+		commit := c.rollbackCommit(r)
+		c.mu.RUnlock()
+		var records []*crossfadev1.Revision
+		if len(commit.Writes) > 0 {
+			var err error
+			if records, _, err = c.store.Commit(ctx, commit); err != nil {
+				return storeError(err)
+			}
+		}
+		c.recorded(r, records)
+	}
+}
+
+// rollbackCommit writes the services of a rollback as they are live now: nothing deliberate can have come after it.
+func (c *Controller) rollbackCommit(r *unrecorded) store.Commit {
+	commit := store.Commit{
+		Time: r.called, Who: r.o.Who, Verified: r.o.Verified, Reason: r.o.Reason, IdempotencyKey: r.o.Key, RequestDigest: r.o.Digest, Stamp: r.stamp,
+	}
+	for _, e := range r.edits {
+		if doc := c.live.document(e.key); doc != nil {
+			commit.Writes = append(commit.Writes, store.Write{Key: e.key, After: doc, Expect: store.AnyRevision, Action: ActionRollback})
+		}
+	}
+	return commit
+}
+
+func (c *Controller) recorded(r *unrecorded, records []*crossfadev1.Revision) {
+	c.mu.Lock()
+	for _, record := range records {
+		if s := c.live.services[record.GetService()]; s != nil {
+			s.record = record
+		}
+		for _, e := range r.edits {
+			if e.key.Name == record.GetService() {
+				e.record = record
+			}
+		}
+		c.live.revision = max(c.live.revision, record.GetRevision())
+	}
+	c.unrecorded = c.unrecorded[1:]
+	c.mu.Unlock()
+	close(r.recorded)
+	for _, record := range records {
+		c.events.revision(record)
+	}
+}
+
+// markRecorded writes into the answers what became of the record.
+func (c *Controller) markRecorded(changes []*crossfadev1.Change, r *unrecorded) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for _, change := range changes {
+		for _, e := range r.edits {
+			if e.key.Name != change.GetService() {
+				continue
+			}
+			change.Recorded, change.Revision = e.record != nil, e.record.GetRevision()
+			if e.record == nil {
+				change.Warnings = append(change.Warnings, "the rollback is live, but not recorded yet: the store does not take it. It will be recorded as soon as it does")
+			}
+		}
+	}
+}
+
+// replayJournal makes rollbacks live that a former process could not record.
+func (c *Controller) replayJournal(ctx context.Context) error {
+	if c.journal == nil {
+		return nil
+	}
+	for _, entry := range c.journal.Pending() {
+		var old crossfadev1.Revision
+		if err := proto.Unmarshal(entry.Data, &old); err != nil {
+			return fmt.Errorf("read the rollback journal: %w", err)
+		}
+		if err := c.replayEntry(ctx, entry.ID, &old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Controller) replayEntry(ctx context.Context, id journal.ID, old *crossfadev1.Revision) error {
+	if c.KnownStamp("", old.GetStamp()) {
+		return c.journal.Done(ctx, id)
+	}
+	t := RollbackTarget{Service: old.GetService(), All: old.GetService() == "", KeepPins: old.GetKind() == keepPinsMark, Fleet: old.GetFleet().GetName()}
+	o := Options{Who: old.GetWho(), Verified: old.GetVerified(), Reason: old.GetReason()}
+	ch, r, err := c.rollBackLive(old.GetTime().AsTime(), t, o, old.GetStamp())
+	if err != nil {
+		c.log.Warn("a rollback in the journal no longer applies", "service", t.Service, "error", err)
+		return c.journal.Done(ctx, id)
+	}
+	ch.close()
+	c.log.Info("a rollback that was not recorded before the restart is live again", "service", t.Service, "all", t.All)
+	c.recording.Go(func() { c.record(r, id, true) })
+	return nil
+}

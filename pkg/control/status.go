@@ -1,0 +1,120 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/store"
+	"github.com/crossfade-proxy/crossfade/pkg/xds"
+)
+
+// Get returns a live object, and of a service its status.
+func (c *Controller) Get(kind, name string) (*crossfadev1.Document, *crossfadev1.ServiceStatus, error) {
+	key, err := keyOf(kind, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	doc := c.live.document(key)
+	if doc == nil {
+		return nil, nil, notFound(kind, name)
+	}
+	if s := c.live.services[name]; key.Kind == kindService {
+		return doc, c.status(s), nil
+	}
+	return doc, nil, nil
+}
+
+// List returns the status of every service of a fleet, of all fleets if it is empty, by name.
+func (c *Controller) List(fleet string) []*crossfadev1.ServiceStatus {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	services := c.live.of(fleet)
+	out := make([]*crossfadev1.ServiceStatus, 0, len(services))
+	for _, s := range services {
+		out = append(out, c.status(s))
+	}
+	return out
+}
+
+// Revision is the last one.
+func (c *Controller) Revision() int64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.live.revision
+}
+
+// trafficWindow is over how long live figures are taken.
+const trafficWindow = 10 * time.Second
+
+// status describes a service. c.mu is held.
+func (c *Controller) status(s *service) *crossfadev1.ServiceStatus {
+	st := &crossfadev1.ServiceStatus{
+		Name: s.compiled.Name, Fleet: s.compiled.Fleet, Hosts: s.compiled.Hosts, Primary: s.compiled.Primary, Split: policy.Weights(s.doc),
+		Revision: s.record.GetRevision(), Changed: s.record.GetTime(), ChangedBy: s.record.GetWho(), Action: s.record.GetAction(),
+		Reason: s.record.GetReason(), RolledBack: s.rolledBack, Traffic: map[string]*crossfadev1.OriginTraffic{},
+	}
+	for _, p := range s.compiled.Pins {
+		if p.Enabled {
+			st.Pins = append(st.Pins, p.Name)
+		}
+	}
+	for _, o := range s.compiled.Origins {
+		if t := c.traffic(s.compiled.Name, o.Name); t != nil {
+			st.Traffic[o.Name] = t
+		}
+	}
+	return st
+}
+
+// Proxies describes the proxies of a fleet, of all fleets if it is empty.
+func (c *Controller) Proxies(fleet string) []*crossfadev1.Proxy {
+	var out []*crossfadev1.Proxy
+	for _, f := range c.fleets.Fleets() {
+		if fleet == "" || f.Name() == fleet {
+			for _, p := range f.Proxies() {
+				out = append(out, c.proxy(p))
+			}
+		}
+	}
+	return out
+}
+
+func (c *Controller) proxy(p xds.ProxyStatus) *crossfadev1.Proxy {
+	out := &crossfadev1.Proxy{
+		Proxy: p.Proxy, Fleet: p.Fleet, Connected: p.Connected, Version: p.Version, AckedRevision: p.AckedRevision, WantedRevision: p.WantedRevision,
+		LagMs: milliseconds(p.Lag), State: string(p.State), Detail: p.Detail, ConnectedSince: stamp(p.ConnectedSince), LastSeen: stamp(p.LastSeen),
+	}
+	if n := p.LastNack; n != nil {
+		out.LastNack = &crossfadev1.Nack{Type: n.Type, Resource: n.Resource, Message: n.Message, Time: stamp(n.Time)}
+	}
+	if p.Connected && p.State == xds.StateOK && c.overridden(p.Fleet, p.Proxy) {
+		out.State, out.Detail = "override", "its admin interface overrides levers: `shadowctl break-glass` shows how to clear it"
+	}
+	return out
+}
+
+func stamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+// History returns revisions below before, newest first; of all services if none is named, from the newest if before is 0.
+func (c *Controller) History(ctx context.Context, service string, before int64, limit int) ([]*crossfadev1.Revision, error) {
+	q := store.HistoryQuery{Before: before, Limit: limit}
+	if service != "" {
+		q.Key = store.ObjectKey{Kind: kindService, Name: service}
+	}
+	records, err := c.store.History(ctx, q)
+	if err != nil {
+		return nil, storeError(err)
+	}
+	return records, nil
+}
