@@ -23,11 +23,14 @@ func (p *problems) duration(field string, d *durationpb.Duration, rule durationR
 	if unit == 0 {
 		unit = time.Millisecond
 	}
-	switch v := d.AsDuration(); {
-	case d.CheckValid() != nil && (d.Seconds < 0 || d.Nanos < 0), v < 0:
-		p.add(field, "duration_negative", d.AsDuration().String(), "a duration cannot be negative", "")
-	case d.CheckValid() != nil || v > MaxDuration:
+	v, invalid := d.AsDuration(), d.CheckValid() != nil
+	switch {
+	case v < 0:
+		p.add(field, "duration_negative", v.String(), "a duration cannot be negative", "")
+	case v > MaxDuration:
 		p.add(field, "duration_too_long", v.String(), "the longest duration allowed is one year (8760h)", "")
+	case invalid:
+		p.add(field, "duration_invalid", "", "is not a duration: seconds and nanoseconds do not go together", "")
 	case v < rule.min:
 		p.add(field, "duration_too_short", v.String(), fmt.Sprintf("must be at least %s", rule.min), defaultHint(rule.def))
 	case v%unit != 0:

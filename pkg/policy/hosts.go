@@ -59,6 +59,9 @@ func canonicalHost(h string) (string, *Error) {
 	if ip, ok := hostIP(h); ok {
 		return ip, nil
 	}
+	if strings.Contains(h, "%") {
+		return wrong("host_invalid", "an address with a zone is not allowed", "")
+	}
 	if strings.Contains(h, ":") {
 		return wrong("host_port", "has a port; only a host name is allowed", "remove it: any port in a request's Host is ignored, and the port to listen on is listener.port")
 	}
@@ -103,10 +106,7 @@ func labelsWrong(name string) string {
 
 // hostIP recognises an IP address, IPv6 with or without brackets, and returns it as a Host header has it.
 func hostIP(h string) (string, bool) {
-	inner := h
-	if strings.HasPrefix(h, "[") && strings.HasSuffix(h, "]") {
-		inner = h[1 : len(h)-1]
-	}
+	inner := unbracket(h)
 	ip, err := netip.ParseAddr(inner)
 	switch {
 	case err != nil || ip.Zone() != "":
@@ -115,6 +115,14 @@ func hostIP(h string) (string, bool) {
 		return "[" + ip.String() + "]", true
 	}
 	return ip.String(), inner == h
+}
+
+// unbracket removes the brackets around an IPv6 address.
+func unbracket(s string) string {
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+		return s[1 : len(s)-1]
+	}
+	return s
 }
 
 // hostOnly suggests the host part of a URL.

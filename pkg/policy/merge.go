@@ -9,8 +9,8 @@ import (
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 )
 
-// Merge is the rule of an apply: what the applied document leaves out of weights and pins stays as it is live. live is nil for the
-// first apply of a service; then the primary has everything. The returned document says its weights in full. It fails where the
+// Merge is the rule of an apply: what the applied document leaves out of weights and pins stays as it is live. Both documents compile.
+// live is nil for the first apply of a service; then the primary has everything. The returned document says its weights in full. It fails where the
 // applied document would change the primary, or remove an origin that live weights or pins still use.
 //
 // A split without weights keeps the live weights and sets the stickiness. An empty list of pins cannot be told from an absent one and

@@ -56,7 +56,7 @@ const (
 // HealthCheck is an active HTTP health check.
 type HealthCheck struct {
 	Path               string
-	Host               string // empty: the cluster's name
+	Host               string
 	Interval           time.Duration
 	Timeout            time.Duration
 	UnhealthyThreshold int

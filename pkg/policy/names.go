@@ -63,8 +63,8 @@ func isToken(s string) bool {
 
 // Headers that a rule cannot look at, because the proxy itself consumes, writes or strips them before it chooses a route.
 var reservedHeaders = map[string]string{
-	"host":                    "hosts choose the service: use hosts",
-	"cookie":                  "it holds all cookies at once: use cookie",
+	"host":                    "hosts choose the service",
+	"cookie":                  "it holds all cookies at once",
 	"connection":              "it concerns one connection only",
 	"keep-alive":              "it concerns one connection only",
 	"proxy-connection":        "it concerns one connection only",
@@ -102,10 +102,23 @@ func (p *problems) checkHeader(field, name string) string {
 		p.add(field, "header_invalid", name, "is not a header name: letters, digits and !#$%&'*+-.^_`|~ are allowed", "")
 	default:
 		if why := reservedHeader(lower); why != "" {
-			p.add(field, "header_reserved", name, "this header cannot be used here: "+why, "name a header of your own, for example x-beta")
+			p.add(field, "header_reserved", name, "this header cannot be used here: "+why, reservedNext(lower))
 		}
 	}
 	return lower
+}
+
+// reservedNext says what to use in place of a reserved header.
+func reservedNext(lower string) string {
+	switch lower {
+	case "host":
+		return "list the name under hosts"
+	case "cookie":
+		return "write cookie instead of header, with the name of the cookie"
+	case "x-forwarded-for":
+		return "to recognise users by their address, write sticky: {clientAddress: {}}"
+	}
+	return "name a header of your own, for example x-beta"
 }
 
 // reservedHeader says why a header (in lower case) is reserved; empty if it is not.

@@ -108,13 +108,13 @@ func parseEndpoint(s string) (netip.AddrPort, *Error) {
 	wrong := func(code, message, next string) (netip.AddrPort, *Error) {
 		return netip.AddrPort{}, &Error{Code: code, Message: message, Next: next}
 	}
-	if ip, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
+	if ip, err := netip.ParseAddr(unbracket(s)); err == nil {
 		return wrong("endpoint_port", "has no port", fmt.Sprintf("write for example %q", netip.AddrPortFrom(ip, 8080)))
 	}
 	addr, err := netip.ParseAddrPort(s)
 	if err != nil {
 		host, port, _ := cutLast(s, ":")
-		if _, ipErr := netip.ParseAddr(strings.Trim(host, "[]")); ipErr == nil && isDigits(port) {
+		if _, ipErr := netip.ParseAddr(unbracket(host)); ipErr == nil && isDigits(port) {
 			return wrong("endpoint_port", `must be "IP:PORT" with a port of 1 to 65535, IPv6 in brackets`, "")
 		}
 		return wrong("endpoint_not_ip", `must be "IP:PORT", IPv6 in brackets; a host name is not allowed here`, "write the IP address")

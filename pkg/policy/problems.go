@@ -19,7 +19,7 @@ func (p *problems) count(field string, n, max int, what string) bool {
 	if n <= max {
 		return false
 	}
-	p.add(field, "too_many", fmt.Sprint(n), fmt.Sprintf("%d %s are too many: at most %d are allowed", n, what, max), "")
+	p.add(field, "too_many", fmt.Sprint(n), fmt.Sprintf("too many %s: at most %d are allowed", what, max), "")
 	return true
 }
 

@@ -22,13 +22,13 @@ func (p *problems) regex(field, expression string) *regexp.Regexp {
 	}
 	re, err := regexp.Compile(expression)
 	if err != nil {
-		return refuse("regex_invalid", "is not an RE2 expression: "+regexFault(err), "look-around and back-references do not exist in RE2")
+		return refuse("regex_invalid", "is not an RE2 expression: "+regexFault(err), regexHint(err))
 	}
 	if !isASCII(expression) {
 		return refuse("regex_unsupported", "has letters outside ASCII, or Unicode classes (\\p): versions of Envoy read them differently", "write the expression in ASCII; . and negated classes still match other bytes")
 	}
 	if size, err := RegexProgramSize(expression); err != nil || size > MaxRegexProgram {
-		return refuse("regex_too_expensive", fmt.Sprintf("makes a program of about %d steps; a proxy takes at most %d", size, MaxRegexProgram), `shorten it: each counted repetition ({8}) is written out, and "." or a negated class costs 8 or more`)
+		return refuse("regex_too_expensive", fmt.Sprintf("makes a program of about %d steps; a proxy takes at most %d", size, MaxRegexProgram), `shorten it, or match a prefix: a counted repetition like {8} is written out 8 times, and "." or a negated class costs about 8`)
 	}
 	re.Longest()
 	return re
@@ -60,4 +60,19 @@ func regexFault(err error) string {
 		return fmt.Sprintf("%s at %q", fault.Code, clip(fault.Expr))
 	}
 	return err.Error()
+}
+
+// regexHint names what people miss in RE2.
+func regexHint(err error) string {
+	var fault *syntax.Error
+	if !errors.As(err, &fault) {
+		return ""
+	}
+	switch fault.Code {
+	case syntax.ErrInvalidPerlOp, syntax.ErrInvalidEscape:
+		return "look-around and back-references do not exist in RE2"
+	case syntax.ErrInvalidRepeatSize:
+		return "at most 1000 repetitions can be written"
+	}
+	return ""
 }

@@ -34,21 +34,34 @@ func (p *problems) weights(field string, weights map[string]int32, origins []str
 		return
 	}
 	var sum int64
-	inRange := true
+	good := true
 	for _, o := range weightOrder(weights, origins) {
 		w := weights[o]
 		sum += int64(w)
 		path := field + "." + clip(o)
 		if !slices.Contains(origins, o) {
+			good = false
 			p.knownOrigin(path, o, origins)
 		}
 		if w < 0 || BasisPoints(w) > Whole {
-			inRange = false
-			p.add(path, "weight_range", fmt.Sprint(w), fmt.Sprintf("a weight is 0 to %d basis points (10000 = 100 %%)", Whole), "")
+			good = false
+			p.add(path, "weight_range", fmt.Sprint(w), "a weight is 0 to 10000 basis points (100%)", "")
 		}
 	}
-	if inRange && sum != int64(Whole) {
-		p.add(field, "weights_sum", FormatWeights(weights, origins), fmt.Sprintf("the weights sum to %d basis points (%s); they must sum to 10000 (100 %%)", sum, FormatWeight(BasisPoints(sum))), "")
+	if good && sum != int64(Whole) {
+		p.add(field, "weights_sum", FormatWeights(weights, origins), fmt.Sprintf("the weights sum to %d basis points (%s); they must sum to 10000 (100%%)", sum, FormatWeight(BasisPoints(sum))), sumHint(int(sum)))
+	}
+}
+
+// sumHint says how to mend a sum of weights.
+func sumHint(sum int) string {
+	switch missing := int(Whole) - sum; {
+	case sum == 100:
+		return "these look like percent: write 100 basis points for each percent, 9000 for 90%"
+	case missing > 0:
+		return fmt.Sprintf("add %d (%s)", missing, FormatWeight(BasisPoints(missing)))
+	default:
+		return fmt.Sprintf("take away %d (%s)", -missing, FormatWeight(BasisPoints(-missing)))
 	}
 }
 

@@ -400,7 +400,7 @@ type HealthCheck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Path of the request, for example "/healthz".
 	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	// Host header of the request. Default: the cluster's name.
+	// Host header of the request. Default: the first host of the service that is not a wildcard, else the service's name.
 	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
 	// Time between checks. Default 10s, at least 100ms.
 	Interval *durationpb.Duration `protobuf:"bytes,3,opt,name=interval,proto3" json:"interval,omitempty"`
