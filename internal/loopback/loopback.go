@@ -125,6 +125,9 @@ func (p *Port) Addr() string { return p.addr.String() }
 // Host is the address without the port.
 func (p *Port) Host() string { return p.addr.Addr().String() }
 
+// TCPAddr is the address as package net has it.
+func (p *Port) TCPAddr() *net.TCPAddr { return net.TCPAddrFromAddrPort(p.addr) }
+
 // Number is the port's number.
 func (p *Port) Number() int { return int(p.addr.Port()) }
 

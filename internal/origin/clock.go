@@ -3,14 +3,8 @@ package origin
 import (
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/crossfade-proxy/crossfade/internal/monotime"
 )
 
-// Now is the time since some moment of the past (on Linux, boot), by the monotonic clock that all processes of the machine share.
-func Now() time.Duration {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		panic(err) // the clock exists on every system that this package builds on
-	}
-	return time.Duration(ts.Nano())
-}
+// Now is [monotime.Now], the clock of all times here.
+func Now() time.Duration { return monotime.Now() }

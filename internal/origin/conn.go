@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"net"
-
-	"golang.org/x/net/http2"
 )
 
 // headBytes bounds the head of a request.
@@ -32,10 +30,7 @@ func (o *Origin) accept(l net.Listener, s State) {
 		if !o.admit(conn, s) {
 			continue
 		}
-		o.serving.Go(func() {
-			defer o.leave(conn)
-			o.serve(conn)
-		})
+		o.serving.Go(func() { o.serve(conn) })
 	}
 }
 
@@ -62,14 +57,14 @@ func (o *Origin) leave(c net.Conn) {
 func (o *Origin) serve(c gatedConn) {
 	r := bufio.NewReaderSize(c, headBytes)
 	first, err := r.Peek(3)
-	if err != nil {
+	if err == nil && bytes.Equal(first, []byte("PRI")) {
+		o.h2.hand(peekedConn{gatedConn: c, r: r, left: func() { o.leave(c) }})
 		return
 	}
-	if bytes.Equal(first, []byte("PRI")) {
-		o.h2.ServeConn(peekedConn{gatedConn: c, r: r}, &http2.ServeConnOpts{Handler: o.handler2()})
-		return
+	defer o.leave(c)
+	if err == nil {
+		o.serve1(c, r)
 	}
-	o.serve1(c, r)
 }
 
 // gatedConn says nothing and hears nothing while the gate is shut.
@@ -94,8 +89,15 @@ func (c gatedConn) Write(p []byte) (int, error) {
 // peekedConn is a connection of which some bytes are read already.
 type peekedConn struct {
 	gatedConn
-	r *bufio.Reader
+	r    *bufio.Reader
+	left func() // closes it
 }
 
 // Read reads the peeked bytes first.
 func (c peekedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
+
+// Close closes the connection.
+func (c peekedConn) Close() error {
+	c.left()
+	return nil
+}

@@ -1,14 +1,75 @@
 package origin
 
 import (
+	"log/slog"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 )
 
-// handler2 answers the requests of HTTP/2 connections, gRPC among them.
-func (o *Origin) handler2() http.Handler { return http.HandlerFunc(o.serve2) }
+// server2 is net/http's server, for HTTP/2 connections that are handed to it.
+type server2 struct {
+	server *http.Server
+	conns  chan net.Conn
+	ended  chan struct{}
+	once   sync.Once
+	addr   net.Addr
+	done   chan struct{}
+}
 
+func newServer2(addr net.Addr, handler http.HandlerFunc) *server2 {
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	s := &server2{conns: make(chan net.Conn), ended: make(chan struct{}), done: make(chan struct{}), addr: addr}
+	s.server = &http.Server{
+		Handler: handler, Protocols: protocols, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: 10_000},
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // resets on purpose are no news
+	}
+	go func() {
+		defer close(s.done)
+		_ = s.server.Serve(s) // ends with net.ErrClosed
+	}()
+	return s
+}
+
+// hand hands a connection over, or closes it if the server has ended.
+func (s *server2) hand(c net.Conn) {
+	select {
+	case s.conns <- c:
+	case <-s.ended:
+		_ = c.Close()
+	}
+}
+
+// Accept, Close and Addr make it the [net.Listener] of its own server.
+func (s *server2) Accept() (net.Conn, error) {
+	select {
+	case c := <-s.conns:
+		return c, nil
+	case <-s.ended:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends the accepting.
+func (s *server2) Close() error {
+	s.once.Do(func() { close(s.ended) })
+	return nil
+}
+
+// Addr is the origin's address.
+func (s *server2) Addr() net.Addr { return s.addr }
+
+// stop closes every connection.
+func (s *server2) stop() {
+	_ = s.server.Close()
+	_ = s.Close()
+	<-s.done
+}
+
+// serve2 answers the requests of HTTP/2 connections, gRPC among them.
 func (o *Origin) serve2(w http.ResponseWriter, req *http.Request) {
 	o.inFlight.Add(1)
 	defer o.inFlight.Add(-1)

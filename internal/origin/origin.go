@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/net/http2"
 	"google.golang.org/grpc"
 
 	"github.com/crossfade-proxy/crossfade/internal/loopback"
@@ -29,7 +28,7 @@ type Origin struct {
 	plain bool
 	port  *loopback.Port
 	grpc  *grpc.Server
-	h2    *http2.Server
+	h2    *server2
 
 	inFlight atomic.Int64
 	dice     dice
@@ -58,11 +57,13 @@ func Start(c Config) (*Origin, error) {
 	}
 	o := &Origin{
 		log: newLog(c.Keep, c.Stamps), name: c.Name, plain: c.Plain, port: port,
-		h2: &http2.Server{MaxConcurrentStreams: 10_000}, conns: map[net.Conn]struct{}{},
+		conns:  map[net.Conn]struct{}{},
 		ending: make(chan struct{}),
 	}
 	o.grpc = newGRPC(c.Name)
+	o.h2 = newServer2(port.TCPAddr(), o.serve2)
 	if o.door, err = o.openDoor(Serving); err != nil {
+		o.h2.stop()
 		port.Release()
 		return nil, fmt.Errorf("origin %s: %w", c.Name, err)
 	}
@@ -104,6 +105,7 @@ func (o *Origin) Close() {
 	o.cut()
 	o.mu.Unlock()
 	o.gate.open()
+	o.h2.stop()
 	o.serving.Wait()
 	o.grpc.Stop()
 	o.port.Release()
