@@ -64,10 +64,22 @@ func New(c Config) *Controller {
 	return ctl
 }
 
-// Close stops recording and waits for what is being recorded. The store stays open.
+// closeGrace is how long Close lets rollbacks reach the store. What does not stays in the journal.
+const closeGrace = 2 * time.Second
+
+// Close waits for what is being recorded, not for long. The store stays open.
 func (c *Controller) Close() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.recording.Wait()
+	}()
+	select {
+	case <-done:
+	case <-time.After(closeGrace):
+	}
 	c.stop()
-	c.recording.Wait()
+	<-done
 }
 
 // Options go with every change.

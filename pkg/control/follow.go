@@ -151,6 +151,8 @@ func lostProxies(f *xds.Fleet) []string {
 // describe says what became of each object of a change.
 func (c *Controller) describe(ch *change, p *proofs) []*crossfadev1.Change {
 	out := make([]*crossfadev1.Change, 0, len(ch.edits))
+	c.mu.RLock() // a rollback may be recorded at this moment
+	defer c.mu.RUnlock()
 	for _, e := range ch.edits {
 		a := &crossfadev1.Change{
 			Service: e.key.Name, Kind: e.key.Kind, Action: e.action, Revision: e.record.GetRevision(), Recorded: e.record != nil,
