@@ -170,6 +170,9 @@ func (s *session) narrow(k kind, c *config, w *want) {
 		}
 		if k == virtualHosts {
 			d = s.onlyServed(c, w, d)
+			if s.kinds[levers].sent != nil && !d.empty() {
+				d, w.exact, w.full = &diff{}, false, false // each costs Envoy a rebuild of the whole table: levers go first
+			}
 		}
 	}
 	w.delta = d
