@@ -19,23 +19,23 @@ const (
 	unknown = "unknown"
 )
 
-// showChange writes what became of one change.
-func (a *app) showChange(c *crossfadev1.Change) error {
-	return a.show(manifest.Answer(c), func() { a.sayChange(c) })
+// showChange writes what became of one change. What was done is said in front, where the split alone does not show it.
+func (a *app) showChange(c *crossfadev1.Change, done string) error {
+	return a.show(manifest.Answer(c), func() { a.sayChange(c, done) })
 }
 
 // showChanges writes what became of several.
 func (a *app) showChanges(changes []*crossfadev1.Change) error {
 	return a.show(page(changes, ""), func() {
 		for _, c := range changes {
-			a.sayChange(c)
+			a.sayChange(c, "")
 		}
 	})
 }
 
 // sayChange is the sentence for people, and below it what needs an eye, a line each.
-func (a *app) sayChange(c *crossfadev1.Change) {
-	parts := []string{subject(c)}
+func (a *app) sayChange(c *crossfadev1.Change, done string) {
+	parts := []string{subject(c, done)}
 	if state := a.stateWords(c); state != "" {
 		parts = append(parts, state)
 	}
@@ -47,7 +47,7 @@ func (a *app) sayChange(c *crossfadev1.Change) {
 	if len(fleet.GetPending()) > 0 {
 		a.detail("pending", yellow, few(fleet.GetPending())+" (connected, not acknowledged yet)")
 	}
-	if len(fleet.GetLost()) > 0 {
+	if len(fleet.GetLost()) > 0 && !named(c.GetWarnings(), fleet.GetLost()[0]) {
 		a.detail("lost", yellow, few(fleet.GetLost())+" (seen within 24 h, not connected now: still serving what it last had)")
 	}
 	for _, p := range c.GetProof().GetPerProxy() {
@@ -56,8 +56,15 @@ func (a *app) sayChange(c *crossfadev1.Change) {
 		}
 	}
 	for _, w := range c.GetWarnings() {
-		a.detail("warning", yellow, w)
+		if fleet.GetConnected() > 0 || !strings.HasPrefix(w, "no proxy of fleet") { // the sentence above says that
+			a.detail("warning", yellow, w)
+		}
 	}
+}
+
+// named tells whether a warning names a proxy already.
+func named(warnings []string, proxy string) bool {
+	return slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, proxy) })
 }
 
 func (a *app) detail(what string, c color, text string) {
@@ -65,7 +72,7 @@ func (a *app) detail(what string, c color, text string) {
 }
 
 // subject says what was changed, and to what.
-func subject(c *crossfadev1.Change) string {
+func subject(c *crossfadev1.Change, done string) string {
 	name := oneLine(c.GetService())
 	if c.GetKind() == policy.KindFleet {
 		name = "fleet " + name
@@ -73,10 +80,14 @@ func subject(c *crossfadev1.Change) string {
 	switch {
 	case strings.HasPrefix(c.GetAction(), "delete"):
 		return name + ": deleted"
+	case len(c.GetSplit()) > 0 && done != "":
+		return name + ": " + done + "; " + splitWords(c.GetSplit())
 	case len(c.GetSplit()) > 0:
 		return name + ": " + splitWords(c.GetSplit())
 	case unchanged(c):
 		return name + ": as it was"
+	case c.GetAction() == "apply":
+		return name + ": applied"
 	default:
 		return name + ": " + dash(c.GetAction())
 	}
@@ -142,7 +153,7 @@ func (a *app) proofWords(c *crossfadev1.Change) string {
 	case proven:
 		return a.provenWords(p, drained)
 	case silent:
-		return "no request for " + c.GetService() + " yet at any proxy, so the acknowledgement is all there is to show (silent)"
+		return a.silentWords(c, drained)
 	case pending:
 		return a.paint("not proven yet"+because(p.GetReason()), yellow)
 	case unknown:
@@ -163,23 +174,25 @@ func (a *app) provenWords(p *crossfadev1.Proof, drained string) string {
 	if p.GetResolutionMs() > 0 {
 		words += fmt.Sprintf(" (resolution %s)", seconds(p.GetResolutionMs()))
 	}
-	quiet := int64(0)
-	for _, one := range p.GetPerProxy() {
-		if one.GetState() == silent {
-			quiet++
-		}
-	}
-	if quiet > 0 {
-		words += fmt.Sprintf("; %s silent (no request for it yet)", proxies(quiet))
-	}
 	return words
 }
 
-func proxies(n int64) string {
-	if n == 1 {
-		return "1 proxy"
+// silentWords says how many proxies had no request yet, and what the others show.
+func (a *app) silentWords(c *crossfadev1.Change, drained string) string {
+	quiet, busy := 0, 0
+	for _, one := range c.GetProof().GetPerProxy() {
+		switch one.GetState() {
+		case silent:
+			quiet++
+		case proven:
+			busy++
+		}
 	}
-	return fmt.Sprintf("%d proxies", n)
+	if busy == 0 {
+		return "no proxy has had a request for " + c.GetService() + " yet, so the acknowledgement is all there is to show (silent)"
+	}
+	return fmt.Sprintf("%s at %d of %d proxies; %d had no request for %s yet (silent)",
+		a.provenWords(c.GetProof(), drained), busy, busy+quiet, quiet, c.GetService())
 }
 
 // drainedOrigins lists the origins of a change that should get nothing.

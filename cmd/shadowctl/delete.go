@@ -24,7 +24,7 @@ func newDelete(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showChange(out.GetChange())
+			return a.showChange(out.GetChange(), "")
 		}),
 	}
 }

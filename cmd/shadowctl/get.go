@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -9,6 +10,7 @@ import (
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/manifest"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
 // pageSize is how many objects are asked for at once.
@@ -71,7 +73,7 @@ func fleetTable(f *crossfadev1.Fleet) *table {
 	if f.GetProxyProtocol() {
 		on = "on"
 	}
-	t.row(f.GetName(), rate(float64(f.GetTrustedHops())), on)
+	t.row(f.GetName(), fmt.Sprint(f.GetTrustedHops()), on)
 	return t
 }
 
@@ -131,33 +133,46 @@ func (a *app) exportServices(ctx context.Context, items []*crossfadev1.ServiceSt
 	return nil
 }
 
-// servicesTable has a row for each origin; what concerns the service stands in the first.
+// servicesTable has a row for each origin; what concerns the service as a whole stands in the first and at the end of the second.
 func (a *app) servicesTable(items []*crossfadev1.ServiceStatus) *table {
-	t := &table{head: []string{"NAME", "HOSTS", "SPLIT", "ORIGIN", "REQ/S", "ERRORS", "P99", "LAST CHANGE"}}
+	t := &table{head: []string{"NAME", "HOSTS", "SPLIT", "REQ/S", "ERRORS", "P99", "LAST CHANGE"}}
 	for _, s := range items {
-		name, hosts, split, change := s.GetName(), hostWords(s.GetHosts()), splitWords(s.GetSplit()), a.changeWords(s)
-		if n := len(s.GetPins()); n > 0 {
-			split += " · " + count(int64(n), "pin")
-		}
-		for _, o := range byWeight(s.GetSplit()) {
-			origin := cell{text: o}
-			if o == s.GetPrimary() {
-				origin.text += " *"
+		first, last := len(t.rows), []cell{{text: a.changeWords(s)}, stateRemarks(s)}
+		for i, o := range byWeight(s.GetSplit()) {
+			name, hosts, remark := "", "", cell{}
+			if i == 0 {
+				name, hosts = s.GetName(), hostWords(s.GetHosts())
+			}
+			if i < len(last) {
+				remark = last[i]
 			}
 			rps, errs, p99 := trafficCells(s.GetTraffic()[o])
-			t.row(name, hosts, split, origin, rps, errs, p99, change)
-			name, hosts, split, change = "", "", "", ""
+			t.row(name, hosts, o+" "+policy.FormatWeight(policy.BasisPoints(s.GetSplit()[o])), rps, errs, p99, remark)
+		}
+		if len(t.rows) == first {
+			t.row(s.GetName(), hostWords(s.GetHosts()), "-", "", "", "", last[0])
 		}
 	}
 	return t
 }
 
-func hostWords(hosts []string) string {
-	const most = 2
-	if len(hosts) <= most {
-		return strings.Join(hosts, " ")
+// stateRemarks is what one should know of a service before touching it.
+func stateRemarks(s *crossfadev1.ServiceStatus) cell {
+	words := "primary " + s.GetPrimary()
+	if len(s.GetPins()) > 0 {
+		words += "; pins on: " + few(s.GetPins())
 	}
-	return strings.Join(hosts[:most], " ") + " +" + rate(float64(len(hosts)-most))
+	if s.GetRolledBack() {
+		return cell{words + "; rolled back, so an apply may not raise other origins", yellow}
+	}
+	return cell{words, faint}
+}
+
+func hostWords(hosts []string) string {
+	if len(hosts) < 2 {
+		return strings.Join(hosts, "")
+	}
+	return fmt.Sprintf("%s +%d", hosts[0], len(hosts)-1)
 }
 
 // worryingErrors is the share of errors that is shown in red. It is a colour, not a rule.
@@ -189,9 +204,6 @@ func (a *app) changeWords(s *crossfadev1.ServiceStatus) string {
 	words := a.ago(s.GetChanged()) + " " + s.GetChangedBy() + ": " + s.GetAction()
 	if s.GetReason() != "" {
 		words += ` "` + s.GetReason() + `"`
-	}
-	if s.GetRolledBack() {
-		words += " (rolled back: applies may not raise weights)"
 	}
 	return words
 }

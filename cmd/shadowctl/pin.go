@@ -44,7 +44,7 @@ TEST looks at one header, cookie or query parameter:
 			if err != nil {
 				return err
 			}
-			return a.showChange(out.GetChange())
+			return a.showChange(out.GetChange(), "pin "+pinWords(pin))
 		}),
 	}
 	flags := cmd.Flags()
@@ -80,6 +80,15 @@ func (f *pinFlags) pin(name string) (*crossfadev1.Pin, error) {
 		return nil, usage("pin_match", "exactly one of --header, --cookie and --query is needed")
 	}
 	return pin, nil
+}
+
+// pinWords says what a pin does.
+func pinWords(p *crossfadev1.Pin) string {
+	words := p.GetName() + " sends " + testWords(p) + " to " + p.GetOrigin()
+	if !p.GetEnabled() {
+		words += " (off)"
+	}
+	return words
 }
 
 // valueMatch reads a test of a value: name=exact, name^=prefix, name~=regex, name, !name.
@@ -133,7 +142,7 @@ func newPinRemove(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showChange(out.GetChange())
+			return a.showChange(out.GetChange(), "pin "+args[1]+" removed")
 		}),
 	}
 }

@@ -55,7 +55,7 @@ func (a *app) showRollback(changes []*crossfadev1.Change, all bool) error {
 			a.note("There was nothing to roll back.")
 		}
 	default:
-		err = a.showChange(changes[0])
+		err = a.showChange(changes[0], "")
 	}
 	if err != nil {
 		return err

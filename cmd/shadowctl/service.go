@@ -26,7 +26,7 @@ func newSetPrimary(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showChange(out.GetChange())
+			return a.showChange(out.GetChange(), "primary "+args[1])
 		}),
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "even if the origin does not carry everything")

@@ -38,7 +38,7 @@ func newSplitSet(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showChange(out.GetChange())
+			return a.showChange(out.GetChange(), "")
 		}),
 	}
 }

@@ -25,7 +25,7 @@ func newUndo(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.showChange(out.GetChange())
+			return a.showChange(out.GetChange(), "")
 		}),
 	}
 	cmd.Flags().Int64Var(&to, "to", 0, "the `REVISION` to return to (default: the one before the last)")

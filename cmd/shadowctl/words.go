@@ -39,7 +39,7 @@ func splitWords(split map[string]int32) string {
 func milliseconds(ms float64) string {
 	switch {
 	case ms < 10:
-		return strconv.FormatFloat(ms, 'f', decimals(ms, 1), 64) + " ms"
+		return trimZeros(strconv.FormatFloat(ms, 'f', 1, 64)) + " ms"
 	case ms < 1000:
 		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
 	default:
@@ -47,20 +47,20 @@ func milliseconds(ms float64) string {
 	}
 }
 
-// seconds writes milliseconds as seconds: "0.25 s".
+// seconds writes milliseconds as seconds: "0.25 s", and finer than a hundredth only where there is nothing else: "0.004 s".
 func seconds(ms float64) string {
-	s := strconv.FormatFloat(ms/1000, 'f', 2, 64)
-	if strings.HasSuffix(s, "0") && !strings.HasSuffix(s, ".00") {
-		s = strings.TrimSuffix(s, "0")
+	digits := 2
+	if ms > 0 && ms < 10 {
+		digits = 3
 	}
-	return strings.TrimSuffix(s, ".00") + " s"
+	return trimZeros(strconv.FormatFloat(ms/1000, 'f', digits, 64)) + " s"
 }
 
-func decimals(v float64, most int) int {
-	if v == float64(int64(v)) {
-		return 0
+func trimZeros(s string) string {
+	if strings.Contains(s, ".") {
+		s = strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
 	}
-	return most
+	return s
 }
 
 // rate writes requests per second: "0.3", "12", "1,204".
@@ -86,7 +86,7 @@ func share(v float64) string {
 	case v < 0.0001:
 		return "<0.01%"
 	default:
-		return strconv.FormatFloat(v*100, 'f', 2, 64) + "%"
+		return trimZeros(strconv.FormatFloat(v*100, 'f', 2, 64)) + "%"
 	}
 }
 

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+)
+
+// TestSentences holds what a person reads after a rollback against one file, with every way in which it can end.
+func TestSentences(t *testing.T) {
+	tests := []struct {
+		name string
+		edit func(*crossfadev1.Change)
+	}{
+		{"proven", func(*crossfadev1.Change) {}},
+		{"some silent", func(c *crossfadev1.Change) {
+			c.Proof.State, c.Proof.OpenStreams = "silent", nil
+			c.Proof.PerProxy = []*crossfadev1.ProxyProof{{Proxy: "edge-1", State: "proven"}, {Proxy: "edge-2", State: "silent"}}
+		}},
+		{"one stream", func(c *crossfadev1.Change) { c.Proof.OpenStreams = map[string]int64{"eks": 1, "gke": 0} }},
+		{"silent", func(c *crossfadev1.Change) { c.Proof = &crossfadev1.Proof{State: "silent", ResolutionMs: 250} }},
+		{"unknown: lost", func(c *crossfadev1.Change) {
+			c.Fleet.Lost = []string{"edge-9"}
+			c.Proof = &crossfadev1.Proof{State: "unknown", Reason: "edge-9 is not connected"}
+		}},
+		{"unknown: override", func(c *crossfadev1.Change) {
+			c.Proof = &crossfadev1.Proof{State: "unknown", PerProxy: []*crossfadev1.ProxyProof{{Proxy: "edge-1", State: "proven"}, {Proxy: "edge-2", State: "unknown", Reason: "runtime keys are overridden by hand"}}}
+		}},
+		{"unknown: pins kept", func(c *crossfadev1.Change) { c.Proof = &crossfadev1.Proof{State: "unknown", Reason: "pins kept"} }},
+		{"pending", func(c *crossfadev1.Change) {
+			c.Fleet.Acked, c.Fleet.Pending = 5, []string{"a-1", "a-2", "a-3", "a-4", "a-5", "a-6", "a-7"}
+			c.Proof = &crossfadev1.Proof{State: "pending", Reason: "7 proxies have not acknowledged"}
+		}},
+		{"nobody acknowledged", func(c *crossfadev1.Change) {
+			c.Fleet.Acked, c.Fleet.Pending, c.Proof = 0, []string{"edge-1"}, nil
+		}},
+		{"refused", func(c *crossfadev1.Change) {
+			c.Fleet.Acked = 11
+			c.Fleet.Refused = []*crossfadev1.Refusal{{Proxy: "edge-2", Type: "Listener", Message: "cannot bind '0.0.0.0:10000'"}}
+		}},
+		{"not recorded", func(c *crossfadev1.Change) {
+			c.Recorded, c.Revision, c.Warnings = false, 0, []string{"the store is not reachable: no space left on device"}
+		}},
+		{"already back", func(c *crossfadev1.Change) { c.Revision, c.Proof.OpenStreams = 0, nil }},
+		{"no proxy", func(c *crossfadev1.Change) {
+			c.Fleet, c.Proof = &crossfadev1.FleetState{Name: "default"}, &crossfadev1.Proof{State: "unknown", Reason: "no proxy is connected"}
+			c.Warnings = []string{"no proxy of fleet default is connected: nothing serves orders yet"}
+		}},
+		{"only lost proxies", func(c *crossfadev1.Change) {
+			c.Fleet, c.Proof = &crossfadev1.FleetState{Name: "default", Lost: []string{"edge-1", "edge-2"}}, nil
+		}},
+		{"three origins", func(c *crossfadev1.Change) { c.Split = map[string]int32{"ecs": 10000, "eks": 0, "gke": 0} }},
+		{"a step", func(c *crossfadev1.Change) {
+			c.Action, c.Split, c.Proof.OpenStreams = "split set", map[string]int32{"ecs": 8750, "eks": 1250}, nil
+		}},
+		{"not waited for", func(c *crossfadev1.Change) { c.Action, c.Fleet, c.Proof = "split set", nil, nil }},
+		{"nothing to change", func(c *crossfadev1.Change) {
+			c.Action, c.Revision, c.Recorded, c.Proof = "apply", 0, false, nil
+		}},
+		{"deleted", func(c *crossfadev1.Change) { c.Action, c.Split, c.Proof = "delete", nil, nil }},
+		{"fleet", func(c *crossfadev1.Change) {
+			c.Action, c.Kind, c.Service, c.Split, c.Proof = "apply", "Fleet", "edge", nil, nil
+		}},
+	}
+	var out strings.Builder
+	for _, tt := range tests {
+		c := proto.CloneOf(rolledBack())
+		tt.edit(c)
+		a := &app{out: &out}
+		fmt.Fprintf(&out, "# %s\n", tt.name)
+		a.sayChange(c, "")
+	}
+	golden(t, "sentences", out.String())
+}
+
+// TestTheMissionsSentence: the one that the on-call engineer was promised, word for word.
+func TestTheMissionsSentence(t *testing.T) {
+	var out strings.Builder
+	(&app{out: &out}).sayChange(rolledBack(), "")
+	const want = "orders: 100% ecs. 12/12 proxies acknowledged in 9 ms; no new request to eks since +0.2 s (resolution 0.25 s); 3 streams still open on eks. Revision 42, recorded.\n"
+	if out.String() != want {
+		t.Errorf("got  %swant %s", out.String(), want)
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	for in, want := range map[float64]string{0: "0 ms", 0.42: "0.4 ms", 3: "3 ms", 9.96: "10 ms", 31.2: "31 ms", 999.4: "999 ms", 1240: "1.24 s"} {
+		if got := milliseconds(in); got != want {
+			t.Errorf("milliseconds(%v) = %q, want %q", in, got, want)
+		}
+	}
+	for in, want := range map[float64]string{0: "0 s", 200: "0.2 s", 250: "0.25 s", 1000: "1 s", 12346: "12.35 s", 4: "0.004 s"} {
+		if got := seconds(in); got != want {
+			t.Errorf("seconds(%v) = %q, want %q", in, got, want)
+		}
+	}
+	for in, want := range map[float64]string{0: "0", 0.34: "0.3", 9.9: "9.9", 12.6: "13", 1204.4: "1,204", 1234567: "1,234,567"} {
+		if got := rate(in); got != want {
+			t.Errorf("rate(%v) = %q, want %q", in, got, want)
+		}
+	}
+	for in, want := range map[float64]string{0: "0%", 0.00001: "<0.01%", 0.0123: "1.23%", 1: "100%"} {
+		if got := share(in); got != want {
+			t.Errorf("share(%v) = %q, want %q", in, got, want)
+		}
+	}
+}

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestCompletion: words come from the server, and without one there are none, at once.
+func TestCompletion(t *testing.T) {
+	d := serve(t, &double{answer: canned(world())})
+	for _, tt := range []struct{ args, want string }{
+		{"rollback |", "orders,payments"},
+		{"rollback pay|", "payments"},
+		{"rollback orders |", ""},
+		{"get |", "service,services,fleet"},
+		{"get service |", "orders,payments"},
+		{"get fleet |", ""},
+		{"split set |", "orders,payments"},
+		{"split set orders |", "ecs=,eks="},
+		{"split set orders ecs=90% |", "eks="},
+		{"service set-primary orders e|", "ecs,eks"},
+		{"pin rm orders |", "beta,old"},
+		{"pin add orders beta --origin |", "ecs,eks"},
+		{"history |", "orders,payments"},
+		{"completion |", "bash,zsh,fish"},
+		{"example |", "service,fleet"},
+		{"get services -o |", "table,json,yaml"},
+		{"rollback orders --wait |", "none,acked,proven"},
+	} {
+		words := strings.Fields(strings.TrimSuffix(tt.args, "|"))
+		last := ""
+		if !strings.HasSuffix(tt.args, " |") {
+			last, words = words[len(words)-1], words[:len(words)-1]
+		}
+		r := d.at(t, append(append([]string{"__completeNoDesc"}, words...), last)...)
+		var got []string
+		for line := range strings.Lines(r.out) {
+			if word := strings.TrimSpace(line); !strings.HasPrefix(word, ":") {
+				got = append(got, word)
+			}
+		}
+		if joined := strings.Join(got, ","); joined != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.args, joined, tt.want)
+		}
+	}
+}
+
+// TestCompletionWithoutAServer offers nothing and does not hang.
+func TestCompletionWithoutAServer(t *testing.T) {
+	start := time.Now()
+	r := shadowctl(t.Context(), invocation{args: []string{"__complete", "rollback", "", "--server", closedAddress(t)}})
+	if took := time.Since(start); took > 3*completeWithin {
+		t.Errorf("took %s", took)
+	}
+	if strings.Contains(r.out, "orders") || r.exit != 0 {
+		t.Errorf("exit %d: %s", r.exit, r.out)
+	}
+}
+
+// TestCompletionScripts: each shell gets a script that names the command.
+func TestCompletionScripts(t *testing.T) {
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		r := shadowctl(t.Context(), invocation{args: []string{"completion", shell}})
+		if r.exit != 0 || !strings.Contains(r.out, "__complete") || !strings.Contains(r.out, "shadowctl") {
+			t.Errorf("%s: exit %d, %d bytes", shell, r.exit, len(r.out))
+		}
+	}
+}
