@@ -1,0 +1,183 @@
+package archtest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// A boundary says what of the house a package may import. Tests may import more: they hold real parts together.
+type boundary struct {
+	packages []string
+	may      []string // of the house; itself and what is below are always allowed
+	because  string
+}
+
+var boundaries = []boundary{
+	{
+		[]string{"api/..."},
+		nil,
+		"the contract knows nobody",
+	},
+	{
+		[]string{"pkg/policy"},
+		[]string{"/api/..."},
+		"the meaning of intent must not depend on how it is served or stored",
+	},
+	{
+		[]string{"pkg/policy/guard"},
+		[]string{"/pkg/policy"},
+		"a verdict is a function of windows and nothing else",
+	},
+	{
+		[]string{"pkg/policy/rollout"},
+		[]string{"/pkg/policy", "/pkg/policy/guard"},
+		"a step is a function of state, verdicts and now",
+	},
+	{
+		[]string{"pkg/xds/translate"},
+		[]string{"/pkg/policy"},
+		"translation is a pure walk from policy to Envoy's resources",
+	},
+	{
+		[]string{"pkg/xds"},
+		[]string{"/pkg/policy", "/pkg/xds/translate"},
+		"pushing knows neither where intent is kept nor who asked",
+	},
+	{
+		[]string{"pkg/store"},
+		[]string{"/api/...", "/pkg/policy"},
+		"the port of the store must not know its backends or its users",
+	},
+	{
+		[]string{"pkg/store/bolt/...", "pkg/store/etcd/...", "pkg/store/journal/..."},
+		[]string{"/api/...", "/pkg/policy", "/pkg/store", "/pkg/store/internal/..."},
+		"backends do not know each other",
+	},
+	{
+		[]string{"pkg/telemetry"},
+		[]string{"/pkg/policy"},
+		"telemetry only counts; others decide",
+	},
+	{
+		[]string{"pkg/discovery"},
+		[]string{"/pkg/policy"},
+		"the port of discovery must not know its adapters",
+	},
+	{
+		[]string{"pkg/discovery/ecs", "pkg/discovery/cloudmap", "pkg/discovery/kubernetes", "pkg/discovery/static"},
+		[]string{"/pkg/policy", "/pkg/discovery"},
+		"adapters do not know each other",
+	},
+	{
+		[]string{"pkg/server"},
+		[]string{"/api/...", "/pkg/policy", "/pkg/control", "/pkg/store", "/internal/version"},
+		"the API speaks to the control loops, never to proxies or backends",
+	},
+	{
+		[]string{"cmd/shadowctl"},
+		[]string{"/api/...", "/pkg/policy", "/deploy/...", "/internal/manifest", "/internal/version"},
+		"the CLI talks to the API alone, so that whatever it can do, a CI job can",
+	},
+}
+
+func TestBoundaries(t *testing.T) {
+	report(t, crossings(house(t), boundaries))
+}
+
+// crossings lists the imports that no boundary allows.
+func crossings(files []file, boundaries []boundary) []string {
+	var out []string
+	for _, b := range boundaries {
+		for _, f := range files {
+			if f.test || !within(f.dir, b.packages) {
+				continue
+			}
+			for _, p := range f.imports() {
+				own := within(p, []string{"/" + f.dir + "/..."})
+				if strings.HasPrefix(p, "/") && !own && !within(p, b.may) {
+					out = append(out, fmt.Sprintf("%s imports %s: it may import only %v of ours, because %s", f.name, p[1:], b.may, b.because))
+				}
+			}
+		}
+	}
+	return out
+}
+
+// A preserve says who alone may import something.
+type preserve struct {
+	imports []string // patterns; of the house with a leading slash
+	only    []string // packages that may
+	tests   bool     // tests may too
+	because string
+}
+
+var preserves = []preserve{
+	{
+		[]string{"github.com/envoyproxy/..."},
+		[]string{"pkg/xds/...", "pkg/telemetry/..."},
+		true,
+		"Envoy's API changes with Envoy; one place has to follow",
+	},
+	{
+		[]string{"github.com/aws/..."},
+		[]string{"pkg/discovery/ecs/...", "pkg/discovery/cloudmap/...", "pkg/discovery/internal/aws/..."},
+		true,
+		"an SDK stays in its adapter",
+	},
+	{
+		[]string{"k8s.io/...", "sigs.k8s.io/..."},
+		[]string{"pkg/discovery/kubernetes/..."},
+		true,
+		"an SDK stays in its adapter",
+	},
+	{
+		[]string{"go.etcd.io/etcd/..."},
+		[]string{"pkg/store/etcd/..."},
+		true,
+		"an SDK stays in its adapter",
+	},
+	{
+		[]string{"go.etcd.io/bbolt/..."},
+		[]string{"pkg/store/bolt/..."},
+		true,
+		"an SDK stays in its adapter",
+	},
+	{
+		[]string{"/pkg/store/bolt/...", "/pkg/store/etcd/...", "/pkg/discovery/ecs", "/pkg/discovery/cloudmap", "/pkg/discovery/kubernetes", "/pkg/discovery/static", "/pkg/server/..."},
+		[]string{"cmd/xds-server"},
+		true,
+		"only the server's main wires",
+	},
+	{
+		[]string{"/internal/origin", "/internal/loadgen", "/internal/envoyproc", "/internal/envoytest", "/internal/loopback", "/internal/poll"},
+		[]string{"internal/...", "bench/...", "test/..."},
+		true,
+		"toys do not ship",
+	},
+	{[]string{"testing"}, []string{"pkg/store/internal/smalldisk"}, true, // a disk for tests
+		"what ships does not link the test framework"},
+}
+
+func TestPreserves(t *testing.T) {
+	report(t, trespasses(house(t), preserves))
+}
+
+// trespasses lists the imports by packages that are not among those that may.
+func trespasses(files []file, preserves []preserve) []string {
+	var out []string
+	for _, r := range preserves {
+		for _, f := range files {
+			if f.test && r.tests || within(f.dir, r.only) {
+				continue
+			}
+			for _, p := range f.imports() {
+				own := strings.HasPrefix(p, "/") && within("/"+f.dir, r.imports)
+				if within(p, r.imports) && !own {
+					out = append(out, fmt.Sprintf("%s imports %s: only %v may, because %s", f.name, p, r.only, r.because))
+				}
+			}
+		}
+	}
+	return out
+}
