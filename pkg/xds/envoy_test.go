@@ -5,19 +5,24 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/deploy/envoy"
 	"github.com/crossfade-proxy/crossfade/internal/envoytest"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
@@ -33,31 +38,76 @@ type fixture struct {
 	revision int64
 	services map[string]*policy.Service
 	origins  map[string]netip.AddrPort
+	stamp    string
+	options  xds.Options
+	grpc     *grpc.Server
+	counter  *counter
 }
 
-func newFixture(t *testing.T) *fixture {
+// counter counts the discovery responses of one gRPC server.
+type counter struct {
+	stats.Handler
+	responses atomic.Int64
+	last      atomic.Value
+}
+
+func (c *counter) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (c *counter) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (c *counter) HandleConn(context.Context, stats.ConnStats)                       {}
+func (c *counter) HandleRPC(_ context.Context, s stats.RPCStats) {
+	if p, ok := s.(*stats.OutPayload); ok {
+		c.responses.Add(1)
+		c.last.Store(p.Payload)
+	}
+}
+
+func newFixture(t *testing.T) *fixture { return newFixtureWith(t, xds.Options{}) }
+
+func newFixtureWith(t *testing.T, o xds.Options) *fixture {
 	t.Helper()
-	f := &fixture{t: t, services: map[string]*policy.Service{}, origins: map[string]netip.AddrPort{}, port: envoytest.Port(t).Number()}
-	f.server = xds.NewServer(xds.Options{})
-	f.fleet = f.server.Fleet("default")
-	f.address = f.serve("127.0.0.1:0")
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	go f.server.Run(ctx, time.Second)
+	f := &fixture{t: t, options: o, services: map[string]*policy.Service{}, origins: map[string]netip.AddrPort{}, port: envoytest.Port(t).Number()}
+	f.address = "127.0.0.1:0"
+	f.renew()
+	f.serve()
 	return f
 }
 
-func (f *fixture) serve(address string) string {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	g := grpc.NewServer()
-	f.server.Register(g)
+// renew makes a server that knows nothing.
+func (f *fixture) renew() {
+	f.server = xds.NewServer(f.options)
+	f.fleet = f.server.Fleet("default")
+}
+
+func (f *fixture) serve() {
+	var l net.Listener
+	f.await("the address", func() (free bool) {
+		var err error
+		l, err = net.Listen("tcp", f.address)
+		return err == nil
+	})
+	f.address, f.counter = l.Addr().String(), &counter{}
+	f.grpc = grpc.NewServer(grpc.StatsHandler(f.counter))
+	f.server.Register(f.grpc)
+	g := f.grpc
 	go func() { _ = g.Serve(l) }()
 	f.t.Cleanup(g.Stop)
-	return l.Addr().String()
 }
+
+// restart ends every stream and serves again, with the same state.
+func (f *fixture) restart() {
+	f.grpc.Stop()
+	f.serve()
+}
+
+// replace serves with a server that knows nothing.
+func (f *fixture) replace() {
+	f.grpc.Stop()
+	f.renew()
+	f.serve()
+}
+
+// sent counts the responses since the last restart.
+func (f *fixture) sent() int64 { return f.counter.responses.Load() }
 
 func (f *fixture) origin(name string) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, name) }))
@@ -66,7 +116,16 @@ func (f *fixture) origin(name string) {
 }
 
 // proxy starts an Envoy and waits until it is ready.
-func (f *fixture) proxy(version, id string) string {
+func (f *fixture) proxy(version, id string) *envoytest.Envoy {
+	f.t.Helper()
+	e, ready := f.start(version, id, func(b []byte) []byte { return b })
+	e.AwaitReady()
+	f.await("the readiness listener", func() bool { return status(ready) == http.StatusOK })
+	return e
+}
+
+// start starts an Envoy with a bootstrap that edit may change, and returns the address of its readiness.
+func (f *fixture) start(version, id string, edit func([]byte) []byte) (*envoytest.Envoy, string) {
 	f.t.Helper()
 	ready, admin := envoytest.Port(f.t), envoytest.Port(f.t)
 	ready.Release()
@@ -77,8 +136,26 @@ func (f *fixture) proxy(version, id string) string {
 	}); err != nil {
 		f.t.Fatal(err)
 	}
-	envoytest.Start(f.t, envoytest.Config{Version: version, Bootstrap: b.Bytes()}).AwaitReady()
-	return "http://" + ready.Addr() + "/ready"
+	return envoytest.Start(f.t, envoytest.Config{Version: version, Bootstrap: edit(b.Bytes())}), "http://" + ready.Addr() + "/ready"
+}
+
+func status(url string) int {
+	resp, err := http.Get(url)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// await waits for something that a real process does in its own time.
+func (f *fixture) await(what string, cond func() bool) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), 15*time.Second)
+	defer cancel()
+	if err := poll.Until(ctx, 5*time.Millisecond, poll.True(cond)); err != nil {
+		f.t.Fatalf("%s: %v; %+v", what, err, f.fleet.Proxies())
+	}
 }
 
 // apply publishes services as the control loop does.
@@ -96,17 +173,37 @@ func (f *fixture) apply(docs ...*crossfadev1.Service) *xds.Waiter {
 			u.Endpoints = append(u.Endpoints, translate.Endpoints(s.Name, o.Name, o.Static))
 		}
 	}
-	var all []*policy.Service
-	for _, s := range f.services {
-		all = append(all, s)
-	}
-	u.Structure = translate.Build(&policy.Fleet{Name: "default"}, all, translate.Options{})
+	u.Structure = f.build(translate.Options{})
+	u.Inline = func() *translate.Structure { return f.build(translate.Options{InlineWeights: true}) }
 	return f.publish(u)
+}
+
+func (f *fixture) build(o translate.Options) *translate.Structure {
+	return translate.Build(&policy.Fleet{Name: "default"}, slices.Collect(maps.Values(f.services)), o)
+}
+
+// remove deletes a service.
+func (f *fixture) remove(name string) *xds.Waiter {
+	delete(f.services, name)
+	w := f.apply()
+	f.publish(xds.Update{Levers: map[string][]translate.Lever{name: nil}})
+	return w
+}
+
+// flip changes weights only.
+func (f *fixture) flip(doc *crossfadev1.Service) *xds.Waiter {
+	f.t.Helper()
+	s, errs := policy.CompileService(doc)
+	if len(errs) > 0 {
+		f.t.Fatal(errs)
+	}
+	f.services[s.Name] = s
+	return f.publish(xds.Update{Levers: map[string][]translate.Lever{s.Name: translate.Levers(s)}})
 }
 
 func (f *fixture) publish(u xds.Update) *xds.Waiter {
 	f.revision++
-	u.Revision = f.revision
+	u.Revision, u.Stamp = f.revision, f.stamp
 	w := f.fleet.Publish(u)
 	f.t.Cleanup(w.Close)
 	return w
@@ -145,31 +242,4 @@ func (f *fixture) service(name string, weights map[string]int32, origins ...stri
 		}})
 	}
 	return s
-}
-
-func TestStructureAndLeversReachARealEnvoy(t *testing.T) {
-	envoytest.EachVersion(t, func(t *testing.T, version string) {
-		f := newFixture(t)
-		for _, name := range []string{"ecs", "eks", "new"} {
-			f.origin(name)
-		}
-		f.apply(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks"))
-		f.proxy(version, "p1")
-		if got := f.get("orders.test", "/"); got != "200 ecs" {
-			t.Fatalf("got %q", got)
-		}
-		f.acked(f.apply(f.service("orders", map[string]int32{"eks": 10000}, "ecs", "eks")))
-		if got := f.get("orders.test", "/"); got != "200 eks" {
-			t.Fatalf("after the flip: %q", got)
-		}
-		f.acked(f.apply(f.service("orders", map[string]int32{"new": 10000}, "ecs", "new")))
-		if got := f.get("orders.test", "/"); got != "200 new" {
-			t.Fatalf("with a new origin instead of eks: %q", got)
-		}
-		f.acked(f.apply(f.service("pay", map[string]int32{"ecs": 10000}, "ecs", "eks")))
-		if got := f.get("pay.test:80", "/"); got != "200 ecs" {
-			t.Fatalf("second service: %q", got)
-		}
-		t.Logf("%+v", f.fleet.Proxies())
-	})
 }

@@ -204,7 +204,7 @@ func (f *Fleet) add(s *session, id, version string) {
 	}
 	p.version = version
 	p.sessions[s] = true
-	s.fleet, s.proxy = f, p
+	s.fleet, s.proxy, s.lastSeq = f, p, p.structureSeq
 	s.behindSince = s.connected
 	for k := range s.kinds {
 		s.kinds[k].parked = p.parked[k]

@@ -46,9 +46,11 @@ func newLeverState() leverState {
 // set replaces the levers of a service, nil when it is gone. seq is the publication's, structural whether it changes structure.
 func (s *leverState) set(service string, levers []translate.Lever, seq int64, structural bool) {
 	old := s.live[service]
-	had := make(map[string]bool, len(old))
+	had := make(map[string]bool, len(old)) // by the structure until now, which has no use for retired ones
 	for _, l := range old {
-		had[l.Key] = true
+		if _, retired := s.retired[service][l.Key]; !retired {
+			had[l.Key] = true
+		}
 	}
 	has := make(map[string]bool, len(levers))
 	added := false
@@ -63,7 +65,7 @@ func (s *leverState) set(service string, levers []translate.Lever, seq int64, st
 			delete(s.retired[service], l.Key)
 			continue
 		}
-		removed = true
+		removed = removed || had[l.Key]
 		if s.retired[service] == nil {
 			s.retired[service] = map[string]int64{}
 		}
@@ -194,8 +196,8 @@ func topLayer(services map[string][]translate.Lever, stamp string) translate.Res
 func (t *leverTables) forSession(seq int64, stale map[string]bool) (layers *table, final bool) {
 	behind := map[string]map[string]bool{}
 	for _, tr := range t.transitions {
-		if tr.seq > seq && behind[tr.service] == nil {
-			behind[tr.service] = tr.had
+		if tr.seq > seq {
+			behind[tr.service] = inBoth(behind[tr.service], tr.had)
 		}
 	}
 	for service := range stale {
@@ -222,6 +224,20 @@ func (t *leverTables) forSession(seq int64, stale map[string]bool) (layers *tabl
 	v := t.final.with([]translate.Resource{topLayer(services, t.stamp)}, nil)
 	t.variants[key] = v
 	return v, false
+}
+
+// inBoth returns the keys of both sets; a nil one stands for all.
+func inBoth(a, b map[string]bool) map[string]bool {
+	if a == nil {
+		return b
+	}
+	out := map[string]bool{}
+	for key := range a {
+		if b[key] {
+			out[key] = true
+		}
+	}
+	return out
 }
 
 // safeLevers returns values that are right both for structure that knows only the keys in had and for structure that knows all:

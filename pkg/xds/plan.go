@@ -51,6 +51,7 @@ func (s *session) step() {
 // pass looks at every kind once and says whether something came into reach that wants another look.
 func (s *session) pass(c *config) bool {
 	settled := true
+	s.recognise(c)
 	for k := range numKinds {
 		w := s.want(k, c)
 		state := &s.kinds[k]
@@ -93,22 +94,13 @@ func (s *session) synced(k kind, c *config, w want) {
 func (s *session) want(k kind, c *config) want {
 	state := &s.kinds[k]
 	w := want{full: true, final: true}
-	switch k {
-	case levers:
+	if k == levers {
 		w.to, w.final = c.levers.forSession(s.structureSeq, s.stale)
 		if !state.asked {
 			return want{to: w.to, delta: &diff{}, full: true, final: true} // an incompatible proxy: its weights are in its routes
 		}
-	case clusters:
-		w.to = s.structure(c).clusters
-	case endpoints:
-		w.to = c.endpoints
-	case listeners:
-		w.to = s.structure(c).listenersAt(s.address)
-	case routes:
-		w.to = s.structure(c).routes
-	case virtualHosts:
-		w.to = s.structure(c).virtualHosts
+	} else {
+		w.to = s.table(k, c)
 	}
 	if state.solo != nil {
 		return s.wantSolo(k, w)
@@ -118,6 +110,22 @@ func (s *session) want(k kind, c *config) want {
 	w.exact = w.delta == shared
 	s.narrow(k, c, &w)
 	return w
+}
+
+// table is what the proxy should have of a kind other than levers.
+func (s *session) table(k kind, c *config) *table {
+	switch k {
+	case clusters:
+		return s.structure(c).clusters
+	case listeners:
+		return s.structure(c).listenersAt(s.address)
+	case routes:
+		return s.structure(c).routes
+	case virtualHosts:
+		return s.structure(c).virtualHosts
+	default:
+		return c.endpoints
+	}
 }
 
 // structure is the fleet's, or with live weights in the routes for a proxy that lacks a runtime layer.
@@ -320,7 +328,7 @@ func routeConfigurationOf(virtualHost string) string {
 // the readiness layer on only when the proxy has everything.
 func (s *session) narrowLevers(w *want, d *diff) *diff {
 	state := &s.kinds[levers]
-	if s.held != "" || state.resumed && !s.heard() {
+	if s.held != "" || state.resumed && !s.recognised {
 		w.exact, w.full = false, false
 		return &diff{}
 	}
@@ -340,6 +348,20 @@ func (s *session) narrowLevers(w *want, d *diff) *diff {
 		return base
 	}
 	return out
+}
+
+// recognise settles, once a resumed proxy has told what it has, with which structure its levers must be right.
+func (s *session) recognise(c *config) {
+	if s.recognised || !s.kinds[levers].resumed || !s.heard() {
+		return
+	}
+	s.recognised, s.structureSeq = true, s.lastSeq
+	for _, k := range []kind{clusters, listeners, routes, virtualHosts} {
+		if !s.kinds[k].have.missing(s.table(k, c), s.fleet.deltas.between).empty() {
+			return
+		}
+	}
+	s.structureSeq = c.structureSeq
 }
 
 // heard says whether the proxy has told what structure it has.

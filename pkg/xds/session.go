@@ -24,6 +24,8 @@ type session struct {
 	address      string // of the proxy's listeners
 	kinds        [numKinds]kindState
 	structureSeq int64           // publication whose structure it acknowledged in full
+	lastSeq      int64           // structureSeq of the proxy's session before this one
+	recognised   bool            // a resumed proxy has told what it has
 	leversSeq    int64           // publication whose levers, as rendered for it, it acknowledged
 	stale        map[string]bool // services of which it had other structure when it connected
 	complete     bool            // had everything at least once: ready

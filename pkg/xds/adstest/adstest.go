@@ -96,6 +96,9 @@ func (s *Server) Reports() []*metricsv3.StreamMetricsMessage {
 	return slices.Clone(s.reports)
 }
 
+// ReportsLocked is Reports for use within Await.
+func (s *Server) ReportsLocked() []*metricsv3.StreamMetricsMessage { return s.reports }
+
 // AwaitAcked waits until every connected Envoy, one at least, has acknowledged or refused all that it was sent and wants, and fails the
 // test if one has refused anything.
 func (s *Server) AwaitAcked(t testing.TB) {

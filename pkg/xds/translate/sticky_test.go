@@ -120,7 +120,7 @@ func TestStickyThreeOrigins(t *testing.T) {
 		{"ecs": 8000, "eks": 2000, "new": 0}, {"ecs": 7000, "eks": 2000, "new": 1000}, {"ecs": 5000, "eks": 4000, "new": 1000},
 		{"ecs": 2000, "eks": 4000, "new": 4000}, {"ecs": 0, "eks": 6000, "new": 4000}, {"ecs": 3000, "eks": 6000, "new": 1000}, {"ecs": 9000, "eks": 0, "new": 1000},
 	}
-	const clients = 1000
+	const clients = 300
 	for _, primary := range []string{"ecs", "eks", "new"} {
 		t.Run(primary, func(t *testing.T) {
 			envoytest.EachVersion(t, func(t *testing.T, version string) {
