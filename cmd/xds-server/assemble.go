@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/crossfade-proxy/crossfade/internal/version"
+	"github.com/crossfade-proxy/crossfade/pkg/control"
+	"github.com/crossfade-proxy/crossfade/pkg/server"
+	"github.com/crossfade-proxy/crossfade/pkg/server/metrics"
+	"github.com/crossfade-proxy/crossfade/pkg/xds"
+)
+
+// parts are the parts of a running server.
+type parts struct {
+	control    *control.Controller
+	fleets     *xds.Server
+	api        *server.API
+	xds, grpc  *grpc.Server
+	http       *http.Server
+	comparator *http.Server
+	serving    atomic.Bool
+}
+
+// assemble makes the parts and loads what is live.
+func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.Logger) (*parts, error) {
+	m, err := metrics.New()
+	if err != nil {
+		return nil, wrap("set up metrics", err)
+	}
+	p := &parts{}
+	p.fleets = xds.NewServer(xds.Options{
+		Log: log, OnNack: m.Nack,
+		KnownStamp: func(fleet, stamp string) bool { return p.control.KnownStamp(fleet, stamp) },
+		OnRefusal:  func(fleet string, r xds.Refusal) { p.control.ProxyChanged(fleet, r.Proxy) },
+		OnConnect:  func(fleet, proxy string, _ bool) { p.control.ProxyChanged(fleet, proxy) },
+	})
+	p.control = control.New(control.Config{Store: m.Store(d.store), Journal: d.journal, Fleets: p.fleets, Log: log})
+	if err := p.control.Load(ctx); err != nil {
+		p.control.Close()
+		return nil, err
+	}
+	if err := m.Observe(p.control, nil); err != nil {
+		return nil, wrap("set up metrics", err)
+	}
+	p.api = server.New(server.Config{
+		Controller: p.control, Log: log, Changed: m.Changed,
+		Info: server.Info{Version: version.String(), Commit: commit(), Addresses: ls.advertised(c.advertise), Started: time.Now()},
+	})
+	p.grpc = p.api.GRPC()
+	p.xds = newXDS()
+	p.fleets.Register(p.xds)
+	p.http = server.NewHTTPServer(server.HTTP(p.serving.Load, m.Handler()))
+	p.comparator = server.NewHTTPServer(server.NoMirrors())
+	return p, nil
+}
+
+// maxFromProxy bounds a message of a proxy, in bytes.
+const maxFromProxy = 16 << 20
+
+// newXDS returns the gRPC server for proxies: thousands of connections of which each is mostly idle.
+func newXDS() *grpc.Server {
+	return grpc.NewServer(
+		grpc.ReadBufferSize(4<<10), grpc.WriteBufferSize(16<<10), // per connection
+		grpc.MaxRecvMsgSize(maxFromProxy), grpc.ConnectionTimeout(10*time.Second),
+		// A proxy that is gone without a word is noticed within 15 s. Its own pings come every 5 s, with jitter.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+	)
+}
+
+func serveHTTP(s *http.Server, l net.Listener) error { return ignoreClosed(s.Serve(l)) }
+
+func (p *parts) setServing(serving bool) {
+	p.serving.Store(serving)
+	p.api.SetServing(serving)
+}
+
+// stop ends the listeners in order: first who changes something, last who is only asked how things are.
+func (p *parts) stop() {
+	p.serving.Store(false)
+	p.api.Stop(p.grpc, stopGrace)
+	p.control.Close()
+	p.xds.Stop()
+	_ = p.comparator.Close()
+	_ = p.http.Close()
+}

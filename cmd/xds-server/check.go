@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// listen is one of the addresses to listen on.
+type listen struct{ name, flag, address string }
+
+// listens returns the addresses, in the order in which they are taken.
+func (c *config) listens() []listen {
+	return []listen{
+		{"xds", "--xds-listen", c.xds}, {"comparator", "--comparator-listen", c.comparator}, {"api", "--api-listen", c.api}, {"http", "--http-listen", c.http},
+	}
+}
+
+// check returns everything wrong with the settings.
+func (c *config) check() error {
+	var found policy.Errors
+	if c.dataDir == "" {
+		found = append(found, invalid("required", "--data-dir", "", "is missing: the store needs a directory", "for example --data-dir ./crossfade-data"))
+	}
+	if !c.dev {
+		found = append(found, invalid("dev_needed", "--dev", "", "is missing: this version has no TLS yet, so it serves loopback addresses only and wants to be told that this is what you mean", "add --dev"))
+	}
+	if c.logFormat != "text" && c.logFormat != "json" {
+		found = append(found, invalid("bad_setting", "--log-format", c.logFormat, "must be text or json", ""))
+	}
+	found = append(found, c.checkAddresses()...)
+	if err := checkAdvertise(c.advertise); err != nil {
+		found = append(found, err)
+	}
+	return found.Err()
+}
+
+func (c *config) checkAddresses() policy.Errors {
+	var found policy.Errors
+	taken := map[string]string{}
+	for _, l := range c.listens() {
+		if err := checkAddress(l); err != nil {
+			found = append(found, err)
+			continue
+		}
+		if other, again := taken[l.address]; again && !strings.HasSuffix(l.address, ":0") {
+			found = append(found, invalid("same_address", l.flag, l.address, "is the address of "+other+" too", "each listener needs a port of its own"))
+		}
+		taken[l.address] = l.flag
+	}
+	return found
+}
+
+// checkAddress refuses what is no address, and what is not on this machine.
+func checkAddress(l listen) *policy.Error {
+	host, port, err := net.SplitHostPort(l.address)
+	if err != nil {
+		return invalid("bad_address", l.flag, l.address, "must be HOST:PORT", "for example 127.0.0.1:18080, or [::1]:18080")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
+		return invalid("bad_address", l.flag, l.address, fmt.Sprintf("%q is not a port: must be 0 to 65535, 0 for any free one", port), "")
+	}
+	if host == "localhost" {
+		return nil // what it resolves to is checked once it is bound
+	}
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case host != "" && err != nil:
+		return invalid("bad_address", l.flag, l.address, fmt.Sprintf("%q is neither an IP address nor localhost", host), "")
+	case host == "" || !ip.Unmap().IsLoopback():
+		return notLoopback(l)
+	}
+	return nil
+}
+
+func notLoopback(l listen) *policy.Error {
+	return invalid("not_loopback", l.flag, l.address, "others could reach this address, and this version has no TLS yet: only loopback addresses are served",
+		"use 127.0.0.1, and ssh -L to reach it from elsewhere")
+}
+
+func checkAdvertise(host string) *policy.Error {
+	if host == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return nil
+	}
+	if len(host) > 253 || strings.Trim(strings.ToLower(host), "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" || strings.Trim(host, "-.") != host {
+		return invalid("bad_host", "--advertise", host, "must be a host name or an IP address, without a port", "")
+	}
+	return nil
+}

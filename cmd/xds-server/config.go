@@ -1,0 +1,130 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// config is what the server is told: by flags, else by the environment, else by a file.
+type config struct {
+	xds, comparator, api, http string // where to listen, HOST:PORT
+	dataDir                    string
+	file                       string
+	dev                        bool
+	logFormat                  string
+	advertise                  string
+	readyFile                  string
+}
+
+var (
+	errHelp    = errors.New("help was asked for")
+	errVersion = errors.New("the version was asked for")
+)
+
+// flags returns the flags, which write into c. Environment and file know the same names.
+func flags(c *config) *pflag.FlagSet {
+	f := pflag.NewFlagSet("xds-server", pflag.ContinueOnError)
+	f.SortFlags = false
+	f.Usage = func() {}
+	f.StringVar(&c.dataDir, "data-dir", "", "keep the store in this `DIR`; it is made if it does not exist")
+	f.BoolVar(&c.dev, "dev", false, "serve without TLS, on loopback addresses only; needed until TLS is there")
+	f.StringVar(&c.xds, "xds-listen", "127.0.0.1:18000", "`HOST:PORT` for proxies")
+	f.StringVar(&c.comparator, "comparator-listen", "127.0.0.1:18002", "`HOST:PORT` for mirrored requests of proxies")
+	f.StringVar(&c.api, "api-listen", "127.0.0.1:18080", "`HOST:PORT` for the gRPC API: shadowctl, CI jobs")
+	f.StringVar(&c.http, "http-listen", "127.0.0.1:18081", "`HOST:PORT` for /metrics, /healthz and /readyz")
+	f.StringVar(&c.advertise, "advertise", "", "`HOST` by which others reach this server, where it is not the one it listens on")
+	f.StringVar(&c.readyFile, "ready-file", "", "write the addresses to this `FILE` once serving, as JSON; removed at the end")
+	f.StringVar(&c.logFormat, "log-format", "text", "write the log as `text|json`")
+	f.StringVar(&c.file, "config", "", "read settings from this YAML `FILE`")
+	f.Bool("version", false, "print the version")
+	f.BoolP("help", "h", false, "print this")
+	return f
+}
+
+func usage() string {
+	return `xds-server is the control plane: it serves proxies and the API that changes where their traffic goes.
+
+Usage:
+  xds-server --dev --data-dir DIR [flags]
+
+Examples:
+  xds-server --dev --data-dir ./crossfade-data
+  xds-server --dev --data-dir ./crossfade-data --api-listen 127.0.0.1:0 --ready-file ready.json
+  CROSSFADE_LOG_FORMAT=json xds-server --config crossfade.yaml
+
+Flags:
+` + flags(&config{}).FlagUsages() + `
+Port 0 is any free port. Each flag is also an environment variable (--api-listen: CROSSFADE_API_LISTEN) and a key of the
+file (api-listen: 127.0.0.1:18080). A flag beats the environment, which beats the file.
+SIGTERM ends the server in order: proxies keep serving with what they have. A second one ends it at once.
+`
+}
+
+// parse reads the flags, the environment and the file, and checks what they say.
+func parse(args []string, env func(string) string) (*config, error) {
+	c := &config{}
+	f := flags(c)
+	if err := f.Parse(args); err != nil {
+		return nil, usageError(err.Error())
+	}
+	switch {
+	case f.Changed("help"):
+		return nil, errHelp
+	case f.Changed("version"):
+		return nil, errVersion
+	case f.NArg() > 0:
+		return nil, usageError("unexpected argument: " + f.Arg(0))
+	}
+	if err := fromEnvironment(f, env); err != nil {
+		return nil, err
+	}
+	if c.file != "" {
+		if err := fromFile(f, c.file); err != nil {
+			return nil, err
+		}
+	}
+	return c, c.check()
+}
+
+func usageError(message string) error {
+	return policy.Errors{{Kind: policy.Invalid, Code: "usage", Message: message, Next: "`xds-server --help` lists the flags"}}
+}
+
+// variable is the environment variable of a flag.
+func variable(flag string) string {
+	return "CROSSFADE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// isSetting tells the flags that environment and file know too.
+func isSetting(flag string) bool { return flag != "help" && flag != "version" }
+
+// fromEnvironment sets the flags that the command line does not. An empty variable is none.
+func fromEnvironment(f *pflag.FlagSet, env func(string) string) error {
+	var found policy.Errors
+	f.VisitAll(func(flag *pflag.Flag) {
+		value := env(variable(flag.Name))
+		if flag.Changed || value == "" || !isSetting(flag.Name) {
+			return
+		}
+		if err := f.Set(flag.Name, value); err != nil {
+			found = append(found, invalid("bad_setting", variable(flag.Name), value, wanted(flag), ""))
+		}
+	})
+	return found.Err()
+}
+
+// wanted says what the value of a flag must be.
+func wanted(flag *pflag.Flag) string {
+	if flag.Value.Type() == "bool" {
+		return "must be true or false"
+	}
+	return "must be a " + flag.Value.Type()
+}
+
+func invalid(code, field, value, message, next string) *policy.Error {
+	return &policy.Error{Kind: policy.Invalid, Code: code, Field: field, Value: value, Message: message, Next: next}
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/crossfade-proxy/crossfade/internal/manifest"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// maxFile bounds the settings file, in bytes.
+const maxFile = 64 << 10
+
+// fromFile sets the flags that neither the command line nor the environment does.
+func fromFile(f *pflag.FlagSet, path string) error {
+	data, err := readFile(path)
+	if err != nil {
+		return policy.Errors{invalid("bad_file", "--config", path, "cannot be read: "+reason(err), "")}
+	}
+	r := fileReader{flags: f, path: path, seen: map[string]int{}}
+	root, err := r.root(data)
+	if err != nil {
+		return err
+	}
+	for i := 0; root != nil && i < len(root.Content); i += 2 {
+		r.entry(root.Content[i], root.Content[i+1])
+	}
+	if len(r.found) > 0 {
+		return r.found
+	}
+	return nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("it has more than %d KiB", maxFile>>10)
+	}
+	return data, err
+}
+
+// fileReader collects what is wrong with a settings file.
+type fileReader struct {
+	flags *pflag.FlagSet
+	path  string
+	seen  map[string]int // key → line
+	found manifest.Errors
+}
+
+func (r *fileReader) add(at *yaml.Node, e *policy.Error) {
+	r.found = append(r.found, &manifest.Error{File: r.path, Line: at.Line, Column: at.Column, Err: e})
+}
+
+// root returns the mapping of the only document, nil if the file is empty.
+func (r *fileReader) root(data []byte) (*yaml.Node, error) {
+	decoder := yaml.NewDecoder(strings.NewReader(string(data)))
+	var doc, second yaml.Node
+	err := decoder.Decode(&doc)
+	if errors.Is(err, io.EOF) {
+		return nil, nil
+	}
+	if err == nil {
+		if again := decoder.Decode(&second); again == nil {
+			r.add(&second, invalid("several_documents", "", "", "a settings file has one document", "remove the line `---` and what follows"))
+			return nil, r.found
+		} else if !errors.Is(again, io.EOF) {
+			err = again
+		}
+	}
+	if err != nil {
+		return nil, manifest.Errors{{File: r.path, Err: invalid("bad_yaml", "", "", "is not YAML: "+strings.TrimPrefix(err.Error(), "yaml: "), "")}}
+	}
+	root := doc.Content[0]
+	switch {
+	case root.Kind == yaml.ScalarNode && root.Tag == "!!null":
+		return nil, nil
+	case root.Kind != yaml.MappingNode:
+		r.add(root, invalid("bad_yaml", "", "", "must be a list of KEY: VALUE", "for example `api-listen: 127.0.0.1:18080`"))
+		return nil, r.found
+	}
+	return root, nil
+}
+
+// entry takes one setting.
+func (r *fileReader) entry(key, value *yaml.Node) {
+	flag := r.flags.Lookup(key.Value)
+	first, again := r.seen[key.Value]
+	r.seen[key.Value] = key.Line
+	switch {
+	case key.Kind != yaml.ScalarNode || flag == nil || !isSetting(key.Value) || key.Value == "config":
+		r.add(key, invalid("unknown_key", "", key.Value, "is not a setting", r.didYouMean(key.Value)))
+	case again:
+		r.add(key, invalid("duplicate_key", "", key.Value, fmt.Sprintf("is in line %d already", first), ""))
+	case value.Kind != yaml.ScalarNode || value.Tag == "!!null":
+		r.add(value, invalid("bad_setting", key.Value, "", "needs one value", ""))
+	case !flag.Changed:
+		if err := r.flags.Set(key.Value, value.Value); err != nil {
+			r.add(value, invalid("bad_setting", key.Value, value.Value, wanted(flag), ""))
+		}
+	}
+}
+
+func (r *fileReader) didYouMean(key string) string {
+	var known []string
+	r.flags.VisitAll(func(f *pflag.Flag) {
+		if isSetting(f.Name) && f.Name != "config" {
+			known = append(known, f.Name)
+		}
+	})
+	if near := manifest.Nearest(key, known); len(near) > 0 {
+		return "did you mean " + near[0] + "?"
+	}
+	return "settings are " + strings.Join(known, ", ")
+}
+
+// reason is what went wrong with a file, without its name.
+func reason(err error) string {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/crossfade-proxy/crossfade/internal/version"
+)
+
+const (
+	// foldAfter is how long weights must be quiet until they leave the small layer for recent changes.
+	foldAfter = 5 * time.Second
+	// stopGrace is how long calls may go on after SIGTERM until they are told that the change stands; twice that, and they are cut off.
+	stopGrace = 1 * time.Second
+)
+
+// serve runs the server until ctx ends or a listener fails.
+func serve(ctx context.Context, c *config, stderr io.Writer) error {
+	log := newLog(c.logFormat, stderr)
+	ls, err := bind(c)
+	if err != nil {
+		return err
+	}
+	defer ls.close()
+	d, err := openDisk(c.dataDir)
+	if err != nil {
+		return err
+	}
+	err = serveFrom(ctx, c, ls, d, log, stderr)
+	return errors.Join(err, d.close())
+}
+
+// serveFrom serves what is on disk.
+func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, log *slog.Logger, stderr io.Writer) error {
+	if err := removeReady(c.readyFile); err != nil {
+		return err
+	}
+	p, err := assemble(ctx, c, ls, d, log)
+	if err != nil {
+		return err
+	}
+	defer p.control.Close()
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	group, failed := errgroup.WithContext(ctx)
+	group.Go(func() error { p.fleets.Run(work, foldAfter); return nil })
+	group.Go(func() error { return wrap("serve --xds-listen", p.xds.Serve(ls["xds"])) })
+	group.Go(func() error { return wrap("serve --api-listen", p.grpc.Serve(ls["api"])) })
+	group.Go(func() error { return wrap("serve --http-listen", serveHTTP(p.http, ls["http"])) })
+	group.Go(func() error { return wrap("serve --comparator-listen", serveHTTP(p.comparator, ls["comparator"])) })
+	p.setServing(true)
+	if err := announce(c, ls, log, stderr); err != nil {
+		group.Go(func() error { return err })
+	}
+	<-failed.Done()
+	log.Info("stopping; proxies keep serving with what they have")
+	err = removeReady(c.readyFile)
+	p.stop()
+	stopWork()
+	return errors.Join(err, group.Wait())
+}
+
+// announce says where the server is, to programs and to people.
+func announce(c *config, ls listeners, log *slog.Logger, stderr io.Writer) error {
+	at := ls.bound()
+	log.Info("serving", "version", version.String(), "xds", at["xds"], "api", at["api"], "http", at["http"], "comparator", at["comparator"], "dataDir", c.dataDir)
+	if c.logFormat == "text" {
+		fmt.Fprint(stderr, nextCommands(ls.advertised(c.advertise)))
+	}
+	if c.readyFile == "" {
+		return nil
+	}
+	return ready{
+		PID: os.Getpid(), Version: version.String(), XDS: at["xds"], Comparator: at["comparator"], API: at["api"], HTTP: at["http"],
+	}.write(c.readyFile)
+}
+
+// nextCommands is what somebody does who has just started a server.
+func nextCommands(at map[string]string) string {
+	server := ""
+	if at["api"] != "127.0.0.1:18080" { // shadowctl's default
+		server = " --server " + at["api"]
+	}
+	return fmt.Sprintf(`
+Next:
+  shadowctl bootstrap --fleet default --node-id default-1 --listen-address 127.0.0.1 --xds %s > bootstrap.yaml
+  envoy -c bootstrap.yaml --use-dynamic-base-id
+  shadowctl%s apply -f FILE        # "shadowctl example service" prints one
+  shadowctl%s get services
+
+`, at["xds"], server, server)
+}
+
+func newLog(format string, w io.Writer) *slog.Logger {
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, nil))
+	}
+	return slog.New(slog.NewTextHandler(w, nil))
+}
+
+// ignoreClosed drops the error that says that a server was stopped.
+func ignoreClosed(err error) error {
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,102 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc/health"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/control"
+)
+
+// Controller is what the API works on: a [control.Controller]. Its errors are *policy.Error, policy.Errors, *control.ChangeError or
+// those of a context.
+type Controller interface {
+	Apply(ctx context.Context, docs []*crossfadev1.Document, o control.Options) ([]*crossfadev1.Change, error)
+	Diff(docs []*crossfadev1.Document) ([]*crossfadev1.Difference, error)
+	Get(kind, name string) (*crossfadev1.Document, *crossfadev1.ServiceStatus, error)
+	List(fleet string) []*crossfadev1.ServiceStatus
+	Delete(ctx context.Context, kind, name string, o control.Options) (*crossfadev1.Change, error)
+	SetSplit(ctx context.Context, service string, weights map[string]int32, o control.Options) (*crossfadev1.Change, error)
+	PutPin(ctx context.Context, service string, pin *crossfadev1.Pin, o control.Options) (*crossfadev1.Change, error)
+	DeletePin(ctx context.Context, service, name string, o control.Options) (*crossfadev1.Change, error)
+	SetPrimary(ctx context.Context, service, origin string, o control.Options) (*crossfadev1.Change, error)
+	Undo(ctx context.Context, service string, to int64, o control.Options) (*crossfadev1.Change, error)
+	Rollback(ctx context.Context, t control.RollbackTarget, o control.Options) ([]*crossfadev1.Change, error)
+	Proxies(fleet string) []*crossfadev1.Proxy
+	History(ctx context.Context, service string, before int64, limit int) ([]*crossfadev1.Revision, error)
+	Explain(r *crossfadev1.ExplainRouteRequest) (*crossfadev1.ExplainRouteResponse, error)
+	Watch(service string) *control.Subscription
+	Revision() int64
+}
+
+// Info is what the server says of itself.
+type Info struct {
+	Version   string
+	Commit    string            // empty if the build does not know
+	Addresses map[string]string // HOST:PORT by listener: "xds", "comparator", "api", "http"
+	Started   time.Time
+}
+
+// Config is what an API works with. Controller is needed, the rest is optional.
+type Config struct {
+	Controller Controller
+	Info       Info
+	Log        *slog.Logger
+	// Changed is called with what became of a change before it is answered, the call's method ("Rollback") and how long it took.
+	Changed func(method string, changes []*crossfadev1.Change, took time.Duration)
+	// MaxMessage bounds a request, in bytes. 0: DefaultMaxMessage.
+	MaxMessage int
+	// WatchStall is how long a watcher may leave an event unread before it is cut off. 0: DefaultWatchStall.
+	WatchStall time.Duration
+}
+
+// Defaults of Config.
+const (
+	DefaultMaxMessage = 4 << 20
+	DefaultWatchStall = 10 * time.Second
+)
+
+// API is the service crossfade.v1. Its methods are those of the contract, see there.
+type API struct {
+	crossfadev1.UnimplementedCrossfadeServiceServer
+
+	control    Controller
+	info       Info
+	log        *slog.Logger
+	changed    func(string, []*crossfadev1.Change, time.Duration)
+	maxMessage int
+	watchStall time.Duration
+	health     *health.Server
+
+	streams    context.Context // ends when the server stops: watches
+	endStreams context.CancelFunc
+	waits      context.Context // ends a little later: calls that wait for the fleet
+	endWaits   context.CancelFunc
+}
+
+// New returns an API that is not serving yet: health says so until [API.SetServing].
+func New(c Config) *API {
+	a := &API{
+		control: c.Controller, info: c.Info, log: c.Log, changed: c.Changed, maxMessage: c.MaxMessage, watchStall: c.WatchStall,
+		health: health.NewServer(),
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	if a.changed == nil {
+		a.changed = func(string, []*crossfadev1.Change, time.Duration) {}
+	}
+	if a.maxMessage <= 0 {
+		a.maxMessage = DefaultMaxMessage
+	}
+	if a.watchStall <= 0 {
+		a.watchStall = DefaultWatchStall
+	}
+	a.streams, a.endStreams = context.WithCancel(context.Background())
+	a.waits, a.endWaits = context.WithCancel(context.Background())
+	a.SetServing(false)
+	return a
+}

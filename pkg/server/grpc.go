@@ -1,0 +1,135 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/protobuf/proto"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// hardLimit is how many times MaxMessage gRPC itself takes, so that the error for what is between comes from us, with a code.
+const hardLimit = 4
+
+// maxStreams bounds the calls at once of one connection.
+const maxStreams = 1000
+
+// GRPC returns a gRPC server with the API, its health and reflection. A panic in a call ends the process: the state is in the store.
+func (a *API) GRPC() *grpc.Server {
+	s := grpc.NewServer(
+		grpc.UnaryInterceptor(a.unary), grpc.StreamInterceptor(a.stream),
+		grpc.MaxRecvMsgSize(hardLimit*a.maxMessage), grpc.MaxConcurrentStreams(maxStreams), grpc.ConnectionTimeout(10*time.Second),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+	)
+	crossfadev1.RegisterCrossfadeServiceServer(s, a)
+	grpc_health_v1.RegisterHealthServer(s, a.health)
+	reflection.Register(s)
+	return s
+}
+
+// SetServing says in the health service whether calls are answered.
+func (a *API) SetServing(serving bool) {
+	status := grpc_health_v1.HealthCheckResponse_NOT_SERVING
+	if serving {
+		status = grpc_health_v1.HealthCheckResponse_SERVING
+	}
+	a.health.SetServingStatus("", status)
+	a.health.SetServingStatus(crossfadev1.CrossfadeService_ServiceDesc.ServiceName, status)
+}
+
+// Stop ends the calls of a server from [API.GRPC]: new ones are refused and watches end at once, calls that wait for the fleet are
+// told after grace that the change stands, and what is left is cut off after twice that. It returns when no call is left.
+func (a *API) Stop(s *grpc.Server, grace time.Duration) {
+	a.health.Shutdown()
+	a.endStreams()
+	waits := time.AfterFunc(grace, a.endWaits)
+	defer waits.Stop()
+	cut := time.AfterFunc(2*grace, s.Stop)
+	defer cut.Stop()
+	s.GracefulStop()
+	a.endWaits()
+}
+
+// until derives a context that also ends when the server stops.
+func until(ctx, stop context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	release := context.AfterFunc(stop, func() { cancel(errStopping) })
+	return ctx, func() { release(); cancel(nil) }
+}
+
+func (a *API) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	began := time.Now()
+	_, write := request.(changeRequest)
+	c := call{method: path.Base(info.FullMethod), write: write}
+	if err := a.checkSize(request); err != nil {
+		return nil, a.fail(ctx, c, err)
+	}
+	ctx, done := until(ctx, a.waits)
+	defer done()
+	answer, err := handle(ctx, request)
+	if write {
+		changes := changesOf(answer)
+		if err != nil {
+			changes = changesOfError(err)
+		}
+		took := time.Since(began)
+		a.changed(c.method, changes, took)
+		a.logChange(ctx, c.method, request.(changeRequest), changes, err, took)
+	}
+	if err != nil {
+		return nil, a.fail(ctx, c, err)
+	}
+	return answer, nil
+}
+
+func (a *API) logChange(ctx context.Context, method string, r changeRequest, changes []*crossfadev1.Change, err error, took time.Duration) {
+	who := who(ctx, r.GetOptions().GetActor())
+	for _, c := range changes {
+		a.log.InfoContext(ctx, "change", "method", method, "who", who, "kind", c.GetKind(), "name", c.GetService(), "revision", c.GetRevision(),
+			"recorded", c.GetRecorded(), "acked", c.GetFleet().GetAcked(), "connected", c.GetFleet().GetConnected(), "took", took)
+	}
+	if err != nil {
+		a.log.InfoContext(ctx, "change failed", "method", method, "who", who, "error", err, "took", took)
+	}
+}
+
+func (a *API) checkSize(request any) error {
+	m, ok := request.(proto.Message)
+	if !ok {
+		return nil
+	}
+	if n := proto.Size(m); n > a.maxMessage {
+		return newStatus(codes.ResourceExhausted, policy.Errors{{
+			Code: "message_too_large", Message: fmt.Sprintf("the request has %d bytes; at most %d are taken", n, a.maxMessage), Next: "apply the documents in several calls",
+		}}, nil)
+	}
+	return nil
+}
+
+func (a *API) stream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	ctx, done := until(stream.Context(), a.streams)
+	defer done()
+	if err := handle(service, &stoppable{stream, ctx}); err != nil {
+		return a.fail(ctx, call{method: path.Base(info.FullMethod)}, err)
+	}
+	return nil
+}
+
+// stoppable is a stream whose context ends when the server stops.
+type stoppable struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context implements grpc.ServerStream.
+func (s *stoppable) Context() context.Context { return s.ctx }

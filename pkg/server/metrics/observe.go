@@ -1,0 +1,80 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+)
+
+// Source is asked when metrics are scraped: a control.Controller.
+type Source interface {
+	List(fleet string) []*crossfadev1.ServiceStatus
+	Proxies(fleet string) []*crossfadev1.Proxy
+	Revision() int64
+}
+
+// Requests is how many requests one origin answered since the process began.
+type Requests struct {
+	Service, Origin string
+	Class           string // "2xx" and so on, or "none" for those that got no answer
+	Total           uint64
+}
+
+// Observe asks source, and requests unless it is nil, at each scrape.
+func (m *Metrics) Observe(source Source, requests func() []Requests) error {
+	var errs [4]error
+	var proxies, revision, weight metric.Int64ObservableGauge
+	var total metric.Int64ObservableCounter
+	proxies, errs[0] = m.meter.Int64ObservableGauge("proxies", metric.WithDescription("Proxies by state, lost ones of the last day included; see `shadowctl fleet`."))
+	revision, errs[1] = m.meter.Int64ObservableGauge("revision", metric.WithDescription("intent: the last revision; acked: the lowest that a connected proxy has acknowledged everything of."))
+	weight, errs[2] = m.meter.Int64ObservableGauge("split_weight", metric.WithDescription("Weight of an origin in basis points (0.01 %)."))
+	total, errs[3] = m.meter.Int64ObservableCounter("requests_total", metric.WithDescription("Requests by origin and class of the answer, as the proxies report them."))
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		observeProxies(o, proxies, revision, source)
+		for _, s := range source.List("") {
+			for origin, w := range s.GetSplit() {
+				o.ObserveInt64(weight, int64(w), labels("service", s.GetName(), "origin", origin))
+			}
+		}
+		if requests != nil {
+			for _, r := range requests() {
+				o.ObserveInt64(total, int64(r.Total), labels("service", r.Service, "origin", r.Origin, "class", r.Class))
+			}
+		}
+		return nil
+	}, proxies, revision, weight, total)
+	return err
+}
+
+// observeProxies counts proxies by fleet and state.
+func observeProxies(o metric.Observer, proxies, revision metric.Int64Observable, source Source) {
+	counts := map[[2]string]int64{}
+	acked := source.Revision()
+	o.ObserveInt64(revision, acked, labels("kind", "intent"))
+	for _, p := range source.Proxies("") {
+		counts[[2]string{p.GetFleet(), p.GetState()}]++
+		if p.GetConnected() {
+			acked = min(acked, p.GetAckedRevision())
+		}
+	}
+	o.ObserveInt64(revision, acked, labels("kind", "acked"))
+	for by, n := range counts {
+		o.ObserveInt64(proxies, n, labels("fleet", by[0], "state", by[1]))
+	}
+}
+
+// labels makes attributes of names and values.
+func labels(pairs ...string) metric.MeasurementOption {
+	kv := make([]attribute.KeyValue, 0, len(pairs)/2)
+	for i := 0; i < len(pairs); i += 2 {
+		kv = append(kv, attribute.String(pairs[i], pairs[i+1]))
+	}
+	return metric.WithAttributes(kv...)
+}

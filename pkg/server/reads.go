@@ -1,0 +1,129 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+)
+
+// Diff implements the contract.
+func (a *API) Diff(_ context.Context, r *crossfadev1.DiffRequest) (*crossfadev1.DiffResponse, error) {
+	var p problems
+	if p.documents(r.GetDocuments()); p.Err() != nil {
+		return nil, p.Err()
+	}
+	d, err := a.control.Diff(r.GetDocuments())
+	return &crossfadev1.DiffResponse{Differences: d}, err
+}
+
+// Get implements the contract.
+func (a *API) Get(_ context.Context, r *crossfadev1.GetRequest) (*crossfadev1.GetResponse, error) {
+	var p problems
+	p.kind(r.GetKind())
+	if p.name("name", r.GetName()); p.Err() != nil {
+		return nil, p.Err()
+	}
+	doc, status, err := a.control.Get(r.GetKind(), r.GetName())
+	return &crossfadev1.GetResponse{Document: doc, Status: status}, err
+}
+
+// List implements the contract.
+func (a *API) List(_ context.Context, r *crossfadev1.ListRequest) (*crossfadev1.ListResponse, error) {
+	var p problems
+	list := "services\x00" + r.GetFleet()
+	p.optionalName("fleet", r.GetFleet())
+	size, last := p.size(r.GetPageSize()), p.token(r.GetPageToken(), list)
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	key := (*crossfadev1.ServiceStatus).GetName
+	all := after(a.control.List(r.GetFleet()), last, key)
+	items, next := page(all, size, list, key)
+	return &crossfadev1.ListResponse{Items: items, NextPageToken: next}, nil
+}
+
+// ListProxies implements the contract.
+func (a *API) ListProxies(_ context.Context, r *crossfadev1.ListProxiesRequest) (*crossfadev1.ListProxiesResponse, error) {
+	var p problems
+	list := "proxies\x00" + r.GetFleet()
+	p.optionalName("fleet", r.GetFleet())
+	size, last := p.size(r.GetPageSize()), p.token(r.GetPageToken(), list)
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	key := func(x *crossfadev1.Proxy) string { return x.GetFleet() + "\x00" + x.GetProxy() }
+	all := a.control.Proxies(r.GetFleet())
+	slices.SortFunc(all, func(x, y *crossfadev1.Proxy) int { return cmp.Compare(key(x), key(y)) })
+	items, next := page(after(all, last, key), size, list, key)
+	return &crossfadev1.ListProxiesResponse{Items: items, NextPageToken: next}, nil
+}
+
+// ListHistory implements the contract.
+func (a *API) ListHistory(ctx context.Context, r *crossfadev1.ListHistoryRequest) (*crossfadev1.ListHistoryResponse, error) {
+	var p problems
+	list := "history\x00" + r.GetService()
+	p.optionalName("service", r.GetService())
+	size, last := p.size(r.GetPageSize()), p.token(r.GetPageToken(), list)
+	before := p.revision(r.GetPageToken(), last)
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	all, err := a.control.History(ctx, r.GetService(), before, size+1) // one more says whether there is another page
+	if err != nil {
+		return nil, err
+	}
+	items, next := page(all, size, list, func(x *crossfadev1.Revision) string { return strconv.FormatInt(x.GetRevision(), 10) })
+	return &crossfadev1.ListHistoryResponse{Items: items, NextPageToken: next}, nil
+}
+
+// revision reads the end of a page of the history.
+func (p *problems) revision(token, last string) int64 {
+	if last == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(last, 10, 64)
+	if err != nil || n < 1 {
+		p.add("page_token", "pageToken", token, "is not from an answer to this list")
+	}
+	return n
+}
+
+// ExplainRoute implements the contract.
+func (a *API) ExplainRoute(_ context.Context, r *crossfadev1.ExplainRouteRequest) (*crossfadev1.ExplainRouteResponse, error) {
+	var p problems
+	p.documents(r.GetDocuments())
+	p.optionalName("fleet", r.GetFleet())
+	if port := r.GetPort(); port < 0 || port > 65535 {
+		p.add("out_of_range", "port", fmt.Sprint(port), "must be 1 to 65535, or 0 for 10000")
+	}
+	if err := p.Err(); err != nil {
+		return nil, err
+	}
+	return a.control.Explain(r)
+}
+
+// GetServerInfo implements the contract.
+func (a *API) GetServerInfo(context.Context, *crossfadev1.GetServerInfoRequest) (*crossfadev1.GetServerInfoResponse, error) {
+	return &crossfadev1.GetServerInfoResponse{
+		Version: a.info.Version, Commit: a.info.Commit, Addresses: a.info.Addresses, Started: timestamppb.New(a.info.Started),
+		Revision: a.control.Revision(),
+	}, nil
+}
+
+// after returns the items behind the one where the last page ended. Items are in the order of their keys.
+func after[M any](items []M, last string, key func(M) string) []M {
+	if last == "" {
+		return items
+	}
+	i, found := slices.BinarySearchFunc(items, last, func(m M, last string) int { return cmp.Compare(key(m), last) })
+	if found {
+		i++
+	}
+	return items[i:]
+}

@@ -1,0 +1,64 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// Watch implements the contract. A watcher that leaves events unread is cut off: it would otherwise hold them in memory.
+func (a *API) Watch(r *crossfadev1.WatchRequest, stream grpc.ServerStreamingServer[crossfadev1.WatchResponse]) error {
+	var p problems
+	if p.optionalName("service", r.GetService()); p.Err() != nil {
+		return p.Err()
+	}
+	sub := a.control.Watch(r.GetService())
+	defer sub.Close()
+	stall := time.NewTimer(a.watchStall)
+	defer stall.Stop()
+	for {
+		select {
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		case e, open := <-sub.C:
+			if !open {
+				return ended(sub.Err())
+			}
+			if err := a.send(stream, e, stall); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// send sends one event, unless the watcher does not take it in time. The goroutine ends when the caller's stream has.
+func (a *API) send(stream grpc.ServerStreamingServer[crossfadev1.WatchResponse], e *crossfadev1.WatchResponse, stall *time.Timer) error {
+	sent := make(chan error, 1)
+	go func() { sent <- stream.Send(e) }()
+	stall.Reset(a.watchStall)
+	select {
+	case err := <-sent:
+		return err
+	case <-stream.Context().Done():
+		return stream.Context().Err()
+	case <-stall.C:
+		return tooSlow(fmt.Sprintf("an event was not read within %s", a.watchStall))
+	}
+}
+
+// ended says why the controller ended a subscription.
+func ended(err error) error {
+	if err == nil {
+		return newStatus(codes.Unavailable, policy.Errors{{Code: "server_stopping", Message: errStopping.Error(), Next: "watch again"}}, nil)
+	}
+	return tooSlow(err.Error())
+}
+
+func tooSlow(why string) error {
+	return newStatus(codes.ResourceExhausted, policy.Errors{{Code: "watch_too_slow", Message: why, Next: "watch again: the present state comes first"}}, nil)
+}
