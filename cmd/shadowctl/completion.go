@@ -10,6 +10,7 @@ func newCompletion(a *app) *cobra.Command {
 	shells := []string{"bash", "zsh", "fish"}
 	cmd := &cobra.Command{
 		Use: "completion bash|zsh|fish", Short: "Print a script that completes commands, services and origins in a shell",
+		Long:    "Print a script that completes commands, services and origins in a shell. The names come from the server, if one answers\nwithin a second. In bash it needs the package bash-completion.",
 		Example: "  source <(shadowctl completion bash)\n  source <(shadowctl completion zsh)\n  shadowctl completion fish | source",
 		Args:    exactly("SHELL"), ValidArgs: shells,
 	}

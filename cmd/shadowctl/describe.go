@@ -81,7 +81,7 @@ func (a *app) sayDescription(d *description) {
 	if len(d.proxies) == 0 {
 		a.say("none has connected yet")
 	} else {
-		a.write(a.proxiesTable(d.proxies))
+		a.sayProxies(d.proxies)
 	}
 	if len(d.history) > 0 {
 		a.say("\n%s", a.paint("Last changes", faint))

@@ -28,7 +28,7 @@ States: ok; pending (not there yet); refused (Envoy's words follow); override (s
 					a.note("No proxy has connected yet. Start one:\n  %s\n  %s", bootstrapCommand(dashDefault(fleet), defaultXDS), envoyCommand("bootstrap.yaml"))
 					return
 				}
-				a.write(a.proxiesTable(items))
+				a.sayProxies(items)
 			})
 		}),
 	}
@@ -59,7 +59,7 @@ func (a *app) proxiesTable(items []*crossfadev1.Proxy) *table {
 		if !p.GetConnected() {
 			seen = a.ago(p.GetLastSeen())
 		}
-		t.row(p.GetProxy(), p.GetFleet(), stateCell(p.GetState()), dash(p.GetVersion()), revisionWords(p), behind(p), seen, proxyDetail(p))
+		t.row(p.GetProxy(), p.GetFleet(), stateCell(p.GetState()), dash(p.GetVersion()), revisionWords(p), behind(p), seen, p.GetDetail())
 	}
 	return t
 }
@@ -91,14 +91,21 @@ func behind(p *crossfadev1.Proxy) string {
 	return milliseconds(p.GetLagMs())
 }
 
-// proxyDetail is what its state means, and the last refusal in Envoy's words.
-func proxyDetail(p *crossfadev1.Proxy) string {
-	words := p.GetDetail()
-	if n := p.GetLastNack(); n != nil {
-		if words != "" {
-			words += "; "
-		}
-		words += "refused " + n.GetType() + " " + n.GetResource() + ": " + n.GetMessage()
+// refusalWords is the last refusal of a proxy, in Envoy's words; empty if there is none.
+func refusalWords(p *crossfadev1.Proxy) string {
+	n := p.GetLastNack()
+	if n == nil {
+		return ""
 	}
-	return words
+	return "refused " + n.GetType() + " " + n.GetResource() + ": " + n.GetMessage()
+}
+
+// sayProxies writes the table, and below it, uncut, what was refused.
+func (a *app) sayProxies(items []*crossfadev1.Proxy) {
+	a.write(a.proxiesTable(items))
+	for _, p := range items {
+		if words := refusalWords(p); words != "" {
+			a.say("%s %s (%s)", p.GetProxy(), oneLine(words), a.ago(p.GetLastNack().GetTime()))
+		}
+	}
 }

@@ -53,14 +53,17 @@ func (a *app) sayHistory(got *crossfadev1.ListHistoryResponse) {
 }
 
 func (a *app) historyTable(items []*crossfadev1.Revision) *table {
-	t := &table{head: []string{"REVISION", "TIME (UTC)", "", "WHO", "SERVICE", "ACTION", "CHANGE", "FLEET", "REASON"}}
+	t := &table{head: []string{"REV", "TIME (UTC)", "WHO", "SERVICE", "ACTION", "ACKED", "CHANGE"}}
 	for _, r := range items {
-		who := dash(r.GetWho())
+		who, change := dash(r.GetWho()), revisionChange(r)
 		if !r.GetVerified() {
 			who += " *"
 		}
-		t.row(fmt.Sprint(r.GetRevision()), r.GetTime().AsTime().UTC().Format("2006-01-02 15:04:05"), a.ago(r.GetTime()), who,
-			objectName(r), r.GetAction(), revisionChange(r), confirmed(r.GetFleet()), r.GetReason())
+		if r.GetReason() != "" {
+			change += ` "` + r.GetReason() + `"`
+		}
+		t.row(fmt.Sprint(r.GetRevision()), r.GetTime().AsTime().UTC().Format("2006-01-02 15:04:05"), who,
+			objectName(r), r.GetAction(), confirmed(r.GetFleet()), change)
 	}
 	return t
 }
@@ -73,15 +76,18 @@ func objectName(r *crossfadev1.Revision) string {
 }
 
 // confirmed says how many proxies acknowledged, "-" where nobody waited for them.
-func confirmed(f *crossfadev1.FleetState) string {
-	switch {
-	case f == nil:
-		return "-"
-	case len(f.GetRefused()) > 0:
-		return fmt.Sprintf("%d/%d, %d refused", f.GetAcked(), f.GetConnected(), len(f.GetRefused()))
-	default:
-		return fmt.Sprintf("%d/%d", f.GetAcked(), f.GetConnected())
+func confirmed(f *crossfadev1.FleetState) cell {
+	if f == nil {
+		return cell{"-", faint}
 	}
+	c := cell{text: fmt.Sprintf("%d/%d", f.GetAcked(), f.GetConnected())}
+	switch {
+	case len(f.GetRefused()) > 0:
+		c.color = red
+	case f.GetAcked() < f.GetConnected():
+		c.color = yellow
+	}
+	return c
 }
 
 // revisionChange says what a revision changed: the split where that moved, else the fields.

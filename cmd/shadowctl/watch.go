@@ -134,7 +134,7 @@ func (a *app) eventWords(e *crossfadev1.WatchResponse) string {
 		}
 		return words
 	case *crossfadev1.WatchResponse_Proxy:
-		return o.Proxy.GetProxy() + "  " + o.Proxy.GetState() + ", revision " + revisionWords(o.Proxy) + "  " + proxyDetail(o.Proxy)
+		return o.Proxy.GetProxy() + "  " + o.Proxy.GetState() + ", revision " + revisionWords(o.Proxy) + "  " + o.Proxy.GetDetail() + "  " + refusalWords(o.Proxy)
 	}
 	return ""
 }

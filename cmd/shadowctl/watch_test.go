@@ -94,7 +94,7 @@ func TestWatch(t *testing.T) {
 	for _, want := range []string{
 		"  service   orders  ecs 90% · eks 10%  ecs: 1,204 req/s, <0.01% errors, p99 31 ms",
 		`  revision  orders  revision 42 by alice@laptop: split set, 100% ecs → ecs 90% · eks 10% "first step"`,
-		"  proxy     edge-2  refused, revision 40 of 42  keeps its last good configuration; refused Listener",
+		"  proxy     edge-2  refused, revision 40 of 42  keeps its last good configuration  refused Listener",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no line with %q in\n%s", want, out)
