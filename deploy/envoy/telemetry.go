@@ -47,11 +47,11 @@ func stats() []string {
 const (
 	finestBucket  = 10
 	longestBucket = 60_000
-	bucketRatio   = 1.1
+	bucketRatio   = 1.098
 )
 
-// buckets are the upper bounds of the latency histogram, in milliseconds: whole ones up to 10 (Envoy measures no finer), then each 10 % above
-// the one before, so that a percentile read from the middle of a bucket is within 5 %, up to a minute, and a few above.
+// buckets are the upper bounds of the latency histogram, in milliseconds: whole ones up to 10 (Envoy measures no finer), then each just under 10 %
+// above the one before, so that a percentile read from the middle of a bucket is within 5 %, up to a minute, and a few above.
 func buckets() string {
 	var out []string
 	last := 0.0
