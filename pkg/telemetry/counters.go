@@ -1,0 +1,49 @@
+package telemetry
+
+import "sync/atomic"
+
+// counters are of the receivers themselves.
+type counters struct {
+	messages, bytes, dropped, reports atomic.Uint64
+	refused                           [numRefused]atomic.Uint64
+}
+
+// refusal is why a message was refused.
+type refusal int
+
+const (
+	refusedMalformed refusal = iota
+	refusedNameless
+	refusedTooLarge
+	refusedTooMany
+	numRefused
+)
+
+var refusalNames = [numRefused]string{"malformed", "nameless", "too_large", "too_many"}
+
+// refuse counts a refused message and returns its error.
+func (t *Telemetry) refuse(why refusal, err error) error {
+	t.counters.refused[why].Add(1)
+	return err
+}
+
+// Stats are counters of the receivers since the start.
+type Stats struct {
+	Messages        uint64            // OTLP messages
+	Bytes           uint64            // of them
+	LoadReports     uint64            // LRS messages
+	Refused         map[string]uint64 // messages by reason: malformed, nameless, too_large, too_many
+	DroppedClusters uint64            // cluster × flush for which there was no place
+}
+
+// Stats returns the counters.
+func (t *Telemetry) Stats() Stats {
+	s := Stats{
+		Messages: t.counters.messages.Load(), Bytes: t.counters.bytes.Load(), LoadReports: t.counters.reports.Load(),
+		DroppedClusters: t.counters.dropped.Load(), Refused: map[string]uint64{},
+	}
+	for i, name := range refusalNames {
+		s.Refused[name] = t.counters.refused[i].Load()
+	}
+	return s
+}

@@ -1,0 +1,207 @@
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	loadstats "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
+)
+
+// How often a proxy reports loads. An empty list of clusters does not stop it from reporting, so off is once an hour.
+const (
+	roundLength = 250 * time.Millisecond
+	roundOff    = time.Hour
+)
+
+// loadStream is the LRS stream of one proxy.
+type loadStream struct {
+	telemetry *Telemetry
+	fleet     *fleet
+	proxy     *proxy
+	wake      chan struct{}
+
+	// Guarded by the fleet.
+	asked    map[string]time.Time // clusters of the last response, and no earlier than when their next report begins
+	reported bool                 // since the last response
+}
+
+// registerLRS adds the load reporting service. Messages are taken as empty ones, of which every field is unknown: the node, which is almost
+// all of them, need not be built each time.
+func (t *Telemetry) registerLRS(r grpc.ServiceRegistrar) {
+	r.RegisterService(&grpc.ServiceDesc{
+		ServiceName: loadstats.LoadReportingService_ServiceDesc.ServiceName,
+		HandlerType: (*any)(nil),
+		Streams: []grpc.StreamDesc{{
+			StreamName:    "StreamLoadStats",
+			Handler:       func(_ any, stream grpc.ServerStream) error { return t.streamLoadStats(stream) },
+			ServerStreams: true,
+			ClientStreams: true,
+		}},
+		Metadata: loadstats.LoadReportingService_ServiceDesc.Metadata,
+	}, nil)
+}
+
+// streamLoadStats serves the stream of one proxy: this goroutine sends, another receives.
+func (t *Telemetry) streamLoadStats(stream grpc.ServerStream) error {
+	raw, err := receive(stream)
+	if err != nil {
+		return t.ended(err)
+	}
+	n, err := readLoadNode(raw)
+	if err != nil {
+		return t.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "load report: %v", err))
+	}
+	f, p, err := t.enter(n.fleet, n.id)
+	if err != nil {
+		return t.refuse(refusedTooMany, err)
+	}
+	s := &loadStream{telemetry: t, fleet: f, proxy: p, wake: make(chan struct{}, 1)}
+	p.load.Store(s)
+	p.version = n.version
+	for proof := range f.proofs {
+		proof.tracker.at(p.id).version = n.version
+	}
+	t.attend(f, p)
+	f.mu.Unlock()
+	defer s.leave()
+
+	ctx, cancel := context.WithCancelCause(stream.Context())
+	go func() { cancel(s.receive(stream)) }()
+	for {
+		select {
+		case <-ctx.Done():
+			return t.ended(context.Cause(ctx))
+		case <-s.wake:
+		}
+		if ask := s.next(t.now()); ask != nil {
+			if err := stream.SendMsg(ask); err != nil {
+				<-ctx.Done() // a stream that cannot send any more ends
+				return err
+			}
+		}
+	}
+}
+
+// receive reads one message as it is.
+func receive(stream grpc.ServerStream) ([]byte, error) {
+	in := &emptypb.Empty{}
+	if err := stream.RecvMsg(in); err != nil {
+		return nil, err
+	}
+	return in.ProtoReflect().GetUnknown(), nil
+}
+
+// receive takes messages until the stream ends.
+func (s *loadStream) receive(stream grpc.ServerStream) error {
+	for {
+		raw, err := receive(stream)
+		if err != nil {
+			return err
+		}
+		reports, err := readLoadReports(raw)
+		if err != nil {
+			return s.telemetry.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "load report of proxy %q: %v", s.proxy.id, err))
+		}
+		s.telemetry.counters.reports.Add(1)
+		s.take(reports, s.telemetry.now())
+	}
+}
+
+// ended is how a stream ends that a proxy closed, or whose connection broke.
+func (t *Telemetry) ended(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// leave ends the part of a stream.
+func (s *loadStream) leave() {
+	s.fleet.mu.Lock()
+	defer s.fleet.mu.Unlock()
+	if s.proxy.load.CompareAndSwap(s, nil) {
+		s.telemetry.attend(s.fleet, s.proxy)
+	}
+}
+
+// take gives a message's reports to the proofs.
+func (s *loadStream) take(reports map[string]loadReport, now time.Time) {
+	f := s.fleet
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.reported = true
+	s.place(reports, now)
+	for proof := range f.proofs {
+		proof.loads(s.proxy, s.asked, reports, now)
+	}
+	s.telemetry.attend(f, s.proxy)
+}
+
+// clockSlack is what two monotonic clocks may differ by over one report.
+const clockSlack = 2 * time.Millisecond
+
+// place sets when each report began, at the earliest: the first when it was asked for, each further one at the end of the one before. What
+// cannot have begun so late was on its way when its cluster was asked for again: it is dropped.
+func (s *loadStream) place(reports map[string]loadReport, now time.Time) {
+	for cluster, r := range reports {
+		began, ok := s.asked[cluster]
+		ends := began.Add(r.length)
+		if !ok || r.length <= 0 || now.Before(ends.Add(-clockSlack)) {
+			delete(reports, cluster)
+			continue
+		}
+		r.notBefore = began
+		reports[cluster] = r
+		s.asked[cluster] = ends
+	}
+}
+
+// next returns what to ask for now; nil if nothing new. While reports come, only the arrival of one is the time to ask for others: a proxy
+// begins its interval anew with each response, so that asking more often would starve those that wait.
+func (s *loadStream) next(now time.Time) *loadstats.LoadStatsResponse {
+	s.fleet.mu.Lock()
+	defer s.fleet.mu.Unlock()
+	want := s.clusters(now)
+	if maps.EqualFunc(want, s.asked, func(_, _ time.Time) bool { return true }) || len(s.asked) > 0 && !s.reported {
+		return nil
+	}
+	for cluster := range want {
+		if began, ok := s.asked[cluster]; ok {
+			want[cluster] = began
+		}
+	}
+	s.asked, s.reported = want, false
+	if len(want) == 0 {
+		return &loadstats.LoadStatsResponse{LoadReportingInterval: durationpb.New(roundOff)}
+	}
+	return &loadstats.LoadStatsResponse{Clusters: slices.Sorted(maps.Keys(want)), LoadReportingInterval: durationpb.New(roundLength)}
+}
+
+// clusters are those of all changes for which the proxy should report, with now as the time.
+func (s *loadStream) clusters(now time.Time) map[string]time.Time {
+	out := map[string]time.Time{}
+	if s.proxy.load.Load() != s || !s.telemetry.lanes.has(s.proxy) {
+		return out
+	}
+	for proof := range s.fleet.proofs {
+		if !proof.wants(s.proxy, now) {
+			continue
+		}
+		for _, cluster := range slices.Concat(proof.away, proof.toward) {
+			if len(out) < maxClusters {
+				out[cluster] = now
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,136 @@
+package telemetry
+
+import (
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+)
+
+// loadNode is who sends load reports.
+type loadNode struct {
+	id, fleet string
+	version   version
+}
+
+// readLoadNode reads the node of a stream's first LoadStatsRequest.
+func readLoadNode(raw []byte) (loadNode, error) {
+	node := &core.Node{}
+	r := reader{rest: raw}
+	for r.next() {
+		if r.is(1, protowire.BytesType) {
+			if err := (proto.UnmarshalOptions{Merge: true}).Unmarshal(r.bytes, node); err != nil {
+				return loadNode{}, fmt.Errorf("node: %w", err)
+			}
+		}
+	}
+	if r.err != nil {
+		return loadNode{}, r.err
+	}
+	for _, name := range []string{node.GetId(), node.GetCluster()} {
+		if name == "" || len(name) > maxNameLength {
+			return loadNode{}, fmt.Errorf("the first message must say node.id and node.cluster, 1 to %d characters each", maxNameLength)
+		}
+	}
+	v := node.GetUserAgentBuildVersion().GetVersion()
+	return loadNode{id: node.GetId(), fleet: node.GetCluster(), version: version{v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch()}}, nil
+}
+
+// loadReport is what a LoadStatsRequest says of one cluster.
+type loadReport struct {
+	load
+	length    time.Duration
+	notBefore time.Time // when it began, at the earliest; set by [loadStream.place]
+}
+
+// readLoadReports reads a LoadStatsRequest without its node.
+func readLoadReports(raw []byte) (map[string]loadReport, error) {
+	out := map[string]loadReport{}
+	r := reader{rest: raw}
+	for r.next() {
+		if !r.is(2, protowire.BytesType) {
+			continue
+		}
+		name, report, err := readClusterStats(r.bytes)
+		if err != nil {
+			return nil, err
+		}
+		if len(out) == maxClusters {
+			return nil, fmt.Errorf("more than %d clusters", maxClusters)
+		}
+		out[name] = report
+	}
+	return out, r.err
+}
+
+// readClusterStats reads a ClusterStats, summed over its localities.
+func readClusterStats(b []byte) (string, loadReport, error) {
+	var name []byte
+	var out loadReport
+	r := reader{rest: b}
+	for r.next() {
+		var err error
+		switch {
+		case r.is(1, protowire.BytesType):
+			name = r.bytes
+		case r.is(2, protowire.BytesType):
+			err = out.locality(r.bytes)
+		case r.is(4, protowire.BytesType):
+			out.length, err = readDuration(r.bytes, out.length)
+		}
+		if err != nil {
+			return "", out, err
+		}
+	}
+	if r.err == nil && (len(name) > maxNameLength || !utf8.Valid(name)) {
+		return "", out, fmt.Errorf("cluster %.40q: at most %d bytes of UTF-8 are allowed", name, maxNameLength)
+	}
+	return string(name), out, r.err
+}
+
+// locality adds an UpstreamLocalityStats.
+func (l *loadReport) locality(b []byte) error {
+	var failed, open, issued uint64
+	r := reader{rest: b}
+	for r.next() {
+		switch {
+		case r.is(3, protowire.VarintType):
+			open = r.value
+		case r.is(4, protowire.VarintType):
+			failed = r.value
+		case r.is(8, protowire.VarintType):
+			issued = r.value
+		}
+	}
+	l.failed, l.open, l.issued = l.failed+failed, l.open+open, l.issued+issued
+	return r.err
+}
+
+// maxReport bounds the length that a report may say it has.
+const maxReport = 24 * time.Hour
+
+// readDuration reads a Duration on top of what an earlier piece of it held.
+func readDuration(b []byte, d time.Duration) (time.Duration, error) {
+	seconds, nanos := int64(d/time.Second), int32(d%time.Second)
+	r := reader{rest: b}
+	for r.next() {
+		switch {
+		case r.is(1, protowire.VarintType):
+			seconds = int64(r.value)
+		case r.is(2, protowire.VarintType):
+			nanos = int32(r.value)
+		}
+	}
+	if r.err != nil {
+		return 0, r.err
+	}
+	if seconds < 0 || seconds > int64(maxReport/time.Second) || nanos < 0 || nanos >= int32(time.Second) {
+		return 0, errors.New("a report has an impossible length")
+	}
+	return time.Duration(seconds)*time.Second + time.Duration(nanos), nil
+}

@@ -1,0 +1,180 @@
+package telemetry
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+// Names of request metadata in which a proxy says who it is.
+const (
+	ProxyMetadata = "x-crossfade-proxy"
+	FleetMetadata = "x-crossfade-fleet"
+)
+
+// registerOTLP adds the OTLP metrics service. Requests are taken as an empty message, of which every field is unknown: so the bytes come as
+// they are, and the generated types need not be built.
+func (t *Telemetry) registerOTLP(r grpc.ServiceRegistrar) {
+	const service = "opentelemetry.proto.collector.metrics.v1.MetricsService"
+	call := func(ctx context.Context, req any) (any, error) {
+		return &emptypb.Empty{}, t.export(ctx, req.(*emptypb.Empty).ProtoReflect().GetUnknown())
+	}
+	r.RegisterService(&grpc.ServiceDesc{
+		ServiceName: service,
+		HandlerType: (*any)(nil),
+		Methods: []grpc.MethodDesc{{
+			MethodName: "Export",
+			Handler: func(_ any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
+				in := &emptypb.Empty{}
+				if err := decode(in); err != nil {
+					return nil, t.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "OTLP metrics: %v", err))
+				}
+				if intercept == nil {
+					return call(ctx, in)
+				}
+				return intercept(ctx, in, &grpc.UnaryServerInfo{Server: t, FullMethod: "/" + service + "/Export"}, call)
+			},
+		}},
+		Metadata: "opentelemetry/proto/collector/metrics/v1/metrics_service.proto",
+	}, nil)
+}
+
+// export takes one message of one proxy.
+func (t *Telemetry) export(ctx context.Context, raw []byte) error {
+	t.counters.messages.Add(1)
+	t.counters.bytes.Add(uint64(len(raw)))
+	fleetName, id, err := sender(ctx)
+	if err != nil {
+		return t.refuse(refusedNameless, err)
+	}
+	if len(raw) > MaxMessage {
+		return t.refuse(refusedTooLarge, status.Errorf(codes.ResourceExhausted, "metrics of proxy %q: %d bytes in one message; at most %d are taken", id, len(raw), MaxMessage))
+	}
+	f, err := t.fleet(fleetName)
+	if err != nil {
+		return t.refuse(refusedTooMany, err)
+	}
+	fl := t.flushes.Get().(*flush)
+	defer func() {
+		fl.reset(nil)
+		t.flushes.Put(fl)
+	}()
+	fl.reset(*f.index.Load())
+	if err := t.read(fl, raw); err != nil {
+		return t.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "metrics of proxy %q: %v", id, err))
+	}
+	if fl.end == 0 {
+		return nil // nothing in it that counts here: 1.37 sends such messages before anything is used
+	}
+	f, p, err := t.enter(fleetName, id)
+	if err != nil {
+		return t.refuse(refusedTooMany, err)
+	}
+	defer f.mu.Unlock()
+	t.take(f, p, fl, t.now())
+	return nil
+}
+
+// sender reads from the request's metadata which proxy it is.
+func sender(ctx context.Context) (fleet, proxy string, err error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	for key, into := range map[string]*string{FleetMetadata: &fleet, ProxyMetadata: &proxy} {
+		values := md.Get(key)
+		if len(values) != 1 || values[0] == "" || len(values[0]) > maxNameLength {
+			return "", "", status.Errorf(codes.InvalidArgument,
+				"metadata %s is needed once, 1 to %d characters: it says which proxy this is; `shadowctl bootstrap` sets it", key, maxNameLength)
+		}
+		*into = values[0]
+	}
+	return fleet, proxy, nil
+}
+
+// read decodes a message and checks its histograms, so that nothing of a bad one is taken.
+func (t *Telemetry) read(fl *flush, raw []byte) error {
+	if err := fl.decode(raw); err != nil {
+		return err
+	}
+	for i := range fl.histograms {
+		h := &fl.histograms[i]
+		if i > 0 && string(h.bounds) == fl.histograms[i-1].layout.raw {
+			h.layout = fl.histograms[i-1].layout
+			continue
+		}
+		l, err := t.layouts.of(h.bounds)
+		if err != nil {
+			return err
+		}
+		h.layout = l
+	}
+	return nil
+}
+
+// take adds a flush to its fleet's series and to the proofs. f.mu is held.
+func (t *Telemetry) take(f *fleet, p *proxy, fl *flush, now time.Time) {
+	if dropped := f.learn(fl, now); dropped > 0 {
+		t.counters.dropped.Add(uint64(dropped))
+		t.log.Warn("clusters without a place", "proxy", p.id, "fleet", f.name, "clusters", dropped, "limit", maxSeries)
+	}
+	iv := p.flushed(fl, now)
+	for i := range fl.deltas {
+		d := &fl.deltas[i]
+		if d.series == nil {
+			continue
+		}
+		d.series.last = now
+		d.series.total.add(&d.counts)
+		d.series.window.Add(now, &d.counts)
+		p.remember(d.series, healthOf(&d.counts))
+	}
+	buckets := t.layouts.buckets()
+	for i := range fl.histograms {
+		h := &fl.histograms[i]
+		if s := fl.deltas[h.delta].series; s != nil {
+			s.window.addLatency(now, h.layout, buckets, h.counts)
+		}
+	}
+	for proof := range f.proofs {
+		proof.metrics(p, fl, iv)
+	}
+	if len(f.proofs) > 0 {
+		t.attend(f, p)
+	}
+}
+
+// flushed notes a flush and returns the interval that it covers.
+func (p *proxy) flushed(fl *flush, now time.Time) interval {
+	p.clock.saw(now, fl.end)
+	iv := interval{to: p.clock.ours(fl.end), arrived: now}
+	start := fl.start
+	iv.complete = start > 0 && fl.heartbeat && fl.end > p.end
+	iv.gap = start > p.end
+	iv.from = p.clock.ours(start)
+	if fl.end != p.end {
+		p.flushes++ // a message with the same end is more of the same flush
+	}
+	p.end = max(p.end, fl.end)
+	if iv.complete {
+		p.period = iv.to.Sub(iv.from)
+	}
+	p.reported, p.lastSeen, p.overrides = now, now, fl.overrides > 0
+	return iv
+}
+
+// of returns what a flush holds for a cluster; nil if nothing.
+func (f *flush) of(cluster string) *Counts {
+	if s := f.index[cluster]; s != nil {
+		if i := f.byID[s.id]; i > 0 {
+			return &f.deltas[i-1].counts
+		}
+		return nil
+	}
+	if i, ok := f.byName[cluster]; ok {
+		return &f.deltas[i].counts
+	}
+	return nil
+}

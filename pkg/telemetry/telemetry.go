@@ -1,0 +1,199 @@
+package telemetry
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// MaxMessage is the size, in bytes, that the gRPC server must take: a flush of 2,000 services that are all busy is 10 MB. Give it to
+// grpc.MaxRecvMsgSize.
+const MaxMessage = 16 << 20
+
+// Bounds of what is kept.
+const (
+	defaultMaxProxies = 10_000
+	maxFleets         = 512
+	maxSeries         = 20_000           // per fleet
+	keepLost          = 24 * time.Hour   // how long a proxy that is not connected counts as lost
+	keepIdle          = time.Hour        // a series without data gives way to a new one after so long
+	keepUnknown       = 10 * time.Minute // a proxy that reports and never connected
+)
+
+// Options of a Telemetry. All are optional.
+type Options struct {
+	Log *slog.Logger
+	Now func() time.Time
+	// MaxProxies bounds the proxies that are known at a time. Default 10,000.
+	MaxProxies int
+	// MaxFollowed bounds the proxies that report every 250 ms at a time, at 250 kB/s each. Default 64.
+	MaxFollowed int
+}
+
+// Telemetry receives what the proxies report. Its methods may be called from several goroutines.
+type Telemetry struct {
+	log        *slog.Logger
+	now        func() time.Time
+	maxProxies int
+	layouts    layouts
+	lanes      lanes
+	flushes    sync.Pool // of *flush
+	counters   counters
+	proxies    atomic.Int64
+
+	mu     sync.Mutex
+	fleets map[string]*fleet
+}
+
+// New returns a Telemetry that knows nobody.
+func New(o Options) *Telemetry {
+	t := &Telemetry{log: o.Log, now: o.Now, maxProxies: o.MaxProxies, fleets: map[string]*fleet{}}
+	if t.log == nil {
+		t.log = slog.New(slog.DiscardHandler)
+	}
+	if t.now == nil {
+		t.now = time.Now
+	}
+	if t.maxProxies <= 0 {
+		t.maxProxies = defaultMaxProxies
+	}
+	t.lanes.init(o.MaxFollowed)
+	t.flushes.New = func() any { return &flush{} }
+	return t
+}
+
+// Register adds the receivers of metrics and load reports to the gRPC server that proxies reach.
+func (t *Telemetry) Register(r grpc.ServiceRegistrar) {
+	t.registerOTLP(r)
+	t.registerLRS(r)
+}
+
+// Connected notes that a proxy's xDS stream began or ended: give it to xds.Options.OnConnect. A proxy that was connected and is not any more
+// counts as lost for 24 h, or until [Telemetry.Forget].
+func (t *Telemetry) Connected(fleet, proxy string, connected bool) {
+	f, p, err := t.enter(fleet, proxy)
+	if err != nil {
+		t.log.Warn("a proxy is not followed", "proxy", proxy, "fleet", fleet, "error", err)
+		return
+	}
+	defer f.mu.Unlock()
+	now := t.now()
+	p.lastSeen = now
+	if connected {
+		p.streams++
+		p.known = true
+	} else {
+		p.streams = max(0, p.streams-1)
+	}
+	for proof := range f.proofs {
+		proof.tracker.connected(proxy, p.streams > 0, now)
+		proof.changed()
+	}
+	t.attend(f, p)
+}
+
+// Forget removes a proxy that will not come back.
+func (t *Telemetry) Forget(fleet, proxy string) {
+	t.mu.Lock()
+	f := t.fleets[fleet]
+	t.mu.Unlock()
+	if f == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if p := f.proxies[proxy]; p != nil {
+		t.drop(f, p)
+	}
+}
+
+// drop removes a proxy. f.mu is held.
+func (t *Telemetry) drop(f *fleet, p *proxy) {
+	delete(f.proxies, p.id)
+	t.proxies.Add(-1)
+	t.lanes.want(p, false)
+	for proof := range f.proofs {
+		proof.tracker.forget(p.id)
+		proof.changed()
+	}
+}
+
+// fleet returns a fleet, which exists from its first mention.
+func (t *Telemetry) fleet(name string) (*fleet, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f, ok := t.fleets[name]
+	if !ok {
+		if len(t.fleets) == maxFleets {
+			return nil, status.Errorf(codes.ResourceExhausted, "fleet %q: %d fleets report already", name, maxFleets)
+		}
+		f = newFleet(name, t.now())
+		t.fleets[name] = f
+	}
+	return f, nil
+}
+
+// enter returns a proxy, which exists from its first mention, and its fleet, locked.
+func (t *Telemetry) enter(fleet, id string) (*fleet, *proxy, error) {
+	f, err := t.fleet(fleet)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.mu.Lock()
+	if p := f.proxies[id]; p != nil {
+		return f, p, nil
+	}
+	f.mu.Unlock()
+	if t.proxies.Add(1) > int64(t.maxProxies) {
+		t.sweep()
+		if t.proxies.Load() > int64(t.maxProxies) {
+			t.proxies.Add(-1)
+			return nil, nil, status.Errorf(codes.ResourceExhausted, "proxy %q: %d proxies are known already", id, t.maxProxies)
+		}
+	}
+	f.mu.Lock()
+	if p := f.proxies[id]; p != nil {
+		t.proxies.Add(-1)
+		return f, p, nil
+	}
+	p := &proxy{id: id, lastSeen: t.now()}
+	f.proxies[id] = p
+	return f, p, nil
+}
+
+// sweep forgets proxies that are gone for long: it is called when there is no room.
+func (t *Telemetry) sweep() {
+	now := t.now()
+	for _, f := range t.all() {
+		f.mu.Lock()
+		for _, p := range f.proxies {
+			keep := keepUnknown
+			if p.known {
+				keep = keepLost
+			}
+			if p.streams == 0 && now.Sub(p.lastSeen) > keep {
+				t.drop(f, p)
+			}
+		}
+		f.mu.Unlock()
+	}
+}
+
+// all returns the fleets by name.
+func (t *Telemetry) all() []*fleet {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]*fleet, 0, len(t.fleets))
+	for _, f := range t.fleets {
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b *fleet) int { return strings.Compare(a.name, b.name) })
+	return out
+}

@@ -1,0 +1,137 @@
+package telemetry
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// Traffic is what the requests of one service at one origin came to, over a fleet.
+type Traffic struct {
+	Counts
+	Requests  uint64        // that were answered, by the origin or in its place
+	RPS       float64       // Requests per second of Window
+	ErrorRate float64       // share of Class[5] among Requests, 0 to 1; 0 without requests
+	P50, P99  time.Duration // time until the answer was complete; within 5 % from 10 ms on; 0 without requests
+	Window    time.Duration // what the figures cover: what was asked for, at most [MaxWindow], less if nothing is known of earlier
+	Reporting int           // proxies whose part is in the figures
+	Silent    int           // connected proxies that report nothing: their part is unknown
+}
+
+// Traffic adds up the last window before now for an origin of a service.
+func (t *Telemetry) Traffic(fleetName, service, origin string, now time.Time, window time.Duration) Traffic {
+	t.mu.Lock()
+	f := t.fleets[fleetName]
+	t.mu.Unlock()
+	if f == nil {
+		return Traffic{}
+	}
+	first := t.layouts.first()
+	latency := make([]uint64, t.layouts.buckets())
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := Traffic{Window: min(window, MaxWindow, now.Sub(f.since))}
+	for _, p := range f.proxies {
+		switch {
+		case p.reports(now):
+			out.Reporting++
+		case p.streams > 0:
+			out.Silent++
+		}
+	}
+	s := (*f.index.Load())[policy.ClusterName(service, origin)]
+	if s == nil || out.Window <= 0 {
+		return out
+	}
+	out.Counts = s.window.Sum(now, window, latency)
+	if out.Requests = out.Answers(); out.Requests > 0 {
+		out.RPS = float64(out.Requests) / out.Window.Seconds()
+		out.ErrorRate = float64(out.Class[5]) / float64(out.Requests)
+	}
+	out.P50, out.P99 = first.quantile(latency, 0.50), first.quantile(latency, 0.99)
+	return out
+}
+
+// reports says whether a proxy has reported lately. The fleet's lock is held.
+func (p *proxy) reports(now time.Time) bool {
+	return !p.reported.IsZero() && now.Sub(p.reported) <= quietAfter(p.period)
+}
+
+// Total is what one cluster of a fleet counted since the start.
+type Total struct {
+	Fleet, Service, Origin string
+	Counts                 Counts
+}
+
+// Totals returns the counters of every cluster, by fleet, service and origin. One that had no data for long may go, and starts at 0 again.
+func (t *Telemetry) Totals() []Total {
+	var out []Total
+	for _, f := range t.all() {
+		f.mu.Lock()
+		for _, s := range f.byID {
+			if s == nil {
+				continue
+			}
+			service, origin, _ := strings.Cut(s.name, "/")
+			out = append(out, Total{f.name, service, origin, s.total})
+		}
+		f.mu.Unlock()
+	}
+	slices.SortFunc(out, func(a, b Total) int {
+		return cmpStrings(a.Fleet, b.Fleet, a.Service, b.Service, a.Origin, b.Origin)
+	})
+	return out
+}
+
+// cmpStrings compares pairs, the first that differ deciding.
+func cmpStrings(pairs ...string) int {
+	for i := 0; i < len(pairs); i += 2 {
+		if c := strings.Compare(pairs[i], pairs[i+1]); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// Proxy is what is known of a proxy beside its configuration.
+type Proxy struct {
+	Fleet, Proxy string
+	Version      string    // of Envoy, as its load report stream says; empty: unknown
+	Reported     time.Time // when its last metrics came; zero: never
+	Reporting    bool      // it reports as often as it should
+	Override     bool      // a value was set at its admin interface, which beats the control plane
+}
+
+// Proxies describes every known proxy of a fleet, by id.
+func (t *Telemetry) Proxies(fleetName string, now time.Time) []Proxy {
+	t.mu.Lock()
+	f := t.fleets[fleetName]
+	t.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := make([]Proxy, 0, len(f.proxies))
+	for _, p := range f.proxies {
+		out = append(out, Proxy{Fleet: f.name, Proxy: p.id, Version: p.version.String(), Reported: p.reported, Reporting: p.reports(now), Override: p.overrides})
+	}
+	slices.SortFunc(out, func(a, b Proxy) int { return strings.Compare(a.Proxy, b.Proxy) })
+	return out
+}
+
+// Override says whether a proxy has a value set at its admin interface.
+func (t *Telemetry) Override(fleetName, proxy string) bool {
+	t.mu.Lock()
+	f := t.fleets[fleetName]
+	t.mu.Unlock()
+	if f == nil {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.proxies[proxy]
+	return p != nil && p.overrides
+}
