@@ -1,0 +1,225 @@
+// Package stack runs a whole Crossfade on one machine, as processes: the control plane, real Envoys in front of it, on free ports of
+// loopback addresses. The demo, the end-to-end tests and the benchmarks stand on it.
+package stack
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/deploy/envoy"
+	"github.com/crossfade-proxy/crossfade/internal/envoybin"
+	"github.com/crossfade-proxy/crossfade/internal/envoyproc"
+	"github.com/crossfade-proxy/crossfade/internal/loopback"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
+)
+
+// Config says what to run.
+type Config struct {
+	Binary string          // xds-server, see [Build]
+	Envoy  envoybin.Binary // what the proxies run
+	Dir    string          // for data, logs and bootstraps
+	Log    io.Writer       // gets what the control plane prints; may be nil
+}
+
+// Stack is a running Crossfade. Close ends every process of it.
+type Stack struct {
+	Config
+	API     crossfadev1.CrossfadeServiceClient
+	Server  Addresses
+	Proxies []*Proxy
+
+	conn *grpc.ClientConn
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// Addresses is what the control plane writes into its ready file.
+type Addresses struct {
+	PID        int    `json:"pid"`
+	Version    string `json:"version"`
+	XDS        string `json:"xds"`
+	Comparator string `json:"comparator"`
+	API        string `json:"api"`
+	HTTP       string `json:"http"`
+}
+
+// Proxy is one Envoy of the fleet.
+type Proxy struct {
+	*envoyproc.Process
+	ID    string
+	Host  string // address of its listeners; the port is the service's
+	Ready string // URL of its readiness
+	stack *Stack
+	boot  []byte
+	log   *os.File
+}
+
+// Build compiles a command of this module into dir and returns the path of the binary.
+func Build(ctx context.Context, dir, command string) (string, error) {
+	path := filepath.Join(dir, command)
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/crossfade-proxy/crossfade/cmd/"+command)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", command, err, out.String())
+	}
+	return path, nil
+}
+
+// Start starts the control plane. Proxies come by [Stack.AddProxy].
+func Start(ctx context.Context, c Config) (*Stack, error) {
+	s := &Stack{Config: c}
+	if err := s.startServer(ctx, "127.0.0.1:0", "127.0.0.1:0"); err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient(s.Server.API, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	s.conn, s.API = conn, crossfadev1.NewCrossfadeServiceClient(conn)
+	return s, nil
+}
+
+// startServer starts the control plane on given addresses and waits for its ready file.
+func (s *Stack) startServer(ctx context.Context, xds, api string) error {
+	ready := filepath.Join(s.Dir, "ready.json")
+	if err := os.Remove(ready); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	cmd := exec.Command(s.Binary, "--dev", "--xds-listen", xds, "--api-listen", api, "--http-listen", "127.0.0.1:0",
+		"--comparator-listen", "127.0.0.1:0", "--data-dir", filepath.Join(s.Dir, "data"), "--ready-file", ready)
+	var out bytes.Buffer
+	cmd.Stderr = &out
+	if s.Log != nil {
+		cmd.Stderr = io.MultiWriter(&out, s.Log)
+	}
+	cmd.Stdout = cmd.Stderr
+	cmd.SysProcAttr = childAttributes()
+	done := make(chan struct{})
+	if err := start(cmd, done); err != nil {
+		return err
+	}
+	s.cmd, s.done = cmd, done
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	err := poll.Until(ctx, 2*time.Millisecond, func(context.Context) error {
+		select {
+		case <-done:
+			return nil // looked at below
+		default:
+		}
+		b, err := os.ReadFile(ready)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(b, &s.Server)
+	})
+	select {
+	case <-done:
+		return fmt.Errorf("xds-server ended: %s", out.String())
+	default:
+	}
+	if err != nil {
+		s.KillServer()
+		return fmt.Errorf("xds-server is not ready: %w\n%s", err, out.String())
+	}
+	return nil
+}
+
+// KillServer ends the control plane as a crash does.
+func (s *Stack) KillServer() {
+	_ = s.cmd.Process.Kill()
+	<-s.done
+}
+
+// RestartServer starts the control plane again where it was, on the same addresses and data.
+func (s *Stack) RestartServer(ctx context.Context) error {
+	return s.startServer(ctx, s.Server.XDS, s.Server.API)
+}
+
+// AddProxy starts an Envoy of the fleet on a loopback address of its own. It returns before it is ready, see [Proxy.AwaitReady].
+func (s *Stack) AddProxy(ctx context.Context, fleet string, workers int) (*Proxy, error) {
+	p := &Proxy{ID: fmt.Sprintf("proxy-%d", len(s.Proxies)+1), Host: loopback.Host(), stack: s}
+	ready, err := loopback.Reserve(p.Host)
+	if err != nil {
+		return nil, err
+	}
+	ready.Release()
+	admin, err := loopback.Reserve(p.Host)
+	if err != nil {
+		return nil, err
+	}
+	admin.Release()
+	p.Ready = "http://" + ready.Addr() + "/ready"
+	var boot bytes.Buffer
+	if err := envoy.Render(&boot, envoy.Bootstrap{
+		Fleet: fleet, NodeID: p.ID, ListenAddress: p.Host, XDSAddress: s.Server.XDS, ReadyAddress: ready.Addr(), AdminAddress: admin.Addr(),
+	}); err != nil {
+		return nil, err
+	}
+	p.boot = boot.Bytes()
+	if p.log, err = os.Create(filepath.Join(s.Dir, p.ID+".log")); err != nil {
+		return nil, err
+	}
+	p.Process, err = envoyproc.Start(ctx, envoyproc.Config{Binary: s.Envoy, Bootstrap: p.boot, Concurrency: workers, Log: p.log})
+	if err != nil {
+		return nil, errors.Join(err, p.log.Close())
+	}
+	s.Proxies = append(s.Proxies, p)
+	return p, nil
+}
+
+// AwaitReady waits until the proxy has its first complete configuration.
+func (p *Proxy) AwaitReady(ctx context.Context) error {
+	return poll.Until(ctx, 5*time.Millisecond, func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.Ready, nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			body, _ := io.ReadAll(resp.Body)
+			return fmt.Errorf("%s is not ready: %s", p.ID, body)
+		}
+		return nil
+	})
+}
+
+// Close ends everything: proxies drained by nobody, the control plane asked first.
+func (s *Stack) Close() {
+	for _, p := range s.Proxies {
+		p.Kill()
+		_ = p.log.Close()
+	}
+	if s.conn != nil {
+		_ = s.conn.Close()
+	}
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.done:
+	case <-time.After(10 * time.Second):
+		s.KillServer()
+	}
+}
