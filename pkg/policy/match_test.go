@@ -135,7 +135,9 @@ func TestCookieMatch(t *testing.T) {
 			q.Headers = append(q.Headers, policy.Header{Name: "Cookie", Value: l})
 		}
 		there := c.value != "-"
-		pin := func(m *crossfadev1.ValueMatch) *crossfadev1.Pin { return &crossfadev1.Pin{Match: &crossfadev1.Pin_Cookie{Cookie: m}} }
+		pin := func(m *crossfadev1.ValueMatch) *crossfadev1.Pin {
+			return &crossfadev1.Pin{Match: &crossfadev1.Pin_Cookie{Cookie: m}}
+		}
 		for _, d := range []policy.Dialect{envoy137, envoy140} {
 			if got := pinTakes(t, pin(exact("k", c.value)), q, d); got != there {
 				t.Errorf("%q exact %q: %v (%s)", c.lines, c.value, got, c.comment)
@@ -158,7 +160,9 @@ func TestQueryMatch(t *testing.T) {
 	}
 	for _, c := range cases {
 		there := c.value != "-"
-		pin := func(m *crossfadev1.ValueMatch) *crossfadev1.Pin { return &crossfadev1.Pin{Match: &crossfadev1.Pin_Query{Query: m}} }
+		pin := func(m *crossfadev1.ValueMatch) *crossfadev1.Pin {
+			return &crossfadev1.Pin{Match: &crossfadev1.Pin_Query{Query: m}}
+		}
 		q := policy.Request{Path: c.path}
 		if got := pinTakes(t, pin(exact(c.name, c.value)), q, envoy140); got != there {
 			t.Errorf("%s: %s = %q: %v", c.path, c.name, c.value, got)
