@@ -59,8 +59,8 @@ func objectName(i int) string { return fmt.Sprintf("service-%02d", i) }
 // fill makes a store with inner pages, large values, free pages, deletes, annotations and idempotency keys.
 func fill(t testing.TB, s *Store) {
 	t.Helper()
-	for n := range 150 {
-		c := commitOf(write(objectName(n%objectNames), n, (n%7)*(n%11)*100))
+	for n := range 120 {
+		c := commitOf(write(objectName(n%objectNames), n, (n%7)*(n%11)*50))
 		if n > objectNames && n%10 == 9 {
 			c.Writes[0].After = nil
 		}
@@ -259,7 +259,7 @@ func TestEveryBitOfEveryHeader(t *testing.T) {
 	}
 	want := entries(t, b)
 	for page := 0; page < len(b); page += os.Getpagesize() {
-		for bit := range 8 * 64 {
+		for bit := range 8 * 40 {
 			at := page + bit/8
 			b[at] ^= 1 << (bit % 8)
 			sameEntries(t, want, b, fmt.Sprintf("bit %d of byte %d", bit%8, at))

@@ -158,10 +158,8 @@ func (s *Store) Revision(ctx context.Context, n int64) (*crossfadev1.Revision, e
 
 // usable gives an error where the store is closed or ctx is over.
 func (s *Store) usable(ctx context.Context) error {
-	select {
-	case <-s.stop:
+	if s.closed() {
 		return errClosed
-	default:
 	}
 	if ctx.Err() != nil {
 		return done(ctx, "nothing was read")

@@ -56,10 +56,8 @@ func (s *Store) submit(ctx context.Context, apply func(*batch) outcome) outcome 
 		return outcome{err: unavailable("an earlier write hangs in the disk", nil)}
 	}
 	r := &request{apply: apply, done: make(chan outcome, 1)}
-	select {
-	case <-s.stop:
+	if s.closed() {
 		return outcome{err: errClosed}
-	default:
 	}
 	select {
 	case s.queue <- r:
@@ -106,18 +104,27 @@ func (s *Store) write() {
 		case <-s.stop:
 			return
 		case r := <-s.queue:
-			s.inFlight(func() { s.run(s.gather(r)) })
+			if s.closed() { // both were ready
+				return
+			}
+			s.flight.Store(&inFlight{since: time.Now()}) // before requests are taken
+			s.run(s.gather(r))
 		case <-retry:
-			s.inFlight(func() { _ = s.settle() }) // its callers have their answer; the next commit gets the next failure
+			s.flight.Store(&inFlight{since: time.Now()})
+			_ = s.settle() // its callers have their answer; the next commit gets the next failure
+			s.flight.Store(nil)
 		}
 	}
 }
 
-// inFlight marks a write as in progress, from before its requests are taken until after they are answered.
-func (s *Store) inFlight(fn func()) {
-	s.flight.Store(&inFlight{since: time.Now()})
-	defer s.flight.Store(nil)
-	fn()
+// closed says whether Close was called.
+func (s *Store) closed() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
 }
 
 // gather returns a request and those that wait behind it, without those whose callers gave up.
@@ -140,11 +147,12 @@ func (s *Store) gather(first *request) []*request {
 
 // run makes the requests durable together, and answers them.
 func (s *Store) run(rs []*request) {
-	if len(rs) == 0 {
-		return
-	}
 	outs := make([]outcome, len(rs))
-	err := s.commit(rs, outs)
+	var err error
+	if len(rs) > 0 {
+		err = s.commit(rs, outs)
+	}
+	s.flight.Store(nil) // before the answers: who has one may commit again
 	for i, r := range rs {
 		if err != nil {
 			outs[i] = outcome{err: err}
