@@ -57,8 +57,10 @@ func (a *app) failureOfCall(err error) *failure {
 func (a *app) bareStatus(s *status.Status) problem {
 	switch s.Code() {
 	case codes.Unavailable:
-		return problem{code: "unreachable", value: a.address(), message: "no server answers there: " + cause(s.Message()),
-			next: "start one:\n  " + startServer + "\nor name another with --server or CROSSFADE_SERVER"}
+		return problem{
+			code: "unreachable", value: a.address(), message: "no server answers there: " + cause(s.Message()),
+			next: "start one:\n  " + startServer + "\nor name another with --server or CROSSFADE_SERVER",
+		}
 	case codes.DeadlineExceeded:
 		return problem{code: "timeout", message: fmt.Sprintf("no answer from %s within %s", a.address(), a.timeout), next: "try a longer --timeout"}
 	case codes.Canceled:

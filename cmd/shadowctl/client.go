@@ -41,8 +41,10 @@ func (a *app) client() (crossfadev1.CrossfadeServiceClient, error) {
 		conn, err := grpc.NewClient("passthrough:///"+address,
 			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(),
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16*manifest.MaxBytes)),
-			grpc.WithConnectParams(grpc.ConnectParams{MinConnectTimeout: 3 * time.Second,
-				Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, MaxDelay: time.Second}}))
+			grpc.WithConnectParams(grpc.ConnectParams{
+				MinConnectTimeout: 3 * time.Second,
+				Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, MaxDelay: time.Second},
+			}))
 		if err != nil {
 			return nil, badFlag("server", address, err.Error())
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/version"
 )
 
 // offline runs a command line where there is no server.
@@ -137,10 +138,10 @@ func TestBootstrap(t *testing.T) {
 
 // TestVersion: that of shadowctl is there without a server.
 func TestVersion(t *testing.T) {
-	if r := offline(t, "", "version", "--client"); r.exit != 0 || !strings.HasPrefix(r.out, "shadowctl dev ") {
+	if r := offline(t, "", "version", "--client"); r.exit != 0 || !strings.HasPrefix(r.out, "shadowctl "+version.String()+" ") {
 		t.Errorf("exit %d: %s%s", r.exit, r.out, r.err)
 	}
-	if r := offline(t, "", "version"); r.exit != 5 || !strings.HasPrefix(r.out, "shadowctl dev ") {
+	if r := offline(t, "", "version"); r.exit != 5 || !strings.HasPrefix(r.out, "shadowctl "+version.String()+" ") {
 		t.Errorf("exit %d: %s%s", r.exit, r.out, r.err)
 	}
 	d := serve(t, &double{answer: canned(world())})

@@ -9,10 +9,8 @@ import (
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/manifest"
+	"github.com/crossfade-proxy/crossfade/internal/version"
 )
-
-// version is set by the linker for releases.
-var version = "dev"
 
 func newVersion(a *app) *cobra.Command {
 	var client bool
@@ -27,7 +25,7 @@ func newVersion(a *app) *cobra.Command {
 func (a *app) version(ctx context.Context, clientOnly bool) error {
 	tree := manifest.Map()
 	own := manifest.Map()
-	manifest.Put(own, "version", manifest.Str(version))
+	manifest.Put(own, "version", manifest.Str(version.String()))
 	manifest.Put(own, "commit", manifest.Str(commit()))
 	manifest.Put(own, "go", manifest.Str(runtime.Version()))
 	manifest.Put(tree, "client", own)
@@ -40,7 +38,7 @@ func (a *app) version(ctx context.Context, clientOnly bool) error {
 		}
 	}
 	shown := a.show(tree, func() {
-		a.say("shadowctl %s %s %s", version, dash(commit()), runtime.Version())
+		a.say("shadowctl %s %s %s", version.String(), dash(commit()), runtime.Version())
 		if info != nil {
 			a.say("server    %s %s, up since %s, revision %d", info.GetVersion(), dash(info.GetCommit()), a.ago(info.GetStarted()), info.GetRevision())
 		}

@@ -21,8 +21,10 @@ func ordersDocument(ecs int32) *crossfadev1.Document {
 			{Name: "ecs", Discovery: &crossfadev1.Origin_Static{Static: &crossfadev1.StaticEndpoints{Endpoints: []string{"127.0.0.2:8080"}}}},
 			{Name: "eks", Protocol: "http2", Discovery: &crossfadev1.Origin_Static{Static: &crossfadev1.StaticEndpoints{Endpoints: []string{"127.0.0.3:8080", "127.0.0.4:8080"}}}},
 		},
-		Split: &crossfadev1.Split{Weights: map[string]int32{"ecs": ecs, "eks": 10000 - ecs},
-			Sticky: &crossfadev1.Sticky{Key: &crossfadev1.Sticky_Cookie{Cookie: &crossfadev1.StickyCookie{Name: "cf", Ttl: durationpb.New(24 * time.Hour)}}}},
+		Split: &crossfadev1.Split{
+			Weights: map[string]int32{"ecs": ecs, "eks": 10000 - ecs},
+			Sticky:  &crossfadev1.Sticky{Key: &crossfadev1.Sticky_Cookie{Cookie: &crossfadev1.StickyCookie{Name: "cf", Ttl: durationpb.New(24 * time.Hour)}}},
+		},
 		Pins: []*crossfadev1.Pin{
 			{Name: "beta", Origin: "eks", Match: &crossfadev1.Pin_Header{Header: &crossfadev1.ValueMatch{Name: "x-beta", Condition: &crossfadev1.ValueMatch_Exact{Exact: "1"}}}},
 			{Name: "old", Origin: "ecs", Enabled: proto.Bool(false), Match: &crossfadev1.Pin_Cookie{Cookie: &crossfadev1.ValueMatch{Name: "v", Condition: &crossfadev1.ValueMatch_Prefix{Prefix: "1."}}}},
@@ -57,16 +59,20 @@ func paymentsStatus() *crossfadev1.ServiceStatus {
 func proxiesAnswer() *crossfadev1.ListProxiesResponse {
 	return &crossfadev1.ListProxiesResponse{Items: []*crossfadev1.Proxy{
 		{Proxy: "edge-1", Fleet: "default", Connected: true, Version: "1.40.0", AckedRevision: 42, WantedRevision: 42, State: "ok", ConnectedSince: before(time.Hour), LastSeen: before(time.Second)},
-		{Proxy: "edge-2", Fleet: "default", Connected: true, Version: "1.37.0", AckedRevision: 40, WantedRevision: 42, LagMs: 2310, State: "refused", Detail: "keeps its last good configuration",
-			LastNack: &crossfadev1.Nack{Type: "Listener", Resource: "listener/10000", Message: "cannot bind '0.0.0.0:10000': Address already in use", Time: before(2 * time.Second)}},
+		{
+			Proxy: "edge-2", Fleet: "default", Connected: true, Version: "1.37.0", AckedRevision: 40, WantedRevision: 42, LagMs: 2310, State: "refused", Detail: "keeps its last good configuration",
+			LastNack: &crossfadev1.Nack{Type: "Listener", Resource: "listener/10000", Message: "cannot bind '0.0.0.0:10000': Address already in use", Time: before(2 * time.Second)},
+		},
 		{Proxy: "edge-3", Fleet: "default", Version: "1.40.0", AckedRevision: 41, WantedRevision: 42, State: "lost", Detail: "not connected; it serves what it last had", LastSeen: before(11 * time.Minute)},
 	}}
 }
 
 func historyAnswer() *crossfadev1.ListHistoryResponse {
 	return &crossfadev1.ListHistoryResponse{NextPageToken: "39", Items: []*crossfadev1.Revision{
-		{Revision: 42, Time: before(3 * time.Minute), Who: "alice@laptop", Verified: true, Action: "split set", Service: "orders", Kind: "Service", Reason: "first step",
-			Before: ordersDocument(10000), After: ordersDocument(9000), Fleet: &crossfadev1.FleetState{Name: "default", Connected: 3, Acked: 2, Refused: []*crossfadev1.Refusal{{Proxy: "edge-2"}}}},
+		{
+			Revision: 42, Time: before(3 * time.Minute), Who: "alice@laptop", Verified: true, Action: "split set", Service: "orders", Kind: "Service", Reason: "first step",
+			Before: ordersDocument(10000), After: ordersDocument(9000), Fleet: &crossfadev1.FleetState{Name: "default", Connected: 3, Acked: 2, Refused: []*crossfadev1.Refusal{{Proxy: "edge-2"}}},
+		},
 		{Revision: 41, Time: before(2 * time.Hour), Who: "bob@ci", Action: "apply", Service: "orders", Kind: "Service", After: ordersDocument(10000)},
 		{Revision: 40, Time: before(50 * time.Hour), Who: "bob@ci", Action: "apply", Service: "default", Kind: "Fleet", After: fleetDocument()},
 	}}
@@ -97,7 +103,8 @@ func world() map[string]proto.Message {
 		}},
 		"Diff": &crossfadev1.DiffResponse{Differences: []*crossfadev1.Difference{
 			{Kind: "Service", Name: "orders", Action: "update", Fields: []*crossfadev1.FieldChange{
-				{Field: "split.weights.eks", Before: "0%", After: "10%"}, {Field: "timeouts.request", After: "1.5s"}, {Field: "pins[beta]", Before: "eks"}}},
+				{Field: "split.weights.eks", Before: "0%", After: "10%"}, {Field: "timeouts.request", After: "1.5s"}, {Field: "pins[beta]", Before: "eks"},
+			}},
 			{Kind: "Fleet", Name: "default", Action: "none"},
 		}},
 		"List":          &crossfadev1.ListResponse{Items: []*crossfadev1.ServiceStatus{ordersStatus(), paymentsStatus()}},

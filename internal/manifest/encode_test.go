@@ -103,17 +103,27 @@ func TestAnswerJSON(t *testing.T) {
 		want string
 	}{
 		{"empties are there", &crossfadev1.ListResponse{}, `{"items":[],"nextPageToken":""}`},
-		{"absent messages are not", &crossfadev1.Proxy{Proxy: "p", AckedRevision: math.MaxInt64},
-			`{"proxy":"p","fleet":"","connected":false,"version":"","ackedRevision":9223372036854775807,"wantedRevision":0,"lagMs":0,"state":"","detail":""}`},
-		{"optional", &crossfadev1.OriginTraffic{Rps: 0.5, P99Ms: proto.Float64(0), Window: durationpb.New(1500e6)},
-			`{"rps":0.5,"errorRate":0,"p99Ms":0,"requests":0,"window":"1.5s"}`},
+		{
+			"absent messages are not", &crossfadev1.Proxy{Proxy: "p", AckedRevision: math.MaxInt64},
+			`{"proxy":"p","fleet":"","connected":false,"version":"","ackedRevision":9223372036854775807,"wantedRevision":0,"lagMs":0,"state":"","detail":""}`,
+		},
+		{
+			"optional", &crossfadev1.OriginTraffic{Rps: 0.5, P99Ms: proto.Float64(0), Window: durationpb.New(1500e6)},
+			`{"rps":0.5,"errorRate":0,"p99Ms":0,"requests":0,"window":"1.5s"}`,
+		},
 		{"not a number", &crossfadev1.OriginTraffic{Rps: math.NaN(), ErrorRate: 1e-7}, `{"rps":null,"errorRate":0.0000001,"requests":0}`},
-		{"maps are sorted, times in UTC", &crossfadev1.WatchResponse{Type: "revision", Time: &timestamppb.Timestamp{Seconds: 1, Nanos: 5e8}},
-			`{"type":"revision","time":"1970-01-01T00:00:01.5Z"}`},
-		{"enum", &crossfadev1.ChangeOptions{Wait: crossfadev1.Wait_WAIT_PROVEN, Reason: "<a> & \"b\"\n"},
-			`{"reason":"<a> & \"b\"\n","expectRevision":0,"idempotencyKey":"","wait":"proven","actor":"","force":false}`},
-		{"document", &crossfadev1.Revision{Before: &crossfadev1.Document{Object: &crossfadev1.Document_Fleet{Fleet: &crossfadev1.Fleet{Kind: "Fleet", Name: "1"}}}},
-			`{"revision":0,"who":"","verified":false,"action":"","service":"","reason":"","before":{"kind":"Fleet","name":"1"},"kind":""}`},
+		{
+			"maps are sorted, times in UTC", &crossfadev1.WatchResponse{Type: "revision", Time: &timestamppb.Timestamp{Seconds: 1, Nanos: 5e8}},
+			`{"type":"revision","time":"1970-01-01T00:00:01.5Z"}`,
+		},
+		{
+			"enum", &crossfadev1.ChangeOptions{Wait: crossfadev1.Wait_WAIT_PROVEN, Reason: "<a> & \"b\"\n"},
+			`{"reason":"<a> & \"b\"\n","expectRevision":0,"idempotencyKey":"","wait":"proven","actor":"","force":false}`,
+		},
+		{
+			"document", &crossfadev1.Revision{Before: &crossfadev1.Document{Object: &crossfadev1.Document_Fleet{Fleet: &crossfadev1.Fleet{Kind: "Fleet", Name: "1"}}}},
+			`{"revision":0,"who":"","verified":false,"action":"","service":"","reason":"","before":{"kind":"Fleet","name":"1"},"kind":""}`,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

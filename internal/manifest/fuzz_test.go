@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"errors"
 	"os"
 	"testing"
 
@@ -21,7 +22,11 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		parsed, err := Parse("f", in)
 		if err != nil {
-			for _, e := range err.(Errors) {
+			var errs Errors
+			if !errors.As(err, &errs) {
+				t.Fatalf("%T: %v", err, err)
+			}
+			for _, e := range errs {
 				if e.Err == nil || e.Err.Code == "" || e.Err.Message == "" {
 					t.Errorf("error without words: %+v", e)
 				}
