@@ -13,17 +13,19 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/store"
 	"github.com/crossfade-proxy/crossfade/pkg/store/journal"
+	"github.com/crossfade-proxy/crossfade/pkg/telemetry"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 )
 
 // Config is what a controller works with. Log and Now are optional, Journal too: without one a rollback that the store refuses is
 // lost with the process.
 type Config struct {
-	Store   store.Store
-	Journal *journal.Journal
-	Fleets  *xds.Server
-	Log     *slog.Logger
-	Now     func() time.Time
+	Store     store.Store
+	Journal   *journal.Journal
+	Fleets    *xds.Server
+	Telemetry *telemetry.Telemetry // nil: nothing is proven
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // Controller holds what is live and changes it. All methods are safe for concurrent use.
@@ -31,6 +33,7 @@ type Controller struct {
 	store     store.Store
 	journal   *journal.Journal
 	fleets    *xds.Server
+	telemetry *telemetry.Telemetry
 	log       *slog.Logger
 	now       func() time.Time
 	events    hub
@@ -51,7 +54,7 @@ type Controller struct {
 // New returns a controller. Call [Controller.Load] before anything else.
 func New(c Config) *Controller {
 	ctl := &Controller{
-		store: c.Store, journal: c.Journal, fleets: c.Fleets, log: c.Log, now: c.Now,
+		store: c.Store, journal: c.Journal, fleets: c.Fleets, telemetry: c.Telemetry, log: c.Log, now: c.Now,
 		write: make(chan struct{}, 1), live: newIntent(), stamps: map[string]bool{},
 	}
 	ctl.ctx, ctl.stop = context.WithCancel(context.Background())

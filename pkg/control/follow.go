@@ -51,7 +51,7 @@ func (c *Controller) follow(ctx context.Context, ch *change) ([]*crossfadev1.Cha
 	defer proofs.close()
 	err := c.awaitAcks(ctx, ch, proofs)
 	if err == nil && ch.o.Wait == crossfadev1.Wait_WAIT_PROVEN {
-		err = proofs.await(ctx)
+		err = proofs.await(ctx, ch)
 	}
 	changes := c.describe(ch, proofs)
 	c.annotate(changes)
@@ -69,6 +69,8 @@ func (c *Controller) awaitAcks(ctx context.Context, ch *change, proofs *proofs) 
 			select {
 			case <-f.waiter.Done():
 				done = true
+			case <-f.waiter.Changed():
+				proofs.acked(ch)
 			case <-refused:
 				if refusal, structural := ch.refusal(f); structural {
 					return c.revert(ctx, ch, refusal)

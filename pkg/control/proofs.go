@@ -2,17 +2,155 @@ package control
 
 import (
 	"context"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/telemetry"
 )
 
-type proofs struct{}
+// proofs follow what the data plane shows of a change, by service.
+type proofs struct {
+	now      func() time.Time
+	followed map[string]*followed
+}
 
-func (c *Controller) startProofs(*change) *proofs { return &proofs{} }
+type followed struct {
+	proof *telemetry.Proof
+	fleet string
+	told  map[string]time.Time // acknowledgements that the proof knows
+	kept  bool                 // pins were kept: nothing can be proven
+}
 
-func (p *proofs) close()                                                {}
-func (p *proofs) acked(*change)                                         {}
-func (p *proofs) await(context.Context) error                           { return nil }
-func (p *proofs) of(string) *crossfadev1.Proof                          { return nil }
-func (c *Controller) overridden(string, string) bool                    { return false }
-func (c *Controller) traffic(string, string) *crossfadev1.OriginTraffic { return nil }
+// startProofs follows the services of a change that leave an origin altogether.
+func (c *Controller) startProofs(ch *change) *proofs {
+	p := &proofs{now: c.now, followed: map[string]*followed{}}
+	for _, e := range ch.edits {
+		s := e.service()
+		if s == nil || c.telemetry == nil {
+			continue
+		}
+		away, toward := awayFrom(s, e.keptPins)
+		if len(away) == 0 {
+			continue
+		}
+		proof := c.telemetry.Follow(telemetry.Change{
+			Fleet: e.fleet, Service: e.key.Name, Away: away, Toward: toward, Called: ch.called, KeepPins: e.keptPins,
+		})
+		p.followed[e.key.Name] = &followed{proof: proof, fleet: e.fleet, told: map[string]time.Time{}, kept: e.keptPins}
+	}
+	return p
+}
+
+// awayFrom returns the origins that should get nothing, by weights and pins, and the others. Kept pins are named in the proof instead.
+func awayFrom(s *crossfadev1.Service, keptPins bool) (away, toward []string) {
+	pinned := map[string]bool{}
+	for _, pin := range s.GetPins() {
+		if pin.Enabled == nil || pin.GetEnabled() {
+			pinned[pin.GetOrigin()] = true
+		}
+	}
+	weights := policy.Weights(s)
+	for _, o := range s.GetOrigins() {
+		if weights[o.GetName()] == 0 && (keptPins || !pinned[o.GetName()]) {
+			away = append(away, o.GetName())
+		} else {
+			toward = append(toward, o.GetName())
+		}
+	}
+	return away, toward
+}
+
+func (p *proofs) close() {
+	for _, f := range p.followed {
+		f.proof.Close()
+	}
+}
+
+// acked tells the proofs which proxies acknowledged since the last time.
+func (p *proofs) acked(ch *change) {
+	for _, f := range p.followed {
+		for proxy, at := range ch.fleets[f.fleet].waiter.Acks() {
+			if f.told[proxy] != at {
+				f.told[proxy] = at
+				f.proof.Acked(proxy, at)
+			}
+		}
+	}
+}
+
+// lookAgain is how often a proof is looked at without news: time alone changes it too.
+const lookAgain = 250 * time.Millisecond
+
+// await waits until every proxy that acknowledged is proven or silent.
+func (p *proofs) await(ctx context.Context, ch *change) error {
+	tick := time.NewTicker(lookAgain)
+	defer tick.Stop()
+	for service, f := range p.followed {
+		for !f.settled(p.now()) {
+			select {
+			case <-f.proof.Changed():
+			case <-tick.C:
+				p.acked(ch)
+			case <-ctx.Done():
+				return &policy.Error{
+					Kind: policy.TimedOut, Code: "not_proven", Field: "timeout", Value: service,
+					Message: "the change stands and every connected proxy acknowledged it, but the data plane has not shown it yet: " + f.proof.State(p.now()).Reason,
+					Next:    "`shadowctl fleet` and `shadowctl get services` show what the proxies do",
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// settled says whether there is nothing more to wait for.
+func (f *followed) settled(now time.Time) bool {
+	if f.kept {
+		return true
+	}
+	for _, p := range f.proof.State(now).PerProxy {
+		if _, connected := f.told[p.Proxy]; connected && p.State != telemetry.Proven && p.State != telemetry.Silent {
+			return false
+		}
+	}
+	return true
+}
+
+// of describes the proof of a service; nil if there is nothing to prove.
+func (p *proofs) of(service string) *crossfadev1.Proof {
+	if p == nil || p.followed[service] == nil {
+		return nil
+	}
+	st := p.followed[service].proof.State(p.now())
+	out := &crossfadev1.Proof{
+		State: string(st.State), SinceMs: milliseconds(st.Since), ResolutionMs: milliseconds(st.Resolution), OpenStreams: st.OpenStreams, Reason: st.Reason,
+	}
+	for _, x := range st.PerProxy {
+		out.PerProxy = append(out.PerProxy, &crossfadev1.ProxyProof{Proxy: x.Proxy, State: string(x.State), SinceMs: milliseconds(x.Since), Reason: x.Reason})
+	}
+	return out
+}
+
+func (c *Controller) overridden(fleet, proxy string) bool {
+	return c.telemetry != nil && c.telemetry.Override(fleet, proxy)
+}
+
+// traffic returns the live figures of an origin, nil where nobody reports.
+func (c *Controller) traffic(fleet, service, origin string) *crossfadev1.OriginTraffic {
+	if c.telemetry == nil {
+		return nil
+	}
+	t := c.telemetry.Traffic(fleet, service, origin, c.now(), trafficWindow)
+	if t.Reporting == 0 {
+		return nil
+	}
+	out := &crossfadev1.OriginTraffic{Rps: t.RPS, ErrorRate: t.ErrorRate, Requests: int64(t.Requests), Window: durationpb.New(t.Window)}
+	if t.Requests > 0 {
+		p50, p99 := milliseconds(t.P50), milliseconds(t.P99)
+		out.P50Ms, out.P99Ms = &p50, &p99
+	}
+	return out
+}

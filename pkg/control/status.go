@@ -65,7 +65,7 @@ func (c *Controller) status(s *service) *crossfadev1.ServiceStatus {
 		}
 	}
 	for _, o := range s.compiled.Origins {
-		if t := c.traffic(s.compiled.Name, o.Name); t != nil {
+		if t := c.traffic(s.compiled.Fleet, s.compiled.Name, o.Name); t != nil {
 			st.Traffic[o.Name] = t
 		}
 	}

@@ -18,13 +18,14 @@ type Waiter struct {
 	refusals []Refusal
 	done     chan struct{}
 	refused  chan struct{}
+	changed  chan struct{}
 }
 
 // follow makes a waiter for a publication. The fleet's lock is held, so that no session comes or is stepped in between.
 func (f *Fleet) follow(seq int64) *Waiter {
 	w := &Waiter{
 		fleet: f, seq: seq, behind: map[*session]bool{}, acks: map[string]time.Time{},
-		done: make(chan struct{}), refused: make(chan struct{}),
+		done: make(chan struct{}), refused: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
 	f.waitMu.Lock()
 	f.waiters[w] = true
@@ -51,6 +52,9 @@ func (w *Waiter) Done() <-chan struct{} { return w.done }
 
 // Refused is closed when a proxy refused something of this publication or a later one.
 func (w *Waiter) Refused() <-chan struct{} { return w.refused }
+
+// Changed is signalled when a proxy acknowledged; several signals may be one.
+func (w *Waiter) Changed() <-chan struct{} { return w.changed }
 
 // Acks returns when each proxy acknowledged.
 func (w *Waiter) Acks() map[string]time.Time {
@@ -103,6 +107,10 @@ func (w *Waiter) reached(s *session, seq int64, now time.Time) {
 	if seq >= w.seq && w.behind[s] {
 		delete(w.behind, s)
 		w.acks[s.proxy.id] = now
+		select {
+		case w.changed <- struct{}{}:
+		default:
+		}
 		w.finish()
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,7 +20,6 @@ import (
 	deployenvoy "github.com/crossfade-proxy/crossfade/deploy/envoy"
 	"github.com/crossfade-proxy/crossfade/internal/envoyproc"
 	"github.com/crossfade-proxy/crossfade/internal/envoytest"
-	"github.com/crossfade-proxy/crossfade/internal/loopback"
 	"github.com/crossfade-proxy/crossfade/internal/manifest"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
@@ -246,66 +244,6 @@ func raw(t testing.TB, address, text string) string {
 		t.Errorf("after %q: %v", b, err)
 	}
 	return string(b)
-}
-
-// origin is a server that names itself, remembers what it saw, and takes HTTP/1.1 and cleartext HTTP/2.
-type origin struct {
-	address netip.AddrPort
-	handler http.HandlerFunc // nil: answers 200 with its name
-
-	mu   sync.Mutex
-	seen []*http.Request
-}
-
-func startOrigin(t *testing.T, name string) *origin {
-	t.Helper()
-	listener, err := net.Listen("tcp", loopback.Host()+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := &origin{address: netip.MustParseAddrPort(listener.Addr().String())}
-	protocols := &http.Protocols{}
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o.mu.Lock()
-		o.seen = append(o.seen, r)
-		handler := o.handler
-		o.mu.Unlock()
-		w.Header().Set("X-Test-Origin", name)
-		if handler != nil {
-			handler(w, r)
-			return
-		}
-		fmt.Fprint(w, name)
-	})}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	t.Cleanup(func() {
-		server.Close()
-		if err := <-served; err != http.ErrServerClosed {
-			t.Errorf("origin %s: %v", name, err)
-		}
-	})
-	return o
-}
-
-// answer replaces what the origin does.
-func (o *origin) answer(h http.HandlerFunc) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.handler = h
-}
-
-// last is the request that it saw last.
-func (o *origin) last(t testing.TB) *http.Request {
-	t.Helper()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.seen) == 0 {
-		t.Fatal("the origin saw no request")
-	}
-	return o.seen[len(o.seen)-1]
 }
 
 // shuffled returns a copy in another order, the same for the same seed.
