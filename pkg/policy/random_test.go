@@ -92,20 +92,20 @@ func TestGeneratorReachesEverything(t *testing.T) {
 	r := policytest.NewRand(*seed)
 	seen := map[protoreflect.FullName]int{}
 	kinds := map[string]int{}
-	for range 10 {
+	for range 20 {
 		docs := policytest.Services(r, 20, policytest.Options{Fleet: "default"})
 		for _, d := range docs {
 			countFields(d.ProtoReflect(), map[protoreflect.FullName]bool{}, seen)
 		}
 		services := compileAll(t, docs)
 		router := policy.NewRouter(nil, services)
-		for range 500 {
+		for range 250 {
 			countDecision(router, services, policytest.Request(r, services), kinds)
 		}
 	}
 	eachField((&crossfadev1.Service{}).ProtoReflect().Descriptor(), func(f protoreflect.FieldDescriptor) {
-		if n := seen[f.FullName()]; n < 10 {
-			t.Errorf("seed %d: %s is set in %d of 200 documents, want 10", *seed, f.FullName(), n)
+		if n := seen[f.FullName()]; n < 20 {
+			t.Errorf("seed %d: %s is set in %d of 400 documents, want 20", *seed, f.FullName(), n)
 		}
 	})
 	for _, kind := range []string{"404", "pin header", "pin cookie", "pin query", "sticky", "drawn", "certain", "dialect"} {

@@ -71,7 +71,7 @@ func (g *generator) service(name string) *crossfadev1.Service {
 	doc.Hosts, doc.PathPrefixes = g.claim(name, port)
 	doc.Origins = g.origins(name)
 	doc.Primary = pick(g.Rand, doc.Origins).Name
-	if !g.one(5) {
+	if !g.one(8) {
 		doc.Split = g.split(doc.Origins)
 	}
 	for i := range g.IntN(g.opts.MaxPins + 1) {
@@ -141,7 +141,7 @@ func (g *generator) split(origins []*crossfadev1.Origin) *crossfadev1.Split {
 	if !g.one(6) {
 		s.Weights = g.weights(origins)
 	}
-	if g.one(2) {
+	if !g.one(3) {
 		s.Sticky = g.sticky()
 	}
 	return s
@@ -181,17 +181,17 @@ var (
 )
 
 func (g *generator) sticky() *crossfadev1.Sticky {
-	switch g.IntN(3) {
-	case 0:
+	switch g.IntN(4) {
+	case 0, 1:
 		c := &crossfadev1.StickyCookie{Name: pick(g.Rand, StickyCookieNames)}
-		if g.one(2) {
+		if !g.one(3) {
 			c.Ttl = durationpb.New(time.Duration(1+g.IntN(86400)) * time.Second)
 		}
-		if g.one(2) {
+		if !g.one(3) {
 			c.Path = "/api"
 		}
 		return &crossfadev1.Sticky{Key: &crossfadev1.Sticky_Cookie{Cookie: c}}
-	case 1:
+	case 2:
 		return &crossfadev1.Sticky{Key: &crossfadev1.Sticky_Header{Header: &crossfadev1.StickyHeader{Name: pick(g.Rand, StickyHeaderNames)}}}
 	}
 	return &crossfadev1.Sticky{Key: &crossfadev1.Sticky_ClientAddress{ClientAddress: &crossfadev1.StickyClientAddress{}}}
