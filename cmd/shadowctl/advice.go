@@ -10,24 +10,27 @@ import (
 // defaultXDS is where a server listens for proxies unless told otherwise.
 const defaultXDS = "127.0.0.1:18000"
 
-// adviseProxy says how to start a proxy for the first fleet of a change that has none. It is advice: it fails silently.
+// adviseProxy says how to start a proxy for the first fleet of a change that has none.
 func (a *app) adviseProxy(ctx context.Context, changes []*crossfadev1.Change) {
 	if a.output != "table" {
 		return
 	}
 	for _, c := range changes {
-		fleet := c.GetFleet()
-		if fleet == nil || fleet.GetConnected() > 0 || len(fleet.GetLost()) > 0 || fleet.GetName() == "" {
-			continue
+		if f := c.GetFleet(); f != nil && f.GetConnected() == 0 && len(f.GetLost()) == 0 && f.GetName() != "" {
+			a.adviseFleet(ctx, f.GetName())
+			return
 		}
-		xds := defaultXDS
-		info, err := read(ctx, a, crossfadev1.CrossfadeServiceClient.GetServerInfo, &crossfadev1.GetServerInfoRequest{})
-		if address := info.GetAddresses()["xds"]; err == nil && address != "" {
-			xds = address
-		}
-		a.note("Start a proxy of fleet %s:\n  %s\n  %s", fleet.GetName(), bootstrapCommand(fleet.GetName(), xds), envoyCommand("bootstrap.yaml"))
-		return
 	}
+}
+
+// adviseFleet says how to start a proxy of a fleet. It is advice, so a server that does not say where it listens is no error.
+func (a *app) adviseFleet(ctx context.Context, fleet string) {
+	xds := defaultXDS
+	info, err := read(ctx, a, crossfadev1.CrossfadeServiceClient.GetServerInfo, &crossfadev1.GetServerInfoRequest{})
+	if address := info.GetAddresses()["xds"]; err == nil && address != "" {
+		xds = address
+	}
+	a.note("Start a proxy of fleet %s:\n  %s\n  %s", fleet, bootstrapCommand(fleet, xds), envoyCommand("bootstrap.yaml"))
 }
 
 func bootstrapCommand(fleet, xds string) string {

@@ -132,7 +132,7 @@ func (g *glass) command(undo bool) string {
 
 func (a *app) sayGlass(g *glass) {
 	a.say("# %s: 100%% %s, by hand, at every proxy of fleet %s.", g.service.Name, g.origin, g.service.Fleet)
-	a.say("# Run it on each proxy's host: the admin interface is reached only from there. It answers OK.")
+	a.say("# Run it on each proxy's host, where the admin interface listens on %s (else: --admin). It answers OK.", g.admin)
 	if len(g.proxies) == 0 {
 		a.say("%s", g.command(false))
 	}

@@ -106,6 +106,8 @@ func (a *app) recordWords(c *crossfadev1.Change) string {
 		return a.paint("Applied, but NOT RECORDED.", red)
 	case c.GetRevision() == 0:
 		return "Nothing was to change."
+	case c.GetAction() == "none":
+		return fmt.Sprintf("Nothing was to change since revision %d.", c.GetRevision())
 	case c.GetRecorded():
 		return fmt.Sprintf("Revision %d, recorded.", c.GetRevision())
 	default:
@@ -161,9 +163,11 @@ func (a *app) proofWords(c *crossfadev1.Change) string {
 			return a.paint("what the data plane does is unknown"+because(p.GetReason()), yellow)
 		}
 		return a.paint("whether "+drained+" still gets requests is unknown"+because(p.GetReason()), yellow)
-	default:
-		return ""
 	}
+	if c.GetAction() == "rollback" && drained != "" && c.GetFleet().GetConnected() > 0 {
+		return "without proof that " + drained + " gets no request"
+	}
+	return ""
 }
 
 func (a *app) provenWords(p *crossfadev1.Proof, drained string) string {

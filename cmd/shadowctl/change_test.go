@@ -45,6 +45,8 @@ func TestSentences(t *testing.T) {
 		{"not recorded", func(c *crossfadev1.Change) {
 			c.Recorded, c.Revision, c.Warnings = false, 0, []string{"the store is not reachable: no space left on device"}
 		}},
+		{"proof not asked for", func(c *crossfadev1.Change) { c.Proof = nil }},
+		{"as it is live", func(c *crossfadev1.Change) { c.Action, c.Proof = "none", nil }},
 		{"already back", func(c *crossfadev1.Change) { c.Revision, c.Proof.OpenStreams = 0, nil }},
 		{"no proxy", func(c *crossfadev1.Change) {
 			c.Fleet, c.Proof = &crossfadev1.FleetState{Name: "default"}, &crossfadev1.Proof{State: "unknown", Reason: "no proxy is connected"}

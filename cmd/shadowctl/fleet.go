@@ -25,7 +25,8 @@ States: ok; pending (not there yet); refused (Envoy's words follow); override (s
 			}
 			return a.show(page(items, ""), func() {
 				if len(items) == 0 {
-					a.note("No proxy has connected yet. Start one:\n  %s\n  %s", bootstrapCommand(dashDefault(fleet), defaultXDS), envoyCommand("bootstrap.yaml"))
+					a.note("No proxy has connected yet.")
+					a.adviseFleet(ctx, dashDefault(fleet))
 					return
 				}
 				a.sayProxies(items)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -108,7 +109,10 @@ func revisionChange(r *crossfadev1.Revision) string {
 	}
 	var fields []string
 	for _, f := range policy.Diff(manifest.Object(before), manifest.Object(after)) {
-		fields = append(fields, f.GetField())
+		field, _, _ := strings.Cut(f.GetField(), ".")
+		if !slices.Contains(fields, field) {
+			fields = append(fields, field)
+		}
 	}
 	return dash(few(fields))
 }

@@ -144,3 +144,39 @@ func TestApplyWithoutAProxy(t *testing.T) {
 		t.Errorf("exit %d, out %s, err %s", r.exit, r.out, r.err)
 	}
 }
+
+// TestEmpty: where there is nothing yet, people are told how to begin, and scripts get an empty list.
+func TestEmpty(t *testing.T) {
+	d := serve(t, &double{answer: canned(map[string]proto.Message{
+		"List": &crossfadev1.ListResponse{}, "ListProxies": &crossfadev1.ListProxiesResponse{}, "ListHistory": &crossfadev1.ListHistoryResponse{},
+		"Rollback": &crossfadev1.RollbackResponse{}, "GetServerInfo": &crossfadev1.GetServerInfoResponse{Addresses: map[string]string{"xds": "127.0.0.1:4711"}},
+	})})
+	for args, want := range map[string]string{
+		"get services":   "shadowctl example service > service.yaml",
+		"fleet":          "--xds 127.0.0.1:4711",
+		"history":        "Nothing has been changed yet.",
+		"rollback --all": "There was nothing to roll back.",
+	} {
+		if r := d.at(t, strings.Fields(args)...); r.exit != 0 || r.out != "" || !strings.Contains(r.err, want) {
+			t.Errorf("%s: exit %d, out %q, err %s", args, r.exit, r.out, r.err)
+		}
+		r := d.at(t, append(strings.Fields(args), "-o", "json")...)
+		if r.out != "{\n  \"items\": [],\n  \"nextPageToken\": \"\"\n}\n" {
+			t.Errorf("%s: %s", args, r.out)
+		}
+	}
+}
+
+// TestPages: lists are read to their end.
+func TestPages(t *testing.T) {
+	d := serve(t, &double{answer: func(_ context.Context, _ string, in proto.Message) (proto.Message, error) {
+		if in.(*crossfadev1.ListRequest).GetPageToken() == "" {
+			return &crossfadev1.ListResponse{Items: []*crossfadev1.ServiceStatus{ordersStatus()}, NextPageToken: "orders"}, nil
+		}
+		return &crossfadev1.ListResponse{Items: []*crossfadev1.ServiceStatus{paymentsStatus()}}, nil
+	}})
+	r := d.at(t, "get", "services")
+	if r.exit != 0 || !strings.Contains(r.out, "orders") || !strings.Contains(r.out, "payments") || len(d.asked()) != 2 {
+		t.Errorf("exit %d after %d calls: %s", r.exit, len(d.asked()), r.out)
+	}
+}
