@@ -3,6 +3,7 @@ package bolt
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -114,7 +115,7 @@ func killOne(t *testing.T, path string, lines int, delay time.Duration, said map
 func remember(t *testing.T, in *bufio.Reader, said map[int64]string) bool {
 	t.Helper()
 	line, err := in.ReadString('\n')
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return false
 	}
 	if err != nil {

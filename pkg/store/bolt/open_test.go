@@ -44,6 +44,7 @@ func TestOpenErrors(t *testing.T) {
 		{"below a file", filepath.Join(at("text"), "db"), store.ErrUnavailable, []string{"is not a directory"}},
 		{"a directory", at("directory"), store.ErrUnavailable, []string{"directory"}},
 		{"a device", "/dev/null", store.ErrUnavailable, []string{"not a regular file"}},
+		{"not writable", "/proc/crossfade.db", store.ErrUnavailable, []string{"cannot be opened for writing"}},
 		{"in use", at("used"), store.ErrUnavailable, []string{"another process", "50ms"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

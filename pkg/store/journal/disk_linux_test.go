@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"crypto/sha256"
 	"errors"
 	"os"
 	"path/filepath"
@@ -48,19 +47,4 @@ func TestFullDisk(t *testing.T) {
 			}
 		}
 	})
-}
-
-// blocks is how many bytes a file has on disk.
-func blocks(t *testing.T, path string) int64 {
-	t.Helper()
-	var st syscall.Stat_t
-	if err := syscall.Stat(path, &st); err != nil {
-		t.Fatal(err)
-	}
-	return st.Blocks * 512
-}
-
-func sha256Of(file []byte) []byte {
-	sum := sha256.Sum256(file[:sectorSize-sumSize])
-	return sum[:sumSize]
 }

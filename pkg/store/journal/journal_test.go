@@ -3,6 +3,7 @@ package journal
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -451,4 +453,19 @@ func BenchmarkAppendDone(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// blocks is how many bytes a file has on disk.
+func blocks(t *testing.T, path string) int64 {
+	t.Helper()
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Blocks * 512
+}
+
+func sha256Of(file []byte) []byte {
+	sum := sha256.Sum256(file[:sectorSize-sumSize])
+	return sum[:sumSize]
 }

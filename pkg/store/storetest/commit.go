@@ -115,9 +115,9 @@ func compareAndSwap(e *env) {
 	k := service("orders")
 	conflict := func(have int64, w store.Write) {
 		e.Helper()
-		err := e.refused(store.ErrConflict, w)
+		err := e.refusal(w)
 		var c *store.ConflictError
-		if !errors.As(err, &c) || c.Key != w.Key || c.Expect != w.Expect || c.Have != have {
+		if !errors.As(err, &c) || !errors.Is(err, store.ErrConflict) || c.Key != w.Key || c.Expect != w.Expect || c.Have != have {
 			e.Fatalf("error %#v, want a conflict of %v, expect %d, have %d", err, w.Key, w.Expect, have)
 		}
 	}

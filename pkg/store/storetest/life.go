@@ -142,14 +142,14 @@ func pairs(e *env, a, b store.ObjectKey, rounds int32) error {
 			return err
 		}
 		if snap.Revision != rs[1].GetRevision() {
-			return fmt.Errorf("Load shows %d after Commit returned %d", snap.Revision, rs[1].GetRevision())
+			return fmt.Errorf("snapshot at %d after a commit of %d", snap.Revision, rs[1].GetRevision())
 		}
 		r, err := e.s.Revision(e.Context(), rs[1].GetRevision())
 		if err != nil {
 			return err
 		}
 		if r.GetRevision() != snap.Revision {
-			return fmt.Errorf("Revision shows %d, want %d", r.GetRevision(), snap.Revision)
+			return fmt.Errorf("got revision %d, want %d", r.GetRevision(), snap.Revision)
 		}
 	}
 	return nil

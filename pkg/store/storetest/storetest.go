@@ -81,12 +81,20 @@ func (e *env) commit(ws ...store.Write) []int64 {
 }
 
 // refused does what must fail, and checks that nothing changed.
-func (e *env) refused(want error, ws ...store.Write) error {
+func (e *env) refused(want error, ws ...store.Write) {
+	e.Helper()
+	if err := e.refusal(ws...); !errors.Is(err, want) {
+		e.Fatalf("Commit returned %v, want %v", err, want)
+	}
+}
+
+// refusal returns the error of what must fail, and checks that nothing changed.
+func (e *env) refusal(ws ...store.Write) error {
 	e.Helper()
 	before := e.load()
 	rs, _, err := e.s.Commit(e.Context(), commitOf(ws...))
-	if !errors.Is(err, want) || rs != nil {
-		e.Fatalf("Commit returned %v and %v, want %v", rs, err, want)
+	if err == nil || rs != nil {
+		e.Fatalf("Commit returned %v and %v, want an error alone", rs, err)
 	}
 	e.same(before, e.load())
 	return err
