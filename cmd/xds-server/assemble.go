@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/control"
 	"github.com/crossfade-proxy/crossfade/pkg/server"
 	"github.com/crossfade-proxy/crossfade/pkg/server/metrics"
+	"github.com/crossfade-proxy/crossfade/pkg/telemetry"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 )
 
@@ -22,6 +22,7 @@ import (
 type parts struct {
 	control    *control.Controller
 	fleets     *xds.Server
+	telemetry  *telemetry.Telemetry
 	api        *server.API
 	xds, grpc  *grpc.Server
 	http       *http.Server
@@ -35,19 +36,22 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 	if err != nil {
 		return nil, wrap("set up metrics", err)
 	}
-	p := &parts{}
+	p := &parts{telemetry: telemetry.New(telemetry.Options{Log: log})}
 	p.fleets = xds.NewServer(xds.Options{
 		Log: log, OnNack: m.Nack,
 		KnownStamp: func(fleet, stamp string) bool { return p.control.KnownStamp(fleet, stamp) },
 		OnRefusal:  func(fleet string, r xds.Refusal) { p.control.ProxyChanged(fleet, r.Proxy) },
-		OnConnect:  func(fleet, proxy string, _ bool) { p.control.ProxyChanged(fleet, proxy) },
+		OnConnect: func(fleet, proxy string, connected bool) {
+			p.telemetry.Connected(fleet, proxy, connected)
+			p.control.ProxyChanged(fleet, proxy)
+		},
 	})
 	p.control = control.New(control.Config{Store: m.Store(d.store), Journal: d.journal, Fleets: p.fleets, Log: log})
 	if err := p.control.Load(ctx); err != nil {
 		p.control.Close()
 		return nil, err
 	}
-	if err := m.Observe(p.control, nil); err != nil {
+	if err := m.Observe(p.control, p.requests); err != nil {
 		return nil, wrap("set up metrics", err)
 	}
 	p.api = server.New(server.Config{
@@ -57,26 +61,31 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 	p.grpc = p.api.GRPC()
 	p.xds = newXDS()
 	p.fleets.Register(p.xds)
+	p.telemetry.Register(p.xds)
 	p.http = server.NewHTTPServer(server.HTTP(p.serving.Load, m.Handler()))
 	p.comparator = server.NewHTTPServer(server.NoMirrors())
 	return p, nil
 }
 
-// maxFromProxy bounds a message of a proxy, in bytes.
-const maxFromProxy = 16 << 20
-
 // newXDS returns the gRPC server for proxies: thousands of connections of which each is mostly idle.
 func newXDS() *grpc.Server {
 	return grpc.NewServer(
 		grpc.ReadBufferSize(4<<10), grpc.WriteBufferSize(16<<10), // per connection
-		grpc.MaxRecvMsgSize(maxFromProxy), grpc.ConnectionTimeout(10*time.Second),
+		grpc.MaxRecvMsgSize(telemetry.MaxMessage), grpc.ConnectionTimeout(10*time.Second),
 		// A proxy that is gone without a word is noticed within 15 s. Its own pings come every 5 s, with jitter.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)
 }
 
-func serveHTTP(s *http.Server, l net.Listener) error { return ignoreClosed(s.Serve(l)) }
+// requests are the counters of the proxies, for metrics.
+func (p *parts) requests() []metrics.Requests {
+	var out []metrics.Requests
+	for _, t := range p.telemetry.Totals() {
+		out = append(out, metrics.Requests{Fleet: t.Fleet, Service: t.Service, Origin: t.Origin, Class: t.Counts.Class})
+	}
+	return out
+}
 
 func (p *parts) setServing(serving bool) {
 	p.serving.Store(serving)
@@ -90,5 +99,7 @@ func (p *parts) stop() {
 	p.control.Close()
 	p.xds.Stop()
 	_ = p.comparator.Close()
-	_ = p.http.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
+	_ = p.http.Shutdown(ctx) // after its time, a scrape is cut off by the end of the process
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 
 	"github.com/crossfade-proxy/crossfade/internal/version"
 )
@@ -52,10 +53,10 @@ func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, log *slog.
 	defer stopWork()
 	group, failed := errgroup.WithContext(ctx)
 	group.Go(func() error { p.fleets.Run(work, foldAfter); return nil })
-	group.Go(func() error { return wrap("serve --xds-listen", p.xds.Serve(ls["xds"])) })
-	group.Go(func() error { return wrap("serve --api-listen", p.grpc.Serve(ls["api"])) })
-	group.Go(func() error { return wrap("serve --http-listen", serveHTTP(p.http, ls["http"])) })
-	group.Go(func() error { return wrap("serve --comparator-listen", serveHTTP(p.comparator, ls["comparator"])) })
+	group.Go(func() error { return ended("--xds-listen", p.xds.Serve(ls["xds"])) })
+	group.Go(func() error { return ended("--api-listen", p.grpc.Serve(ls["api"])) })
+	group.Go(func() error { return ended("--http-listen", p.http.Serve(ls["http"])) })
+	group.Go(func() error { return ended("--comparator-listen", p.comparator.Serve(ls["comparator"])) })
 	p.setServing(true)
 	if err := announce(c, ls, log, stderr); err != nil {
 		group.Go(func() error { return err })
@@ -106,10 +107,10 @@ func newLog(format string, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, nil))
 }
 
-// ignoreClosed drops the error that says that a server was stopped.
-func ignoreClosed(err error) error {
-	if errors.Is(err, http.ErrServerClosed) {
+// ended drops the error that only says that a server was stopped.
+func ended(what string, err error) error {
+	if errors.Is(err, http.ErrServerClosed) || errors.Is(err, grpc.ErrServerStopped) {
 		return nil
 	}
-	return err
+	return wrap("serve "+what, err)
 }

@@ -27,7 +27,7 @@ func (a *API) Watch(r *crossfadev1.WatchRequest, stream grpc.ServerStreamingServ
 			return stream.Context().Err()
 		case e, open := <-sub.C:
 			if !open {
-				return ended(sub.Err())
+				return a.ended(sub.Err())
 			}
 			if err := a.send(stream, e, stall); err != nil {
 				return err
@@ -47,18 +47,19 @@ func (a *API) send(stream grpc.ServerStreamingServer[crossfadev1.WatchResponse],
 	case <-stream.Context().Done():
 		return stream.Context().Err()
 	case <-stall.C:
-		return tooSlow(fmt.Sprintf("an event was not read within %s", a.watchStall))
+		return a.tooSlow(fmt.Sprintf("an event was not read within %s", a.watchStall))
 	}
 }
 
 // ended says why the controller ended a subscription.
-func ended(err error) error {
+func (a *API) ended(err error) error {
 	if err == nil {
 		return newStatus(codes.Unavailable, policy.Errors{{Code: "server_stopping", Message: errStopping.Error(), Next: "watch again"}}, nil)
 	}
-	return tooSlow(err.Error())
+	return a.tooSlow(err.Error())
 }
 
-func tooSlow(why string) error {
+func (a *API) tooSlow(why string) error {
+	a.log.Info("a watcher was cut off", "reason", why)
 	return newStatus(codes.ResourceExhausted, policy.Errors{{Code: "watch_too_slow", Message: why, Next: "watch again: the present state comes first"}}, nil)
 }

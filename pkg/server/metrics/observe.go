@@ -3,6 +3,7 @@ package metrics
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -17,14 +18,13 @@ type Source interface {
 	Revision() int64
 }
 
-// Requests is how many requests one origin answered since the process began.
+// Requests is how many answers the requests to one origin got in one fleet since the process began.
 type Requests struct {
-	Service, Origin string
-	Class           string // "2xx" and so on, or "none" for those that got no answer
-	Total           uint64
+	Fleet, Service, Origin string
+	Class                  [6]uint64 // by the first digit of the status
 }
 
-// Observe asks source, and requests unless it is nil, at each scrape.
+// Observe asks source and requests at each scrape.
 func (m *Metrics) Observe(source Source, requests func() []Requests) error {
 	var errs [4]error
 	var proxies, revision, weight metric.Int64ObservableGauge
@@ -38,19 +38,33 @@ func (m *Metrics) Observe(source Source, requests func() []Requests) error {
 	}
 	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		observeProxies(o, proxies, revision, source)
+		sums := map[[2]string]*[6]uint64{}
 		for _, s := range source.List("") {
 			for origin, w := range s.GetSplit() {
 				o.ObserveInt64(weight, int64(w), labels("service", s.GetName(), "origin", origin))
+				sums[[2]string{s.GetName(), origin}] = &[6]uint64{}
 			}
 		}
-		if requests != nil {
-			for _, r := range requests() {
-				o.ObserveInt64(total, int64(r.Total), labels("service", r.Service, "origin", r.Origin, "class", r.Class))
+		addRequests(sums, requests())
+		for by, sum := range sums {
+			for class := 1; class <= 5; class++ {
+				o.ObserveInt64(total, int64(sum[class]), labels("service", by[0], "origin", by[1], "class", strconv.Itoa(class)+"xx"))
 			}
 		}
 		return nil
 	}, proxies, revision, weight, total)
 	return err
+}
+
+// addRequests sums over the fleets. Clusters of no document are left out: proxies may name whatever they want.
+func addRequests(sums map[[2]string]*[6]uint64, requests []Requests) {
+	for _, r := range requests {
+		if sum := sums[[2]string{r.Service, r.Origin}]; sum != nil {
+			for class, n := range r.Class {
+				sum[class] += n
+			}
+		}
+	}
 }
 
 // observeProxies counts proxies by fleet and state.
