@@ -324,6 +324,83 @@ func TestCircle(t *testing.T) {
 	}
 }
 
+// TestFreePageInUse: a page that is in use and in the list of free pages would be overwritten by a later commit.
+func TestFreePageInUse(t *testing.T) {
+	b, _ := filled(t)
+	m, err := readMeta(bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := b[m.freelist*uint64(m.pageSize):]
+	count := order.Uint16(list[10:])
+	order.PutUint16(list[10:], count+1)
+	order.PutUint64(list[pageHeaderSize+8*int(count):], m.root)
+	if _, err := verify(bytes.NewReader(b), int64(len(b))); !errors.Is(err, store.ErrCorrupt) {
+		t.Fatalf("%v, want ErrCorrupt", err)
+	}
+}
+
+// TestSharedPage: two buckets on one page are valid each, and break each other with the next commit.
+func TestSharedPage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	fill(t, openStore(t, path))
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var roots [][]byte // where the bucket entries say their root pages
+	for _, name := range [][]byte{bucketObjects, bucketRevisions} {
+		m, err := readMeta(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, _ := parsePage(b[m.root*uint64(m.pageSize):][:m.pageSize])
+		for i := range p.count {
+			if e, ok := p.element(i); ok && bytes.Equal(e.key, name) {
+				roots = append(roots, e.value[:8])
+			}
+		}
+	}
+	copy(roots[0], roots[1])
+	if _, err := verify(bytes.NewReader(b), int64(len(b))); !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), "used twice") {
+		t.Fatalf("%v, want ErrCorrupt because of a page that is used twice", err)
+	}
+}
+
+// TestWrongEntries: entries that are valid each but do not belong together.
+func TestWrongEntries(t *testing.T) {
+	key := revisionKey(1)
+	for name, change := range map[string]func(*bbolt.Tx) error{
+		"one is missing": func(tx *bbolt.Tx) error { return tx.Bucket(bucketRevisions).Delete(key) },
+		"one too many": func(tx *bbolt.Tx) error {
+			k := revisionKey(99)
+			v, _ := seal(bucketRevisions, k, nil)
+			return tx.Bucket(bucketRevisions).Put(k, v)
+		},
+		"one is another version": func(tx *bbolt.Tx) error {
+			v, _ := seal(bucketRevisions, key, nil)
+			return tx.Bucket(bucketRevisions).Put(key, v)
+		},
+		"one is at another key": func(tx *bbolt.Tx) error {
+			b := tx.Bucket(bucketRevisions)
+			return b.Put(key, bytes.Clone(b.Get(revisionKey(2))))
+		},
+		"no head":   func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Delete(keyHead) },
+		"no format": func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Delete(keyFormat) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "db")
+			s := openStore(t, path)
+			mustCommit(t, s, commitOf(write("a", 1, 10), write("b", 1, 10)))
+			closeStore(t, s)
+			update(t, path, change)
+			if _, err := Open(path, Options{}); !errors.Is(err, store.ErrCorrupt) {
+				t.Fatalf("%v, want ErrCorrupt", err)
+			}
+		})
+	}
+}
+
 // TestDamageWhileOpen damages the file under an open store: reads say ErrCorrupt, what is live stays, commits are refused, Close returns.
 func TestDamageWhileOpen(t *testing.T) {
 	for _, tt := range []struct {

@@ -131,12 +131,24 @@ func (h *hangStore) commit(timeout time.Duration) time.Duration {
 	h.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
+	c := commitOf(write("a", 2, 100))
+	c.IdempotencyKey = "hung"
 	start := time.Now()
-	rs, _, err := h.Commit(ctx, commitOf(write("a", 2, 100)))
+	rs, _, err := h.Commit(ctx, c)
 	if !errors.Is(err, store.ErrUnavailable) || rs != nil {
 		h.t.Fatalf("Commit on a hung disk: %v, %v", rs, err)
 	}
 	return time.Since(start)
+}
+
+// replays says whether the idempotency key of commit counts as used.
+func (h *hangStore) replays() bool {
+	h.t.Helper()
+	rs, used, err := h.Replay(h.t.Context(), "hung", nil, now)
+	if err != nil && !errors.Is(err, store.ErrUnavailable) || used != (len(rs) == 1) {
+		h.t.Fatalf("Replay: %v, %v, %v", rs, used, err)
+	}
+	return used
 }
 
 // reads checks that everything can be read and shows the state at a revision.
@@ -180,10 +192,16 @@ func TestHungDisk(t *testing.T) {
 						t.Fatal(err)
 					}
 					h.reads(2)
+					if h.replays() {
+						t.Fatal("a change that is not durable is replayed")
+					}
 				}
 				close(h.release)
 				synctest.Wait()
 				h.reads(3)
+				if !h.replays() {
+					t.Fatal("the change is not replayed")
+				}
 				if rs := mustCommit(t, h.Store, commitOf(write("b", 3, 100))); rs[0].GetRevision() != 4 {
 					t.Fatalf("revision %d, want 4", rs[0].GetRevision())
 				}
@@ -206,6 +224,9 @@ func TestDroppedWhileQueued(t *testing.T) {
 		close(h.release)
 		wg.Wait()
 		h.reads(3)
+		if h.replays() {
+			t.Fatal("a dropped change is replayed")
+		}
 		if rs := mustCommit(t, h.Store, commitOf(write("b", 3, 100))); rs[0].GetRevision() != 4 {
 			t.Fatalf("revision %d, want 4", rs[0].GetRevision())
 		}

@@ -43,17 +43,20 @@ func (s *Store) Commit(ctx context.Context, c store.Commit) ([]*crossfadev1.Revi
 	return cloneRevisions(out.revisions), out.replayed, out.err
 }
 
-// Replay implements store.Store.
+// Replay implements store.Store. Where the write that used the key hangs or is in doubt, it is a store.ErrUnavailable.
 func (s *Store) Replay(ctx context.Context, key string, digest []byte, now time.Time) ([]*crossfadev1.Revision, bool, error) {
-	type answer struct {
-		revisions []*crossfadev1.Revision
-		used      bool
-	}
-	a, err := read(ctx, s, func(tx *bbolt.Tx) (a answer, err error) {
-		a.revisions, a.used, err = usedFor(tx, key, digest, now)
-		return a, err
+	durable := s.state.Load().revision
+	rs, err := read(ctx, s, func(tx *bbolt.Tx) ([]*crossfadev1.Revision, error) {
+		rs, _, err := usedFor(tx, key, digest, now)
+		return rs, err
 	})
-	return a.revisions, a.used && err == nil, err
+	if err != nil || len(rs) == 0 {
+		return nil, false, err
+	}
+	if rs[len(rs)-1].GetRevision() > durable {
+		return nil, false, unavailable("the change with this idempotency key is on its way to the disk", nil)
+	}
+	return rs, true, nil
 }
 
 // Annotate implements store.Store.

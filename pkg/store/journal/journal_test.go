@@ -180,6 +180,18 @@ func TestTorn(t *testing.T) {
 	}
 }
 
+// TestCopyIsNoEntry: an entry counts only where it was written.
+func TestCopyIsNoEntry(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal")
+	add(t, openJournal(t, path), "one")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(b[9*sectorSize:10*sectorSize], b[firstSlot*sectorSize:])
+	expect(t, openBytes(t, b), "one")
+}
+
 // openBytes finds the entries in the content of a journal.
 func openBytes(t *testing.T, b []byte) *Journal {
 	t.Helper()
