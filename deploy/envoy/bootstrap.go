@@ -19,7 +19,7 @@ const (
 	DefaultListenAddress  = "0.0.0.0"
 	DefaultReadyAddress   = "0.0.0.0:10080"
 	DefaultAdminAddress   = "127.0.0.1:9901"
-	DefaultFlushInterval  = 5 * time.Second
+	DefaultFlushInterval  = 2 * time.Second
 	DefaultMaxConnections = 50_000
 )
 

@@ -10,10 +10,13 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
 
 	"github.com/crossfade-proxy/crossfade/deploy/envoy"
 	"github.com/crossfade-proxy/crossfade/internal/envoytest"
@@ -188,20 +191,21 @@ func TestStatistics(t *testing.T) {
 		p.ads.Await(t, "the statistics of three requests", func() bool {
 			reports := p.ads.ReportsLocked()
 			for _, r := range reports[read:] {
-				for _, f := range r.EnvoyMetrics {
-					for _, m := range f.Metric {
-						name := f.GetName()
-						for _, l := range m.Label {
-							name += " " + l.GetName() + "=" + l.GetValue()
-						}
-						seen[name] += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+				for _, m := range r.GetResourceMetrics()[0].GetScopeMetrics()[0].GetMetrics() {
+					for _, p := range m.GetSum().GetDataPoints() {
+						seen[series(m.GetName(), p.GetAttributes())] += float64(p.GetAsInt())
+					}
+					for _, p := range m.GetHistogram().GetDataPoints() {
+						seen[series(m.GetName(), p.GetAttributes())] += float64(p.GetCount())
+					}
+					for _, p := range m.GetGauge().GetDataPoints() {
+						seen[series(m.GetName(), p.GetAttributes())] = float64(p.GetAsInt())
 					}
 				}
 			}
 			read = len(reports)
 			return seen["cluster.upstream_rq_total envoy.cluster_name=orders/ecs"] == 3 &&
-				seen["cluster.upstream_rq_xx envoy.response_code_class=2 envoy.cluster_name=orders/ecs"]+
-					seen["cluster.upstream_rq_xx envoy.cluster_name=orders/ecs envoy.response_code_class=2"] == 3 &&
+				seen["cluster.upstream_rq_xx envoy.cluster_name=orders/ecs envoy.response_code_class=2"] == 3 &&
 				seen["cluster.upstream_rq_time envoy.cluster_name=orders/ecs"] == 3
 		})
 		allowed := regexp.MustCompile(`^(cluster\.upstream_(rq|cx)_\w+ .*envoy\.cluster_name=orders/e[ck]s.*|http\.ingress\.[\w.]+( envoy\.response_code_class=\d)?|server\.\w+|control_plane\.\w+|runtime\.\w+|listener_manager\.\w+|cluster_manager\.\w+|listener\..*cx_overflow|overload\..*)$`)
@@ -211,6 +215,16 @@ func TestStatistics(t *testing.T) {
 			}
 		}
 	})
+}
+
+// series names one series: its metric and its attributes, sorted.
+func series(metric string, attributes []*commonv1.KeyValue) string {
+	var out []string
+	for _, a := range attributes {
+		out = append(out, a.GetKey()+"="+a.GetValue().GetStringValue())
+	}
+	slices.Sort(out)
+	return strings.Join(append([]string{metric}, out...), " ")
 }
 
 // TestConnectionLimit opens more connections than allowed; readiness and the admin interface are not counted and still answer.

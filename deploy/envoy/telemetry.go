@@ -31,14 +31,14 @@ func layers() []string {
 // in a cluster's name keeps out clusters of Envoy's own.
 func stats() []string {
 	return []string{
-		`cluster\.[^.]+/[^.]+\.upstream_rq_(total|active|[1-5]xx|time)`,                                         // requests, classes, latency
-		`cluster\.[^.]+/[^.]+\.upstream_rq_(pending_total|pending_overflow|timeout|rx_reset|cancelled|retry)`,   // picks that got no answer
-		`cluster\.[^.]+/[^.]+\.upstream_cx_(none_healthy|connect_fail)`,                                         // picks that got no connection
-		`http\.ingress\.(downstream_(rq_total|rq_active|cx_active|rq_[1-5]xx)|no_route)`,                        // what clients see
-		`server\.(uptime|live|state|memory_allocated|memory_heap_size)`,                                         // the process
-		`(control_plane\.connected_state|runtime\.admin_overrides_active)`,                                      // is it led, is it overridden
-		`(listener_manager\.(listener_create_failure|total_listeners_active)|cluster_manager\.active_clusters)`, // has it what it was sent
-		`listener\..+\.downstream_global_cx_overflow`,                                                           // client connections refused
+		`cluster\.[^.]+/[^.]+\.upstream_rq_(total|[1-5]xx|time)`,                              // requests, classes, latency
+		`cluster\.[^.]+/[^.]+\.upstream_rq_(pending_total|pending_overflow|timeout|rx_reset)`, // picks that got no answer
+		`cluster\.[^.]+/[^.]+\.upstream_cx_(none_healthy|connect_fail)`,                       // picks that got no connection
+		`http\.ingress\.(downstream_(rq_total|rq_active|cx_active|rq_[1-5]xx)|no_route)`,      // what clients see; run.sh drains by it
+		`server\.(uptime|live|state|memory_allocated|memory_heap_size)`,                       // the process; also a heartbeat
+		`(control_plane\.connected_state|runtime\.admin_overrides_active)`,                    // is it led, is it overridden
+		`(listener_manager\.(listener_create_failure|total_listeners_active)|cluster_manager\.active_clusters)`,
+		`listener\..+\.downstream_global_cx_overflow`, // client connections refused
 		`overload\..+\.(active|pressure)`,
 	}
 }

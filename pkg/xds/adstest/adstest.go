@@ -15,7 +15,7 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	loadstatsv3 "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
-	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/service/metrics/v3"
+	metricsv1 "go.opentelemetry.io/proto/otlp/metrics/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
 
@@ -31,7 +31,7 @@ type Server struct {
 	resources map[string]map[string]translate.Resource
 	streams   map[*stream]struct{}
 	refused   []string
-	reports   []*metricsv3.StreamMetricsMessage
+	reports   []*metricsv1.MetricsData
 }
 
 // Start starts a server that ends with the test.
@@ -44,7 +44,7 @@ func Start(t testing.TB) *Server {
 	s := &Server{Addr: l.Addr().String(), changed: make(chan struct{}), resources: map[string]map[string]translate.Resource{}, streams: map[*stream]struct{}{}}
 	g := grpc.NewServer(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}))
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, aggregated{server: s})
-	metricsv3.RegisterMetricsServiceServer(g, metrics{server: s})
+	g.RegisterService(&metricsService, s)
 	loadstatsv3.RegisterLoadReportingServiceServer(g, loadStats{})
 	served := make(chan error, 1)
 	go func() { served <- g.Serve(l) }()
@@ -90,14 +90,14 @@ func (s *Server) Refused() []string {
 }
 
 // Reports are the statistics that Envoys have sent so far.
-func (s *Server) Reports() []*metricsv3.StreamMetricsMessage {
+func (s *Server) Reports() []*metricsv1.MetricsData {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.reports)
 }
 
 // ReportsLocked is Reports for use within Await.
-func (s *Server) ReportsLocked() []*metricsv3.StreamMetricsMessage { return s.reports }
+func (s *Server) ReportsLocked() []*metricsv1.MetricsData { return s.reports }
 
 // AwaitAcked waits until every connected Envoy, one at least, has acknowledged or refused all that it was sent and wants, and fails the
 // test if one has refused anything.

@@ -1,15 +1,17 @@
 package adstest
 
 import (
+	"context"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	loadstatsv3 "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
-	metricsv3 "github.com/envoyproxy/go-control-plane/envoy/service/metrics/v3"
+	metricsv1 "go.opentelemetry.io/proto/otlp/metrics/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
@@ -198,23 +200,19 @@ func (st *stream) settled(s *Server) bool {
 	return true
 }
 
-type metrics struct {
-	metricsv3.UnimplementedMetricsServiceServer
-	server *Server
-}
-
-// StreamMetrics keeps what Envoy reports.
-func (m metrics) StreamMetrics(g metricsv3.MetricsService_StreamMetricsServer) error {
-	for {
-		msg, err := g.Recv()
-		if err == io.EOF {
-			return g.SendAndClose(&metricsv3.StreamMetricsResponse{})
+// metricsService is OTLP's collector of metrics. Its generated package would bring an HTTP gateway; the request has the form of MetricsData.
+var metricsService = grpc.ServiceDesc{
+	ServiceName: "opentelemetry.proto.collector.metrics.v1.MetricsService",
+	HandlerType: (*any)(nil),
+	Methods: []grpc.MethodDesc{{MethodName: "Export", Handler: func(server any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
+		msg := &metricsv1.MetricsData{}
+		if err := decode(msg); err != nil {
+			return nil, err
 		}
-		if err != nil {
-			return err
-		}
-		m.server.update(func() { m.server.reports = append(m.server.reports, msg) })
-	}
+		s := server.(*Server)
+		s.update(func() { s.reports = append(s.reports, msg) })
+		return &emptypb.Empty{}, nil
+	}}},
 }
 
 type loadStats struct {
