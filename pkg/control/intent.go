@@ -160,8 +160,7 @@ func withoutLevers(s *crossfadev1.Service) *crossfadev1.Service {
 	for _, p := range out.GetPins() {
 		p.Enabled = nil
 	}
-	weightsInRoutes := out.GetSplit().GetSticky() != nil && len(out.GetOrigins()) > 2
-	if out.GetSplit() != nil && !weightsInRoutes {
+	if out.GetSplit() != nil {
 		out.Split.Weights = nil
 		if out.Split.Sticky == nil {
 			out.Split = nil
