@@ -21,7 +21,8 @@ func list(code, field string) []string { return []string{code + " " + field} }
 func badHeads() []badService {
 	return []badService{
 		{"empty document", func(d *crossfadev1.Service) { *d = crossfadev1.Service{} }, []string{
-			"api_version apiVersion", "kind kind", "name_missing name", "hosts_missing hosts", "primary_missing primary", "origins_few origins"}},
+			"api_version apiVersion", "kind kind", "name_missing name", "hosts_missing hosts", "primary_missing primary", "origins_few origins",
+		}},
 		{"another version", func(d *crossfadev1.Service) { d.ApiVersion = "crossfade/v2" }, list("api_version", "apiVersion")},
 		{"another kind", func(d *crossfadev1.Service) { d.Kind = "service" }, list("kind", "kind")},
 		{"name in capitals", func(d *crossfadev1.Service) { d.Name = "My_Orders" }, list("name_invalid", "name")},
@@ -37,8 +38,10 @@ func badHeads() []badService {
 			d.Name, d.Primary, d.Hosts = "Orders", "x", []string{"a b"}
 			d.Origins[1].Protocol = "h2"
 			d.Pins = []*crossfadev1.Pin{{Name: "beta"}}
-		}, []string{"name_invalid name", "host_invalid hosts[0]", "origin_unknown primary", "protocol_unknown origins[1].protocol",
-			"origin_missing pins[0].origin", "pin_match pins[0]"}},
+		}, []string{
+			"name_invalid name", "host_invalid hosts[0]", "origin_unknown primary", "protocol_unknown origins[1].protocol",
+			"origin_missing pins[0].origin", "pin_match pins[0]",
+		}},
 	}
 }
 
@@ -309,6 +312,9 @@ func badPins() []badService {
 		re("regex with a Unicode class", `\pL+`, "regex_unsupported"),
 		re("regex in Unicode", "[à-ü]+", "regex_unsupported"),
 		re("regex in Unicode by number", `\x{e9}`, "regex_unsupported"),
+		re("regex in Unicode within a class that holds it anyway", `[\D\x{100}]`, "regex_unsupported"),
+		re("regex with a byte in octal", `\377`, "regex_unsupported"),
+		re("regex with a byte in hex", `\xe9`, "regex_unsupported"),
 		re("regex with a range beyond ASCII", `[a-\x{ff}]`, "regex_unsupported"),
 	}
 }

@@ -23,8 +23,10 @@ func CheckServices(services []*Service) Errors {
 			continue
 		}
 		if _, taken := names[s.Name]; taken {
-			found = append(found, &Error{Kind: Invalid, Code: "name_duplicate", Field: "name", Value: s.Name, Document: i,
-				Message: fmt.Sprintf("two services are named %q", s.Name), Next: "give each service a name of its own"})
+			found = append(found, &Error{
+				Kind: Invalid, Code: "name_duplicate", Field: "name", Value: s.Name, Document: i,
+				Message: fmt.Sprintf("two services are named %q", s.Name), Next: "give each service a name of its own",
+			})
 			continue
 		}
 		names[s.Name] = i

@@ -204,9 +204,11 @@ func TestCompileServiceNil(t *testing.T) {
 	if _, errs := policy.CompileService(nil); len(errs) != 1 || errs[0].Code != "document_empty" {
 		t.Error(errs)
 	}
-	hollow := &crossfadev1.Service{Listener: &crossfadev1.Listener{}, Origins: []*crossfadev1.Origin{nil, {Discovery: &crossfadev1.Origin_Static{}}},
+	hollow := &crossfadev1.Service{
+		Listener: &crossfadev1.Listener{}, Origins: []*crossfadev1.Origin{nil, {Discovery: &crossfadev1.Origin_Static{}}},
 		Split: &crossfadev1.Split{Sticky: &crossfadev1.Sticky{Key: &crossfadev1.Sticky_Cookie{}}}, Retries: &crossfadev1.Retries{},
-		Pins: []*crossfadev1.Pin{nil, {}, {Match: &crossfadev1.Pin_Header{}}, {Match: &crossfadev1.Pin_Query{Query: &crossfadev1.ValueMatch{}}}}}
+		Pins: []*crossfadev1.Pin{nil, {}, {Match: &crossfadev1.Pin_Header{}}, {Match: &crossfadev1.Pin_Query{Query: &crossfadev1.ValueMatch{}}}},
+	}
 	if _, errs := policy.CompileService(hollow); len(errs) < 15 {
 		t.Errorf("only %d errors: %v", len(errs), errs)
 	}

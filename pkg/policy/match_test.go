@@ -95,6 +95,12 @@ func TestHeadersThatEnvoyJoins(t *testing.T) {
 		pin := func(value string) *crossfadev1.Pin {
 			return &crossfadev1.Pin{Match: &crossfadev1.Pin_Header{Header: exact("User-Agent", value)}}
 		}
+		if q := headers("user-agent", "", "user-agent", "1", "user-agent", ""); !pinTakes(t, pin("1"), q, d) {
+			t.Errorf("%+v: an empty line adds nothing", d)
+		}
+		if q := headers("user-agent", "", "user-agent", ""); !pinTakes(t, pin(""), q, d) {
+			t.Errorf("%+v: empty lines are an empty line", d)
+		}
 		q := headers("user-agent", "1", "USER-AGENT", "2")
 		if pinTakes(t, pin("1"), q, d) || !pinTakes(t, pin("1,2"), q, d) {
 			t.Errorf("%+v: repeated user-agent headers are one line for Envoy", d)
@@ -154,9 +160,23 @@ func TestQueryMatch(t *testing.T) {
 	cases := []struct {
 		path, name, value string // "-" means that there is no such parameter
 	}{
-		{"/", "k", "-"}, {"/?", "k", "-"}, {"/?k=1", "k", "1"}, {"/?k=v%20w", "k", "v%20w"}, {"/?k=2&k=1", "k", "2"}, {"/?k", "k", ""},
-		{"/?k=", "k", ""}, {"/?x=1&k=2", "k", "2"}, {"/?K=1", "k", "-"}, {"/?k=1=2", "k", "1=2"}, {"/?a?k=1", "k", "-"}, {"/?k=1;k=2", "k", "1;k=2"},
-		{"/?&&k=1", "k", "1"}, {"/?%6b=1", "k", "-"}, {"/?a%20b=1", "a%20b", "1"}, {"/?a+b=1", "a%20b", "-"}, {"/k=1", "k", "-"},
+		{"/", "k", "-"},
+		{"/?", "k", "-"},
+		{"/?k=1", "k", "1"},
+		{"/?k=v%20w", "k", "v%20w"},
+		{"/?k=2&k=1", "k", "2"},
+		{"/?k", "k", ""},
+		{"/?k=", "k", ""},
+		{"/?x=1&k=2", "k", "2"},
+		{"/?K=1", "k", "-"},
+		{"/?k=1=2", "k", "1=2"},
+		{"/?a?k=1", "k", "-"},
+		{"/?k=1;k=2", "k", "1;k=2"},
+		{"/?&&k=1", "k", "1"},
+		{"/?%6b=1", "k", "-"},
+		{"/?a%20b=1", "a%20b", "1"},
+		{"/?a+b=1", "a%20b", "-"},
+		{"/k=1", "k", "-"},
 	}
 	for _, c := range cases {
 		there := c.value != "-"

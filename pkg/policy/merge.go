@@ -47,9 +47,11 @@ func primaryKept(live, applied *crossfadev1.Service) *Error {
 	if applied.GetPrimary() == live.GetPrimary() || applied.GetPrimary() == "" {
 		return nil
 	}
-	return &Error{Kind: Invalid, Code: "primary_differs", Field: "primary", Value: clip(applied.GetPrimary()),
+	return &Error{
+		Kind: Invalid, Code: "primary_differs", Field: "primary", Value: clip(applied.GetPrimary()),
 		Message: fmt.Sprintf("the primary is %q, and an apply does not change it", live.GetPrimary()),
-		Next:    fmt.Sprintf("run `shadowctl service set-primary %s %s`, or write primary: %s", live.GetName(), applied.GetPrimary(), live.GetPrimary())}
+		Next:    fmt.Sprintf("run `shadowctl service set-primary %s %s`, or write primary: %s", live.GetName(), applied.GetPrimary(), live.GetPrimary()),
+	}
 }
 
 // keepWeights copies live weights into out, whose origins may differ.
@@ -63,9 +65,11 @@ func keepWeights(live, out *crossfadev1.Service) Errors {
 		if _, kept := weights[origin]; kept {
 			weights[origin] = w
 		} else if w > 0 {
-			found = append(found, &Error{Kind: Held, Code: "origin_in_use", Field: "origins", Value: origin,
+			found = append(found, &Error{
+				Kind: Held, Code: "origin_in_use", Field: "origins", Value: origin,
 				Message: fmt.Sprintf("origin %q is not in the document and carries %s", origin, FormatWeight(BasisPoints(w))),
-				Next:    "move its traffic first with `shadowctl split set " + live.GetName() + "`, or write split.weights"})
+				Next:    "move its traffic first with `shadowctl split set " + live.GetName() + "`, or write split.weights",
+			})
 		}
 	}
 	setWeights(out, weights)
@@ -78,9 +82,11 @@ func keepPins(live, out *crossfadev1.Service) Errors {
 	origins := originNames(out.GetOrigins())
 	for _, pin := range live.GetPins() {
 		if !slices.Contains(origins, pin.GetOrigin()) {
-			found = append(found, &Error{Kind: Held, Code: "origin_in_use", Field: "origins", Value: pin.GetOrigin(),
+			found = append(found, &Error{
+				Kind: Held, Code: "origin_in_use", Field: "origins", Value: pin.GetOrigin(),
 				Message: fmt.Sprintf("origin %q is not in the document and pin %q goes there", pin.GetOrigin(), pin.GetName()),
-				Next:    fmt.Sprintf("remove the pin first with `shadowctl pin rm %s %s`, or write pins", live.GetName(), pin.GetName())})
+				Next:    fmt.Sprintf("remove the pin first with `shadowctl pin rm %s %s`, or write pins", live.GetName(), pin.GetName()),
+			})
 		}
 		out.Pins = append(out.Pins, proto.CloneOf(pin))
 	}

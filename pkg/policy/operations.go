@@ -92,8 +92,10 @@ func WithPin(doc *crossfadev1.Service, pin *crossfadev1.Pin) (*crossfadev1.Servi
 func WithoutPin(doc *crossfadev1.Service, name string) (*crossfadev1.Service, Errors) {
 	i := pinIndex(doc, name)
 	if i < 0 {
-		return nil, Errors{{Kind: NotFound, Code: "pin_unknown", Field: "name", Value: clip(name),
-			Message: fmt.Sprintf("service %q has no pin of this name", doc.GetName()), Next: knownPins(doc)}}
+		return nil, Errors{{
+			Kind: NotFound, Code: "pin_unknown", Field: "name", Value: clip(name),
+			Message: fmt.Sprintf("service %q has no pin of this name", doc.GetName()), Next: knownPins(doc),
+		}}
 	}
 	out := proto.CloneOf(doc)
 	out.Pins = slices.Delete(out.Pins, i, i+1)
@@ -123,9 +125,11 @@ func WithPrimary(doc *crossfadev1.Service, origin string, force bool) (*crossfad
 	}
 	weights := Weights(doc)
 	if w := BasisPoints(weights[origin]); w != Whole && !force && origin != doc.GetPrimary() {
-		return nil, Errors{{Kind: Held, Code: "primary_not_full", Field: "origin", Value: origin,
+		return nil, Errors{{
+			Kind: Held, Code: "primary_not_full", Field: "origin", Value: origin,
 			Message: fmt.Sprintf("carries %s; a new primary has to carry 100%%, because a rollback would send everything there", FormatWeight(w)),
-			Next:    fmt.Sprintf("run `shadowctl split set %s %s=100%%` first, or add --force", doc.GetName(), origin)}}
+			Next:    fmt.Sprintf("run `shadowctl split set %s %s=100%%` first, or add --force", doc.GetName(), origin),
+		}}
 	}
 	out := proto.CloneOf(doc)
 	setWeights(out, weights)

@@ -31,7 +31,8 @@ func firstCode(errs policy.Errors) string {
 func three() *crossfadev1.Service {
 	doc := orders()
 	doc.Origins = append(doc.Origins, &crossfadev1.Origin{Name: "gke", Discovery: &crossfadev1.Origin_Static{
-		Static: &crossfadev1.StaticEndpoints{Endpoints: []string{"10.0.0.3:8080"}}}})
+		Static: &crossfadev1.StaticEndpoints{Endpoints: []string{"10.0.0.3:8080"}},
+	}})
 	return doc
 }
 

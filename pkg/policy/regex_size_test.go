@@ -45,7 +45,7 @@ func TestRegexProgramSize(t *testing.T) {
 func TestUsefulExpressionsAreTaken(t *testing.T) {
 	for _, expression := range []string{
 		`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`, `.*(iPhone|iPad|Android).*`, `(?i)beta|canary`, `\w+@example\.com`,
-		`Mozilla/5\.0 .*Firefox/1[2-9]\d\.0`, `user-(1|2|3|5|8|13|21)`, `[^,;]+`, `10\.0\.\d{1,3}\.\d{1,3}`, `\Q[a|b]\E.*`, `[]|a]`, `[^]|a]`, `[[:alpha:]|]+`,
+		`Mozilla/5\.0 .*Firefox/1[2-9]\d\.0`, `user-(1|2|3|5|8|13|21)`, `[^,;]+`, `10\.0\.\d{1,3}\.\d{1,3}`, `\Q[a|b]\E.*`, `[]|a]`, `[^]|a]`, `[[:alpha:]|]+`, `\x41\x{42}\103[\x20-\x7e]`, `\Q\pL`,
 	} {
 		doc := orders()
 		doc.Pins = []*crossfadev1.Pin{headerPin("p", regex("x-a", expression))}

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -17,7 +18,7 @@ type Request struct {
 // Header is one header line.
 type Header struct{ Name, Value string }
 
-// Headers that Envoy keeps in one line each: repeated ones are joined by "," when they arrive, in every version.
+// Headers that Envoy keeps in one line each: repeated ones are joined by "," when they arrive, empty ones left out, in every version.
 var joinedHeaders = map[string]bool{
 	"accept": true, "accept-encoding": true, "access-control-request-headers": true, "access-control-request-method": true,
 	"access-control-request-private-network": true, "authorization": true, "cache-control": true, "cdn-loop": true,
@@ -41,6 +42,7 @@ func (r *Request) header(name string) []string {
 		}
 	}
 	if joinedHeaders[name] && len(values) > 1 {
+		values = slices.DeleteFunc(values, func(v string) bool { return v == "" })
 		return []string{strings.Join(values, ",")}
 	}
 	return values

@@ -238,7 +238,8 @@ func TestRowIsMonotone(t *testing.T) {
 				d.Origins = nil
 				for i, o := range origins {
 					d.Origins = append(d.Origins, &crossfadev1.Origin{Name: o, Discovery: &crossfadev1.Origin_Static{
-						Static: &crossfadev1.StaticEndpoints{Endpoints: []string{fmt.Sprintf("10.0.0.%d:80", i+1)}}}})
+						Static: &crossfadev1.StaticEndpoints{Endpoints: []string{fmt.Sprintf("10.0.0.%d:80", i+1)}},
+					}})
 				}
 				d.Primary = primary
 				sticky(d, "header")
@@ -260,5 +261,6 @@ func TestRowIsMonotone(t *testing.T) {
 		ramp("two", []string{"ecs", "eks"}, primary, []map[string]int32{{"ecs": 10000}, {"ecs": 9000, "eks": 1000}, {"ecs": 5000, "eks": 5000}, {"eks": 10000}}, "eks")
 	}
 	ramp("three", []string{"ecs", "eks", "gke"}, "ecs", []map[string]int32{
-		{"ecs": 8000, "eks": 2000}, {"ecs": 7000, "eks": 2000, "gke": 1000}, {"ecs": 4000, "eks": 2000, "gke": 4000}, {"eks": 2000, "gke": 8000}}, "gke")
+		{"ecs": 8000, "eks": 2000}, {"ecs": 7000, "eks": 2000, "gke": 1000}, {"ecs": 4000, "eks": 2000, "gke": 4000}, {"eks": 2000, "gke": 8000},
+	}, "gke")
 }

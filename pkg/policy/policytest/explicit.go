@@ -42,19 +42,25 @@ func explicitOrigin(o policy.Origin) *crossfadev1.Origin {
 	b := o.CircuitBreakers
 	doc := &crossfadev1.Origin{
 		Name: o.Name, Protocol: string(o.Protocol), Discovery: &crossfadev1.Origin_Static{Static: static}, ConnectTimeout: written(o.ConnectTimeout),
-		CircuitBreakers: &crossfadev1.CircuitBreakers{MaxConnections: int32(b.MaxConnections), MaxPendingRequests: int32(b.MaxPendingRequests),
-			MaxRequests: int32(b.MaxRequests), MaxRetries: int32(b.MaxRetries)},
+		CircuitBreakers: &crossfadev1.CircuitBreakers{
+			MaxConnections: int32(b.MaxConnections), MaxPendingRequests: int32(b.MaxPendingRequests),
+			MaxRequests: int32(b.MaxRequests), MaxRetries: int32(b.MaxRetries),
+		},
 	}
 	if h := o.HealthCheck; h != nil {
-		doc.HealthCheck = &crossfadev1.HealthCheck{Path: h.Path, Host: h.Host, Interval: written(h.Interval), Timeout: written(h.Timeout),
-			UnhealthyThreshold: int32(h.UnhealthyThreshold), HealthyThreshold: int32(h.HealthyThreshold)}
+		doc.HealthCheck = &crossfadev1.HealthCheck{
+			Path: h.Path, Host: h.Host, Interval: written(h.Interval), Timeout: written(h.Timeout),
+			UnhealthyThreshold: int32(h.UnhealthyThreshold), HealthyThreshold: int32(h.HealthyThreshold),
+		}
 		for _, r := range h.ExpectedStatuses {
 			doc.HealthCheck.ExpectedStatuses = append(doc.HealthCheck.ExpectedStatuses, fmt.Sprintf("%d-%d", r.From, r.To))
 		}
 	}
 	if d := o.OutlierDetection; d != nil {
-		doc.OutlierDetection = &crossfadev1.OutlierDetection{ConsecutiveFailures: int32(d.ConsecutiveFailures), Interval: written(d.Interval),
-			BaseEjectionTime: written(d.BaseEjectionTime), MaxEjectionPercent: int32(d.MaxEjectionPercent)}
+		doc.OutlierDetection = &crossfadev1.OutlierDetection{
+			ConsecutiveFailures: int32(d.ConsecutiveFailures), Interval: written(d.Interval),
+			BaseEjectionTime: written(d.BaseEjectionTime), MaxEjectionPercent: int32(d.MaxEjectionPercent),
+		}
 	}
 	return doc
 }

@@ -160,8 +160,13 @@ func (m *requestMaker) user() string {
 // noise adds headers that must not matter: forged ones that only the proxy may set, and ordinary ones.
 func (m *requestMaker) noise() {
 	for _, h := range []policy.Header{
-		{Name: "x-cf-key", Value: "forged"}, {Name: "x-envoy-upstream-alt-stat-name", Value: "forged"}, {Name: "x-cf-origin", Value: "eks"},
-		{Name: "x-envoy-original-path", Value: "/api"}, {Name: "x-shadow", Value: "1"}, {Name: "accept", Value: "*/*"}, {Name: "x-other", Value: "1"},
+		{Name: "x-cf-key", Value: "forged"},
+		{Name: "x-envoy-upstream-alt-stat-name", Value: "forged"},
+		{Name: "x-cf-origin", Value: "eks"},
+		{Name: "x-envoy-original-path", Value: "/api"},
+		{Name: "x-shadow", Value: "1"},
+		{Name: "accept", Value: "*/*"},
+		{Name: "x-other", Value: "1"},
 		{Name: "x-forwarded-host", Value: "a.test"},
 	} {
 		if m.IntN(6) == 0 {
