@@ -19,8 +19,7 @@ const (
 // flush is one OTLP message of one proxy: what its counters grew by from start to end. It is filled straight from the bytes, for the
 // generated types allocate an object per number, and holds on to them.
 type flush struct {
-	start, end uint64 // by the proxy's clock, in Unix nanoseconds; 0 where nothing says
-	heartbeat  bool   // server.uptime is in it
+	start, end uint64 // by the proxy's clock, in Unix nanoseconds; 0 where nothing says: gauges have no start
 	overrides  uint64 // runtime.admin_overrides_active
 	deltas     []delta
 	histograms []histogram
@@ -162,7 +161,6 @@ func (f *flush) point(m metric, kind protowire.Number, delta bool, b []byte) err
 		}
 		switch m {
 		case uptime:
-			f.heartbeat = true
 			return nil
 		case overrides:
 			f.overrides = uint64(p.value)

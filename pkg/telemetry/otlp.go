@@ -55,7 +55,7 @@ func (t *Telemetry) export(ctx context.Context, raw []byte) error {
 	if len(raw) > MaxMessage {
 		return t.refuse(refusedTooLarge, status.Errorf(codes.ResourceExhausted, "metrics of proxy %q: %d bytes in one message; at most %d are taken", id, len(raw), MaxMessage))
 	}
-	f, err := t.fleet(fleetName)
+	f, err := t.reportingFleet(fleetName)
 	if err != nil {
 		return t.refuse(refusedTooMany, err)
 	}
@@ -146,12 +146,15 @@ func (t *Telemetry) take(f *fleet, p *proxy, fl *flush, now time.Time) {
 	}
 }
 
+// longestFlush is longer than any flush interval that a bootstrap may have.
+const longestFlush = time.Hour
+
 // flushed notes a flush and returns the interval that it covers.
 func (p *proxy) flushed(fl *flush, now time.Time) interval {
 	p.clock.saw(now, fl.end)
 	iv := interval{to: p.clock.ours(fl.end), arrived: now}
 	start := fl.start
-	iv.complete = start > 0 && fl.heartbeat && fl.end > p.end
+	iv.complete = start > 0 && fl.end > p.end && fl.end-start < uint64(longestFlush) // the first flush of a process says that it began in 1970
 	iv.gap = start > p.end
 	iv.from = p.clock.ours(start)
 	if fl.end != p.end {

@@ -21,12 +21,9 @@ type Proof struct {
 }
 
 // Follow begins to follow a change: call it before the change is published, and [Proof.Close] in the end. Proxies that are connected now or
-// later take part. It fails only if too many fleets report.
-func (t *Telemetry) Follow(c Change) (*Proof, error) {
-	f, err := t.fleet(c.Fleet)
-	if err != nil {
-		return nil, err
-	}
+// later take part.
+func (t *Telemetry) Follow(c Change) *Proof {
+	f := t.fleet(c.Fleet)
 	p := &Proof{
 		telemetry: t, fleet: f, away: clusters(c.Service, c.Away), toward: clusters(c.Service, c.Toward),
 		notify: make(chan struct{}, 1), tracker: newTracker(c),
@@ -40,7 +37,7 @@ func (t *Telemetry) Follow(c Change) (*Proof, error) {
 		}
 		p.introduce(x)
 	}
-	return p, nil
+	return p
 }
 
 func clusters(service string, origins []string) []string {

@@ -126,23 +126,32 @@ func (t *Telemetry) drop(f *fleet, p *proxy) {
 }
 
 // fleet returns a fleet, which exists from its first mention.
-func (t *Telemetry) fleet(name string) (*fleet, error) {
+func (t *Telemetry) fleet(name string) *fleet {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f, ok := t.fleets[name]
 	if !ok {
-		if len(t.fleets) == maxFleets {
-			return nil, status.Errorf(codes.ResourceExhausted, "fleet %q: %d fleets report already", name, maxFleets)
-		}
 		f = newFleet(name, t.now())
 		t.fleets[name] = f
 	}
-	return f, nil
+	return f
+}
+
+// reportingFleet returns a fleet that a proxy names, within bounds.
+func (t *Telemetry) reportingFleet(name string) (*fleet, error) {
+	t.mu.Lock()
+	_, known := t.fleets[name]
+	full := len(t.fleets) >= maxFleets
+	t.mu.Unlock()
+	if !known && full {
+		return nil, status.Errorf(codes.ResourceExhausted, "fleet %q: %d fleets are known already", name, maxFleets)
+	}
+	return t.fleet(name), nil
 }
 
 // enter returns a proxy, which exists from its first mention, and its fleet, locked.
 func (t *Telemetry) enter(fleet, id string) (*fleet, *proxy, error) {
-	f, err := t.fleet(fleet)
+	f, err := t.reportingFleet(fleet)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -98,10 +98,11 @@ func (w *witness) distrust() {
 // round takes a load report into account.
 func (w *witness) round(r round) {
 	w.open = make([]int64, len(r.away))
-	picked := false
+	picked, busy := false, false
 	for i, l := range r.away {
 		w.open[i] = int64(l.open)
 		picked = picked || l.issued > 0 || l.failed > 0
+		busy = busy || l.open > 0
 	}
 	if !r.complete {
 		w.chain, w.loadClean = chain{}, evidence{}
@@ -121,6 +122,7 @@ func (w *witness) round(r round) {
 			w.clean = evidence{}
 		}
 	case w.acked.IsZero() || r.notBefore.Before(w.acked) || !w.version.reportsFailures() || slices.Contains(w.trusted, false):
+	case busy: // perhaps it has just stopped answering, and further requests wait unseen
 	default:
 		w.loadClean = evidence{is: true, whole: true, served: w.loadClean.served || r.requests > 0, length: r.length, to: r.arrived}
 	}
