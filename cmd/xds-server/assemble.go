@@ -46,7 +46,7 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 			p.control.ProxyChanged(fleet, proxy)
 		},
 	})
-	p.control = control.New(control.Config{Store: m.Store(d.store), Journal: d.journal, Fleets: p.fleets, Log: log})
+	p.control = control.New(control.Config{Store: m.Store(d.store), Journal: d.journal, Fleets: p.fleets, Telemetry: p.telemetry, Log: log})
 	if err := p.control.Load(ctx); err != nil {
 		p.control.Close()
 		return nil, err

@@ -203,7 +203,7 @@ func warnings(e *applied, st *crossfadev1.FleetState) []string {
 func (c *Controller) annotate(changes []*crossfadev1.Change) {
 	for _, a := range changes {
 		if a.GetRevision() == 0 || a.GetAction() == "none" {
-			continue
+			continue // nothing was written, or not yet
 		}
 		c.recording.Go(func() {
 			ctx, cancel := context.WithTimeout(c.ctx, storeTimeout)

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -56,8 +57,16 @@ func (c *Controller) Rollback(ctx context.Context, t RollbackTarget, o Options) 
 	case <-time.After(recordGrace):
 	case <-ctx.Done():
 	}
+	var failed *ChangeError
+	if errors.As(err, &failed) {
+		changes = failed.Changes
+	}
 	c.markRecorded(changes, r)
-	return changes, err
+	c.annotate(changes)
+	if err != nil {
+		return nil, err
+	}
+	return changes, nil
 }
 
 // recordGrace is how much longer than the fleet an answer waits for the store.
