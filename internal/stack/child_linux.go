@@ -6,8 +6,11 @@ import (
 	"syscall"
 )
 
-// childAttributes make the child die with the thread that started it.
-func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+// childAttributes make the child die with the thread that started it, and of nothing that is typed at the terminal: whoever started it
+// ends it.
+func childAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
 
 // start starts a command from a thread that lives as long as it, and closes done when it has ended.
 func start(cmd *exec.Cmd, done chan<- struct{}) error {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -82,8 +83,9 @@ func Build(ctx context.Context, dir, command string) (string, error) {
 
 // Start starts the control plane. Proxies come by [Stack.AddProxy].
 func Start(ctx context.Context, c Config) (*Stack, error) {
-	s := &Stack{Config: c}
-	if err := s.startServer(ctx, "127.0.0.1:0", "127.0.0.1:0"); err != nil {
+	free := net.JoinHostPort(loopback.Host(), "0") // on a host of its own, nobody takes its ports while it is down
+	s := &Stack{Config: c, Server: Addresses{XDS: free, API: free, HTTP: free, Comparator: free}}
+	if err := s.startServer(ctx); err != nil {
 		return nil, err
 	}
 	conn, err := grpc.NewClient(s.Server.API, grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -95,14 +97,24 @@ func Start(ctx context.Context, c Config) (*Stack, error) {
 	return s, nil
 }
 
-// startServer starts the control plane on given addresses and waits for its ready file.
-func (s *Stack) startServer(ctx context.Context, xds, api string) error {
-	ready := filepath.Join(s.Dir, "ready.json")
+// ServerCommand is the command line of the control plane, for the addresses that it has or is to have.
+func (s *Stack) ServerCommand() []string {
+	return []string{
+		s.Binary, "--dev", "--xds-listen", s.Server.XDS, "--api-listen", s.Server.API, "--http-listen", s.Server.HTTP,
+		"--comparator-listen", s.Server.Comparator, "--data-dir", filepath.Join(s.Dir, "data"), "--ready-file", s.readyFile(),
+	}
+}
+
+func (s *Stack) readyFile() string { return filepath.Join(s.Dir, "ready.json") }
+
+// startServer starts the control plane and waits for its ready file.
+func (s *Stack) startServer(ctx context.Context) error {
+	ready := s.readyFile()
 	if err := os.Remove(ready); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	cmd := exec.Command(s.Binary, "--dev", "--xds-listen", xds, "--api-listen", api, "--http-listen", "127.0.0.1:0",
-		"--comparator-listen", "127.0.0.1:0", "--data-dir", filepath.Join(s.Dir, "data"), "--ready-file", ready)
+	argv := s.ServerCommand()
+	cmd := exec.Command(argv[0], argv[1:]...)
 	var out bytes.Buffer
 	cmd.Stderr = &out
 	if s.Log != nil {
@@ -147,9 +159,9 @@ func (s *Stack) KillServer() {
 	<-s.done
 }
 
-// RestartServer starts the control plane again where it was, on the same addresses and data.
+// RestartServer starts the control plane again where it was, with the same addresses and data.
 func (s *Stack) RestartServer(ctx context.Context) error {
-	return s.startServer(ctx, s.Server.XDS, s.Server.API)
+	return s.startServer(ctx)
 }
 
 // AddProxy starts an Envoy of the fleet on a loopback address of its own. It returns before it is ready, see [Proxy.AwaitReady].
