@@ -62,10 +62,9 @@ type Addresses struct {
 type Proxy struct {
 	*envoyproc.Process
 	ID    string
+	Fleet string
 	Host  string // address of its listeners; the port is the service's
 	Ready string // URL of its readiness
-	stack *Stack
-	boot  []byte
 	log   *os.File
 }
 
@@ -166,7 +165,16 @@ func (s *Stack) RestartServer(ctx context.Context) error {
 
 // AddProxy starts an Envoy of the fleet on a loopback address of its own. It returns before it is ready, see [Proxy.AwaitReady].
 func (s *Stack) AddProxy(ctx context.Context, fleet string, workers int) (*Proxy, error) {
-	p := &Proxy{ID: fmt.Sprintf("proxy-%d", len(s.Proxies)+1), Host: loopback.Host(), stack: s}
+	return s.addProxy(ctx, fleet, fmt.Sprintf("proxy-%d", len(s.Proxies)+1), workers)
+}
+
+// AddTwin starts an Envoy with the id and fleet of another: a mistake that people make.
+func (s *Stack) AddTwin(ctx context.Context, of *Proxy) (*Proxy, error) {
+	return s.addProxy(ctx, of.Fleet, of.ID, 1)
+}
+
+func (s *Stack) addProxy(ctx context.Context, fleet, id string, workers int) (*Proxy, error) {
+	p := &Proxy{ID: id, Fleet: fleet, Host: loopback.Host()}
 	ready, err := loopback.Reserve(p.Host)
 	if err != nil {
 		return nil, err
@@ -184,11 +192,10 @@ func (s *Stack) AddProxy(ctx context.Context, fleet string, workers int) (*Proxy
 	}); err != nil {
 		return nil, err
 	}
-	p.boot = boot.Bytes()
-	if p.log, err = os.Create(filepath.Join(s.Dir, p.ID+".log")); err != nil {
+	if p.log, err = os.Create(filepath.Join(s.Dir, fmt.Sprintf("%s-%d.log", p.ID, len(s.Proxies)))); err != nil {
 		return nil, err
 	}
-	p.Process, err = envoyproc.Start(ctx, envoyproc.Config{Binary: s.Envoy, Bootstrap: p.boot, Concurrency: workers, Log: p.log})
+	p.Process, err = envoyproc.Start(ctx, envoyproc.Config{Binary: s.Envoy, Bootstrap: boot.Bytes(), Concurrency: workers, Log: p.log})
 	if err != nil {
 		return nil, errors.Join(err, p.log.Close())
 	}

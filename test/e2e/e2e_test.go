@@ -1,0 +1,173 @@
+// Package e2e tests whole Crossfades: the real binary, real Envoys, and origins whose logs are the truth.
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/envoytest"
+	"github.com/crossfade-proxy/crossfade/internal/loadgen"
+	"github.com/crossfade-proxy/crossfade/internal/origin"
+	"github.com/crossfade-proxy/crossfade/internal/stack"
+)
+
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "crossfade-e2e-*")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		if binary, err = stack.Build(context.Background(), dir, "xds-server"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// world is a Crossfade with two origins and a service port.
+type world struct {
+	*stack.Stack
+	t        *testing.T
+	ecs, eks *origin.Origin
+	port     int
+}
+
+// newWorld starts a control plane and proxies of one Envoy version.
+func newWorld(t *testing.T, version string, proxies int) *world {
+	t.Helper()
+	w := &world{t: t, port: envoytest.Port(t).Number()}
+	log, err := os.Create(filepath.Join(t.TempDir(), "server.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { log.Close() })
+	s, err := stack.Start(t.Context(), stack.Config{Binary: binary, Envoy: envoytest.Binary(t, version), Dir: t.TempDir(), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Close()
+		if t.Failed() {
+			if b, err := os.ReadFile(log.Name()); err == nil {
+				t.Logf("the control plane printed last:\n%s", b[max(0, len(b)-8000):])
+			}
+		}
+	})
+	w.Stack = s
+	w.ecs, w.eks = w.origin("ecs"), w.origin("eks")
+	for range proxies {
+		if _, err := s.AddProxy(t.Context(), "default", 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+func (w *world) origin(name string) *origin.Origin {
+	w.t.Helper()
+	o, err := origin.Start(origin.Config{Name: name, Plain: true})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(o.Close)
+	return o
+}
+
+// ready waits until every proxy has its first configuration.
+func (w *world) ready() {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 30*time.Second)
+	defer cancel()
+	for _, p := range w.Proxies {
+		if err := p.AwaitReady(ctx); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// service is a document with both origins.
+func (w *world) service(name, protocol string, eks int32) *crossfadev1.Document {
+	static := func(o *origin.Origin) *crossfadev1.Origin {
+		return &crossfadev1.Origin{Name: o.Name(), Protocol: protocol, Discovery: &crossfadev1.Origin_Static{
+			Static: &crossfadev1.StaticEndpoints{Endpoints: []string{o.Addr()}},
+		}}
+	}
+	return &crossfadev1.Document{Object: &crossfadev1.Document_Service{Service: &crossfadev1.Service{
+		ApiVersion: "crossfade/v1", Kind: "Service", Name: name, Hosts: []string{name + ".test"}, Primary: "ecs",
+		Listener: &crossfadev1.Listener{Port: int32(w.port)}, Origins: []*crossfadev1.Origin{static(w.ecs), static(w.eks)},
+		Split: &crossfadev1.Split{Weights: map[string]int32{"ecs": 10000 - eks, "eks": eks}},
+	}}}
+}
+
+func (w *world) apply(docs ...*crossfadev1.Document) {
+	w.t.Helper()
+	if _, err := w.API.Apply(w.t.Context(), &crossfadev1.ApplyRequest{Documents: docs}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// load sends requests for a service through every proxy until the returned function is called, which returns the sum of the reports.
+func (w *world) load(service string, protocol loadgen.Protocol, rate float64) (stop func() *loadgen.Report) {
+	w.t.Helper()
+	var runs []*loadgen.Run
+	for _, p := range w.Proxies {
+		r, err := loadgen.Start(w.t.Context(), loadgen.Config{
+			Target: fmt.Sprintf("%s:%d", p.Host, w.port), Protocol: protocol, Rate: rate / float64(len(w.Proxies)), Duration: 10 * time.Minute,
+			Request: loadgen.Request{Host: service + ".test", Path: "/"}, Connections: 8,
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		runs = append(runs, r)
+	}
+	var once sync.Once
+	var sum *loadgen.Report
+	stop = func() *loadgen.Report {
+		once.Do(func() {
+			for _, r := range runs {
+				r.Stop()
+			}
+			for _, r := range runs {
+				report := r.Wait()
+				if sum == nil {
+					sum = report
+					continue
+				}
+				sum.Done += report.Done
+				sum.Failed += report.Failed
+				sum.OriginErrors += report.OriginErrors
+				for reason, n := range report.Failures {
+					sum.Failures[reason] += n
+				}
+				for o, n := range report.ByOrigin {
+					sum.ByOrigin[o] += n
+				}
+			}
+		})
+		return sum
+	}
+	w.t.Cleanup(func() { stop() })
+	return stop
+}
+
+// noneFailed fails the test if a proxy failed a request, or nobody was asked.
+func noneFailed(t *testing.T, r *loadgen.Report, least uint64) {
+	t.Helper()
+	if r.Failed > 0 {
+		t.Errorf("%d of %d requests failed: %v", r.Failed, r.Done, r.Failures)
+	}
+	if r.Done < least {
+		t.Errorf("only %d requests: the test saw too little", r.Done)
+	}
+}
