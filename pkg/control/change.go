@@ -79,9 +79,7 @@ func (c *Controller) writeAndPublish(ctx context.Context, called time.Time, o Op
 	if err := c.recordRollbacks(ctx); err != nil {
 		return nil, err
 	}
-	c.mu.RLock()
-	d, err := c.draft(o, plan)
-	c.mu.RUnlock()
+	d, err := newDraft(c.snapshot(), o, plan)
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +93,7 @@ func (c *Controller) writeAndPublish(ctx context.Context, called time.Time, o Op
 
 // draft is a change that is checked but not written.
 type draft struct {
+	live       *intent // the snapshot that it was checked against
 	edits      []edit
 	unchanged  []edit            // asked for, and so already
 	services   []*policy.Service // compiled, by position in edits; nil for a deletion or a fleet
@@ -107,32 +106,39 @@ type draft struct {
 	stamp      string
 }
 
-// draft plans and checks a change against what is live. c.mu is held.
-func (c *Controller) draft(o Options, plan func(*intent) ([]edit, error)) (*draft, error) {
-	edits, err := plan(&c.live)
+// snapshot returns what is live. Planning, checking and building work on it, so that a rollback need not wait for them.
+func (c *Controller) snapshot() *intent {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.live.clone()
+}
+
+// newDraft plans and checks a change against a snapshot, and builds the structures that it changes.
+func newDraft(live *intent, o Options, plan func(*intent) ([]edit, error)) (*draft, error) {
+	edits, err := plan(live)
 	if err != nil {
 		return nil, err
 	}
-	d := &draft{rollbacks: map[string]int{}, structures: map[string]*translate.Structure{}, stamp: newStamp()}
+	d := &draft{live: live, rollbacks: map[string]int{}, structures: map[string]*translate.Structure{}, stamp: newStamp()}
 	for _, e := range edits {
-		have := c.live.record(e.key).GetRevision()
+		have := live.record(e.key).GetRevision()
 		if o.Expect != 0 && o.Expect != have {
 			return nil, conflict(e.key, o.Expect, have)
 		}
-		if proto.Equal(c.live.document(e.key), e.after) {
+		if proto.Equal(live.document(e.key), e.after) {
 			d.unchanged = append(d.unchanged, e)
 			continue
 		}
 		d.edits = append(d.edits, e)
 		d.expect = append(d.expect, have)
-		if s := c.live.services[e.key.Name]; s != nil && e.key.Kind == kindService {
+		if s := live.services[e.key.Name]; s != nil && e.key.Kind == kindService {
 			d.rollbacks[e.key.Name] = s.rollbacks
 		}
 	}
-	if err := c.check(d); err != nil {
+	if err := d.check(); err != nil {
 		return nil, err
 	}
-	c.build(d)
+	d.build()
 	return d, nil
 }
 
@@ -177,8 +183,8 @@ func storeError(err error) error {
 	}
 }
 
-// check compiles the edits of a draft and holds them against everything that is live. c.mu is held.
-func (c *Controller) check(d *draft) error {
+// check compiles the edits of a draft and holds them against everything that is live.
+func (d *draft) check() error {
 	d.services, d.fleets = make([]*policy.Service, len(d.edits)), make([]*policy.Fleet, len(d.edits))
 	var all policy.Errors
 	for i, e := range d.edits {
@@ -197,11 +203,11 @@ func (c *Controller) check(d *draft) error {
 	if len(all) > 0 {
 		return all
 	}
-	d.touched = c.live.structural(d)
+	d.touched = d.live.structural(d)
 	if len(d.touched) == 0 {
 		return nil
 	}
-	return policy.CheckServices(c.live.with(d)).Err()
+	return policy.CheckServices(d.live.with(d)).Err()
 }
 
 // structural returns the fleets whose structure a draft changes.
@@ -227,13 +233,13 @@ func (in *intent) structural(d *draft) map[string]bool {
 }
 
 // build makes the structures that a draft changes. A rollback that comes while it is written changes no structure.
-func (c *Controller) build(d *draft) {
+func (d *draft) build() {
 	if len(d.touched) == 0 {
 		return
 	}
-	after := c.live.with(d)
+	after := d.live.with(d)
 	for fleet := range d.touched {
-		d.structures[fleet] = translate.Build(c.settingsWith(fleet, d), ofFleet(fleet, after), translate.Options{})
+		d.structures[fleet] = translate.Build(d.settings(fleet), ofFleet(fleet, after), translate.Options{})
 	}
 }
 
@@ -257,7 +263,8 @@ func (in *intent) with(d *draft) []*policy.Service {
 	return out
 }
 
-func (c *Controller) settingsWith(fleet string, d *draft) *policy.Fleet {
+// settings are those that a fleet will have.
+func (d *draft) settings(fleet string) *policy.Fleet {
 	for i, e := range d.edits {
 		if e.key == (store.ObjectKey{Kind: kindFleet, Name: fleet}) {
 			if d.fleets[i] == nil {
@@ -266,8 +273,10 @@ func (c *Controller) settingsWith(fleet string, d *draft) *policy.Fleet {
 			return d.fleets[i]
 		}
 	}
-	settings, _ := c.live.compiledOf(fleet)
-	return settings
+	if f, ok := d.live.fleets[fleet]; ok {
+		return f.compiled
+	}
+	return policy.DefaultFleetSettings(fleet)
 }
 
 func ofFleet(fleet string, services []*policy.Service) []*policy.Service {

@@ -120,7 +120,7 @@ func (c *Controller) Load(ctx context.Context) error {
 		return err
 	}
 	for name := range c.live.fleetNames() {
-		c.publish(name, xds.Update{Revision: c.live.revision, Levers: c.live.levers(name), Endpoints: c.live.endpoints(name), Stamp: c.live.stamp}, true).Close()
+		c.publish(name, xds.Update{Revision: c.live.revision, Levers: c.live.levers(name), Endpoints: c.live.endpoints(name), Stamp: c.live.stamp}).Close()
 	}
 	return c.replayJournal(ctx)
 }

@@ -18,7 +18,7 @@ const (
 	kindFleet   = "Fleet"
 )
 
-// intent is what is live. Documents in it are never changed, only replaced.
+// intent is what is live. What its maps hold is never changed, only replaced: a clone of the maps is a snapshot.
 type intent struct {
 	services map[string]*service
 	fleets   map[string]*fleetSettings
@@ -40,6 +40,13 @@ type fleetSettings struct {
 	doc      *crossfadev1.Fleet
 	compiled *policy.Fleet
 	record   *crossfadev1.Revision
+}
+
+// clone returns a snapshot.
+func (in *intent) clone() *intent {
+	out := *in
+	out.services, out.fleets = maps.Clone(in.services), maps.Clone(in.fleets)
+	return &out
 }
 
 func newIntent() intent {

@@ -76,19 +76,17 @@ func heldAfterRollback(service string) *policy.Error {
 
 // Diff says what an apply would change.
 func (c *Controller) Diff(docs []*crossfadev1.Document) ([]*crossfadev1.Difference, error) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	edits, err := planApply(&c.live, docs, true)
+	live := c.snapshot()
+	edits, err := planApply(live, docs, true)
 	if err != nil {
 		return nil, err
 	}
-	d := &draft{edits: edits}
-	if err := c.check(d); err != nil {
+	if err := (&draft{live: live, edits: edits}).check(); err != nil {
 		return nil, err
 	}
 	out := make([]*crossfadev1.Difference, 0, len(edits))
 	for _, e := range edits {
-		before := c.live.document(e.key)
+		before := live.document(e.key)
 		diff := &crossfadev1.Difference{Kind: e.key.Kind, Name: e.key.Name, Action: "update"}
 		if e.key.Kind == kindService {
 			diff.Fields = policy.Diff(before.GetService(), e.after.GetService())

@@ -38,14 +38,14 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 		c.live.stamp = d.stamp
 		c.stamps[d.stamp] = true
 	}
-	revision, named := c.live.revision, c.live.fleetNames()
+	revision := c.live.revision
 	c.mu.Unlock()
 	for name, u := range updates {
 		u.Revision, u.Stamp, u.Structure = revision, d.stamp, d.structures[name]
 		if slices.ContainsFunc(d.edits, func(e edit) bool { return decides(e.action) }) {
 			c.fleets.Fleet(name).Release()
 		}
-		ch.fleets[name] = c.send(name, *u, named[name])
+		ch.fleets[name] = c.send(name, *u)
 	}
 	for _, e := range ch.edits {
 		if e.fleet != "" && ch.fleets[e.fleet] == nil {
@@ -89,7 +89,7 @@ func (c *Controller) replace(d *draft, i int, updates map[string]*xds.Update) *a
 		s.rollbacks, s.keepPins = old.rollbacks, old.keepPins
 		s.rolledBack = old.rolledBack && !decides(e.action)
 		if old.rollbacks != d.rollbacks[e.key.Name] {
-			s.rollBack(old.keepPins)
+			s = s.rolled(old.keepPins)
 		}
 		if old.compiled.Fleet != s.compiled.Fleet {
 			updateFor(updates, old.compiled.Fleet).Levers[e.key.Name] = nil
@@ -114,9 +114,9 @@ func updateFor(updates map[string]*xds.Update, fleet string) *xds.Update {
 
 // send publishes to a fleet. c.order is held, so that publications leave in the order of intent; c.mu is not, since what an
 // incompatible proxy needs is read while publishing.
-func (c *Controller) send(fleet string, u xds.Update, named bool) *following {
+func (c *Controller) send(fleet string, u xds.Update) *following {
 	f := c.fleets.Fleet(fleet)
-	u.Named = named
+	u.Named = true
 	u.Inline = func() *translate.Structure {
 		c.mu.RLock()
 		defer c.mu.RUnlock()
@@ -127,24 +127,26 @@ func (c *Controller) send(fleet string, u xds.Update, named bool) *following {
 }
 
 // publish builds the whole structure of a fleet and sends it: at start, and for settings of the fleet.
-func (c *Controller) publish(fleet string, u xds.Update, named bool) *xds.Waiter {
+func (c *Controller) publish(fleet string, u xds.Update) *xds.Waiter {
 	c.order.Lock()
 	defer c.order.Unlock()
 	c.mu.RLock()
 	settings, services := c.live.compiledOf(fleet)
 	c.mu.RUnlock()
 	u.Structure = translate.Build(settings, services, translate.Options{})
-	return c.send(fleet, u, named).waiter
+	return c.send(fleet, u).waiter
 }
 
-// rollBack puts the rollback of a service on top of its document.
-func (s *service) rollBack(keepPins bool) {
-	s.doc = policy.RolledBack(s.doc, keepPins)
-	compiled, errs := policy.CompileService(s.doc)
+// rolled returns the service with a rollback on top of its document.
+func (s *service) rolled(keepPins bool) *service {
+	out := *s
+	out.doc = policy.RolledBack(s.doc, keepPins)
+	compiled, errs := policy.CompileService(out.doc)
 	if len(errs) > 0 { // a document that compiles does so rolled back
 		panic(errs)
 	}
-	s.compiled, s.rolledBack, s.keepPins = compiled, true, keepPins
+	out.compiled, out.rolledBack, out.keepPins = compiled, true, keepPins
+	return &out
 }
 
 func (in *intent) fleetOf(key store.ObjectKey) string {

@@ -95,7 +95,7 @@ func (c *Controller) rollBackLive(called time.Time, t RollbackTarget, o Options,
 		return nil, nil, err
 	}
 	for _, s := range targets {
-		r.edits = append(r.edits, s.rollBackNow(t.KeepPins, updates))
+		r.edits = append(r.edits, c.live.rollBack(s, t.KeepPins, updates))
 	}
 	c.live.stamp = r.stamp
 	c.stamps[r.stamp] = true
@@ -106,7 +106,7 @@ func (c *Controller) rollBackLive(called time.Time, t RollbackTarget, o Options,
 	for name, u := range updates {
 		u.Revision, u.Stamp = revision, r.stamp
 		c.fleets.Fleet(name).Release()
-		ch.fleets[name] = c.send(name, *u, true)
+		ch.fleets[name] = c.send(name, *u)
 	}
 	return ch, r, nil
 }
@@ -125,10 +125,12 @@ func (in *intent) targets(t RollbackTarget) ([]*service, error) {
 	return []*service{s}, nil
 }
 
-func (s *service) rollBackNow(keepPins bool, updates map[string]*xds.Update) *applied {
-	before := serviceDocument(s.doc)
+// rollBack replaces a live service by itself rolled back, and adds that to the updates of its fleet.
+func (in *intent) rollBack(old *service, keepPins bool, updates map[string]*xds.Update) *applied {
+	before := serviceDocument(old.doc)
+	s := old.rolled(keepPins)
 	s.rollbacks++
-	s.rollBack(keepPins)
+	in.services[s.compiled.Name] = s
 	updateFor(updates, s.compiled.Fleet).Levers[s.compiled.Name] = translate.Levers(s.compiled)
 	return &applied{
 		key: store.ObjectKey{Kind: kindService, Name: s.compiled.Name}, action: ActionRollback, before: before, after: serviceDocument(s.doc),
@@ -235,7 +237,9 @@ func (c *Controller) recorded(r *unrecorded, records []*crossfadev1.Revision) {
 	c.mu.Lock()
 	for _, record := range records {
 		if s := c.live.services[record.GetService()]; s != nil {
-			s.record = record
+			now := *s
+			now.record = record
+			c.live.services[record.GetService()] = &now
 		}
 		for _, e := range r.edits {
 			if e.key.Name == record.GetService() {
