@@ -115,7 +115,7 @@ type preserve struct {
 var preserves = []preserve{
 	{
 		[]string{"github.com/envoyproxy/..."},
-		[]string{"pkg/xds/...", "pkg/telemetry/..."},
+		[]string{"pkg/xds/...", "pkg/telemetry/...", "internal/deltaclient", "bench/fleet"},
 		true,
 		"Envoy's API changes with Envoy; one place has to follow",
 	},
@@ -150,7 +150,7 @@ var preserves = []preserve{
 		"only the server's main wires",
 	},
 	{
-		[]string{"/internal/origin", "/internal/loadgen", "/internal/envoyproc", "/internal/envoytest", "/internal/loopback", "/internal/poll"},
+		[]string{"/internal/deltaclient", "/internal/origin", "/internal/loadgen", "/internal/envoyproc", "/internal/envoytest", "/internal/loopback", "/internal/poll"},
 		[]string{"internal/...", "bench/...", "test/..."},
 		true,
 		"toys do not ship",

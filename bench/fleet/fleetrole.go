@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/crossfade-proxy/crossfade/internal/deltaclient"
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
+)
+
+// fleetRole is the process that simulates a fleet: a client with a connection of its own for each proxy.
+type fleetRole struct {
+	workload workload
+	address  string
+	clients  []*deltaclient.Client
+	holding  holding
+
+	streams sync.WaitGroup
+	hangUp  context.CancelFunc
+	ended   chan error // a stream that ended by itself
+}
+
+// holding counts the clients that hold exactly what they should.
+type holding struct {
+	mu    sync.Mutex
+	want  uint64
+	right []bool
+	count int
+	all   chan struct{} // closed when count reaches everybody
+}
+
+// expect begins to count anew.
+func (h *holding) expect(want uint64, clients []*deltaclient.Client) <-chan struct{} {
+	h.mu.Lock()
+	h.want, h.right, h.count, h.all = want, make([]bool, len(clients)), 0, make(chan struct{})
+	all := h.all
+	h.mu.Unlock()
+	for i, c := range clients {
+		h.changed(i, c)
+	}
+	return all
+}
+
+func (h *holding) changed(i int, c *deltaclient.Client) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	digest := c.Stats().Digest // under the lock: of two calls for a client, the later one knows better
+	if i >= len(h.right) || h.right[i] == (digest == h.want) {
+		return
+	}
+	if h.right[i] = !h.right[i]; !h.right[i] {
+		h.count--
+		return
+	}
+	if h.count++; h.count == len(h.right) {
+		close(h.all)
+	}
+}
+
+// FleetArgs describe the fleet.
+type FleetArgs struct {
+	Workload workload
+	At       state
+	Clients  int
+	Address  string
+}
+
+// Counts of a fleet.
+type Counts struct {
+	Seconds   float64 // from the beginning of the call until every client held what it should
+	Bytes     int64   // of all responses to all clients since they began
+	Responses int
+	Upserts   int
+}
+
+// Connect connects all clients at once, each new, and waits until all hold everything.
+func (r *fleetRole) Connect(args FleetArgs, counts *Counts) error {
+	r.workload, r.address = args.Workload, args.Address
+	r.ended = make(chan error, args.Clients)
+	for i := range args.Clients {
+		var c *deltaclient.Client
+		c = deltaclient.New(deltaclient.Config{
+			ID: fmt.Sprintf("proxy-%05d", i), Fleet: fleetName, ListenAddress: listenAddress, Layers: translate.LayerNames(),
+			Changed: func() { r.holding.changed(i, c) },
+		})
+		r.clients = append(r.clients, c)
+	}
+	began := time.Now()
+	all := r.expect(args.At)
+	if err := r.dial(); err != nil {
+		return err
+	}
+	return r.await(began, all, counts)
+}
+
+func (r *fleetRole) expect(at state) <-chan struct{} {
+	return r.holding.expect(digest(r.workload.resources(at)), r.clients)
+}
+
+// dial opens a stream of each client on a connection of its own.
+func (r *fleetRole) dial() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.hangUp = cancel
+	for _, c := range r.clients {
+		conn, err := grpc.NewClient(r.address, append(deltaclient.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+		if err != nil {
+			cancel()
+			return err
+		}
+		r.streams.Go(func() {
+			defer conn.Close()
+			if err := c.Run(ctx, conn); ctx.Err() == nil {
+				r.ended <- fmt.Errorf("a stream ended: %w", err)
+			}
+		})
+	}
+	return nil
+}
+
+// holdTimeout bounds how long a fleet takes to hold what it should.
+const holdTimeout = 2 * time.Minute
+
+func (r *fleetRole) await(began time.Time, all <-chan struct{}, counts *Counts) error {
+	select {
+	case <-all:
+	case err := <-r.ended:
+		return err
+	case <-time.After(holdTimeout):
+		r.holding.mu.Lock()
+		defer r.holding.mu.Unlock()
+		return fmt.Errorf("%d of %d proxies do not hold what was published after %v; the first: %+v",
+			len(r.clients)-r.holding.count, len(r.clients), holdTimeout, r.clients[0].Stats())
+	}
+	*counts = r.counts(time.Since(began))
+	return nil
+}
+
+func (r *fleetRole) counts(took time.Duration) Counts {
+	out := Counts{Seconds: took.Seconds()}
+	for _, c := range r.clients {
+		s := c.Stats()
+		out.Bytes += s.Bytes
+		out.Responses += s.Responses
+		out.Upserts += s.Upserts
+	}
+	return out
+}
+
+// HoldArgs name a state.
+type HoldArgs struct {
+	At state
+}
+
+// Hold waits until every client holds exactly what belongs to a state: each resource, byte for byte, and none besides.
+func (r *fleetRole) Hold(args HoldArgs, counts *Counts) error {
+	return r.await(time.Now(), r.expect(args.At), counts)
+}
+
+// HangUp ends all streams and connections; the clients keep what they hold.
+func (r *fleetRole) HangUp(struct{}, *struct{}) error {
+	if r.hangUp == nil {
+		return errors.New("not connected")
+	}
+	r.hangUp()
+	r.streams.Wait()
+	return nil
+}
+
+// ComeBack connects all clients at once, with what they hold, and waits until they hold what belongs to a state that they missed.
+func (r *fleetRole) ComeBack(args HoldArgs, counts *Counts) error {
+	all := r.expect(args.At)
+	began := time.Now()
+	if err := r.dial(); err != nil {
+		return err
+	}
+	return r.await(began, all, counts)
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"sync"
+	"time"
+
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"google.golang.org/grpc"
+)
+
+// meter takes the times at which a server receives the acknowledgements of one resource. It sits between gRPC and the discovery server,
+// whichever that is.
+type meter struct {
+	mu    sync.Mutex
+	watch *watched
+}
+
+// watched is a resource on its way to all streams.
+type watched struct {
+	typeURL, name string
+	left          int
+	acks          []time.Time
+	refused       int
+	done          chan struct{}
+}
+
+// expect begins to follow a resource, until that many streams have answered.
+func (m *meter) expect(typeURL, name string, streams int) *watched {
+	w := &watched{typeURL: typeURL, name: name, left: streams, acks: make([]time.Time, 0, streams), done: make(chan struct{})}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watch = w
+	return w
+}
+
+// stop ends the following.
+func (m *meter) stop() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watch = nil
+}
+
+// intercept puts the meter into every stream.
+func (m *meter) intercept(service any, s grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	return handle(service, &meteredStream{ServerStream: s, meter: m})
+}
+
+type meteredStream struct {
+	grpc.ServerStream
+	meter *meter
+
+	mu    sync.Mutex
+	of    *watched
+	nonce string // of the response that carries the watched resource
+}
+
+// SendMsg notes the nonce under which the watched resource leaves.
+func (s *meteredStream) SendMsg(m any) error {
+	if r, ok := m.(*discoveryv3.DeltaDiscoveryResponse); ok {
+		s.meter.mu.Lock()
+		w := s.meter.watch
+		s.meter.mu.Unlock()
+		if w != nil && w.in(r) {
+			s.mu.Lock()
+			s.of, s.nonce = w, r.GetNonce()
+			s.mu.Unlock()
+		}
+	}
+	return s.ServerStream.SendMsg(m)
+}
+
+func (w *watched) in(r *discoveryv3.DeltaDiscoveryResponse) bool {
+	if r.GetTypeUrl() != w.typeURL {
+		return false
+	}
+	for _, resource := range r.GetResources() {
+		if resource.GetName() == w.name {
+			return true
+		}
+	}
+	return false
+}
+
+// RecvMsg takes the time when that nonce comes back.
+func (s *meteredStream) RecvMsg(m any) error {
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	r, ok := m.(*discoveryv3.DeltaDiscoveryRequest)
+	if !ok || r.GetResponseNonce() == "" {
+		return nil
+	}
+	now := time.Now()
+	s.mu.Lock()
+	w := s.of
+	if w == nil || r.GetResponseNonce() != s.nonce {
+		w = nil
+	} else {
+		s.of = nil
+	}
+	s.mu.Unlock()
+	if w != nil {
+		s.meter.ack(w, now, r.GetErrorDetail() != nil)
+	}
+	return nil
+}
+
+func (m *meter) ack(w *watched, now time.Time, refused bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if refused {
+		w.refused++
+	}
+	w.acks = append(w.acks, now)
+	if w.left--; w.left == 0 {
+		close(w.done)
+	}
+}

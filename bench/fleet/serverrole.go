@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/crossfade-proxy/crossfade/pkg/xds"
+)
+
+// serverRole is the process of a system that serves. Both systems have the same gRPC options and the same meter.
+type serverRole struct {
+	system  system
+	meter   meter
+	target  struct{ typeURL, name string }
+	cpuFrom float64
+	cpu     float64 // seconds, of all flips so far
+	flips   int
+	profile *os.File
+}
+
+// StartArgs say what to serve.
+type StartArgs struct {
+	System   string
+	Workload workload
+}
+
+// Start starts to serve and returns the address.
+func (r *serverRole) Start(args StartArgs, address *string) error {
+	s, err := newSystem(args.System, args.Workload)
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	r.system = s
+	g := grpc.NewServer(append(xds.GRPCOptions(), grpc.StreamInterceptor(r.meter.intercept))...)
+	s.register(g)
+	go s.run(context.Background())
+	go func() { panic(g.Serve(l)) }() // until the process ends
+	*address = l.Addr().String()
+	return nil
+}
+
+// PrepareArgs name the next flip.
+type PrepareArgs struct {
+	Flip flip
+}
+
+// Prepare makes ready what a flip publishes, and settles the CPU time of the one before.
+func (r *serverRole) Prepare(args PrepareArgs, _ *struct{}) error {
+	if err := r.settle(); err != nil {
+		return err
+	}
+	r.target.typeURL, r.target.name = r.system.prepare(args.Flip)
+	return nil
+}
+
+// settle ends the time that counts for flips.
+func (r *serverRole) settle() error {
+	if r.cpuFrom == 0 {
+		return nil
+	}
+	now, err := cpuSeconds()
+	r.cpu, r.cpuFrom = r.cpu+now-r.cpuFrom, 0
+	return err
+}
+
+// FlipArgs say how many streams must answer.
+type FlipArgs struct {
+	Streams int
+}
+
+// FlipAnswer is when the acknowledgements came, in seconds after the publication.
+type FlipAnswer struct {
+	First, Median, Last float64
+	Refused             int
+}
+
+// flipTimeout bounds a flip.
+const flipTimeout = time.Minute
+
+// Flip publishes what was prepared and waits until every stream has acknowledged it.
+func (r *serverRole) Flip(args FlipArgs, answer *FlipAnswer) (err error) {
+	if r.cpuFrom, err = cpuSeconds(); err != nil {
+		return err
+	}
+	r.flips++
+	w := r.meter.expect(r.target.typeURL, r.target.name, args.Streams)
+	defer r.meter.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), flipTimeout)
+	defer cancel()
+	began := time.Now()
+	r.system.publish()
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+		r.meter.mu.Lock()
+		defer r.meter.mu.Unlock()
+		return fmt.Errorf("%d of %d streams have not acknowledged after %v", w.left, args.Streams, flipTimeout)
+	}
+	if err := r.system.acked(ctx); err != nil {
+		return err
+	}
+	slices.SortFunc(w.acks, time.Time.Compare)
+	after := func(i int) float64 { return w.acks[i].Sub(began).Seconds() }
+	*answer = FlipAnswer{First: after(0), Median: after(len(w.acks) / 2), Last: after(len(w.acks) - 1), Refused: w.refused}
+	return nil
+}
+
+// Publish publishes what was prepared and waits for nothing.
+func (r *serverRole) Publish(struct{}, *struct{}) error {
+	r.system.publish()
+	return nil
+}
+
+// Fold folds, and says whether the system knows what that is.
+func (r *serverRole) Fold(_ struct{}, folded *bool) (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), flipTimeout)
+	defer cancel()
+	*folded, err = r.system.fold(ctx)
+	return err
+}
+
+// Usage is what the server process uses.
+type Usage struct {
+	RSS, PeakRSS, Heap int64   // bytes; Heap is what the last collection found alive and what was allocated since
+	CPU                float64 // seconds, of all flips since the last time asked
+	Flips              int     // since then
+	Goroutines         int
+}
+
+// UsageArgs say whether to collect garbage first.
+type UsageArgs struct {
+	Collect bool
+}
+
+// Usage measures.
+func (r *serverRole) Usage(args UsageArgs, u *Usage) (err error) {
+	if err := r.settle(); err != nil {
+		return err
+	}
+	if args.Collect {
+		runtime.GC()
+		runtime.GC() // what the first one freed by finalizers
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	*u = Usage{Heap: int64(m.HeapAlloc), CPU: r.cpu, Flips: r.flips, Goroutines: runtime.NumGoroutine()}
+	r.cpu, r.flips = 0, 0
+	u.RSS, u.PeakRSS, err = memory()
+	return err
+}
+
+// ProfileArgs name the file of a profile.
+type ProfileArgs struct {
+	File string
+}
+
+// StartProfile begins a CPU profile.
+func (r *serverRole) StartProfile(args ProfileArgs, _ *struct{}) (err error) {
+	if r.profile, err = os.Create(args.File); err != nil {
+		return err
+	}
+	return pprof.StartCPUProfile(r.profile)
+}
+
+// StopProfile ends it.
+func (r *serverRole) StopProfile(struct{}, *struct{}) error {
+	pprof.StopCPUProfile()
+	return r.profile.Close()
+}
+
+// HeapProfile writes what is alive.
+func (r *serverRole) HeapProfile(args ProfileArgs, _ *struct{}) error {
+	f, err := os.Create(args.File)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	runtime.GC()
+	return pprof.Lookup("heap").WriteTo(f, 0)
+}

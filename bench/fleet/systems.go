@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/crossfade-proxy/crossfade/pkg/xds"
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
+)
+
+// The systems that are compared.
+const (
+	crossfade    = "crossfade"
+	linear       = "linearcache"        // the same layer changes
+	linearRoutes = "linearcache-routes" // the virtual host changes
+)
+
+// system is one of them, inside its server process.
+type system interface {
+	register(*grpc.Server)
+	// run does what the system does in the background, until ctx ends.
+	run(context.Context)
+	// prepare makes what flip n needs and says which resource will carry it.
+	prepare(n flip) (typeURL, name string)
+	// publish sends the prepared flip.
+	publish()
+	// acked waits for what the system itself knows of acknowledgements and is called after each flip.
+	acked(context.Context) error
+	// fold puts the server's small layer into its base layers, if it has that notion.
+	fold(ctx context.Context) (bool, error)
+}
+
+// newSystem returns a system that serves the state before the first flip.
+func newSystem(name string, w workload) (system, error) {
+	switch name {
+	case crossfade:
+		return newCrossfade(w), nil
+	case linear, linearRoutes:
+		return newLinear(w, name == linearRoutes)
+	}
+	return nil, fmt.Errorf("no system %q", name)
+}
+
+// foldAfter is how long the server waits for quiet before it folds by itself, as in cmd/xds-server.
+const foldAfter = 5 * time.Second
+
+// ours is the discovery server of Crossfade, driven as the control loop drives it.
+type ours struct {
+	workload workload
+	server   *xds.Server
+	fleet    *xds.Fleet
+	update   xds.Update
+	waiter   *xds.Waiter
+}
+
+func newCrossfade(w workload) *ours {
+	o := &ours{workload: w, server: xds.NewServer(xds.Options{})}
+	o.fleet = o.server.Fleet(fleetName)
+	services := w.all(0)
+	u := xds.Update{
+		Revision: 1, Structure: translate.Build(nil, services, translate.Options{}), Endpoints: endpointsOf(services),
+		Levers: map[string][]translate.Lever{}, Named: true,
+	}
+	for _, s := range services {
+		u.Levers[s.Name] = translate.Levers(s)
+	}
+	o.fleet.Publish(u).Close()
+	o.fleet.Fold(0) // base layers
+	o.fleet.Fold(0) // empty the top layer
+	return o
+}
+
+func (o *ours) register(g *grpc.Server) { o.server.Register(g) }
+
+func (o *ours) run(ctx context.Context) { o.server.Run(ctx, foldAfter) }
+
+func (o *ours) prepare(n flip) (typeURL, name string) {
+	s := o.workload.compiled(o.workload.service(n), n)
+	o.update = xds.Update{
+		Revision: int64(n) + 1, Levers: map[string][]translate.Lever{s.Name: translate.Levers(s)}, Named: true,
+		Inline: func() *translate.Structure {
+			return translate.Build(nil, o.workload.all(n), translate.Options{InlineWeights: true})
+		},
+	}
+	return runtimeType, translate.TopLayer
+}
+
+func (o *ours) publish() { o.waiter = o.fleet.Publish(o.update) }
+
+func (o *ours) acked(ctx context.Context) error { return awaited(ctx, o.waiter) }
+
+func (o *ours) fold(ctx context.Context) (bool, error) {
+	for range 2 {
+		o.fleet.Fold(0)
+		if err := awaited(ctx, o.fleet.Follow()); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func awaited(ctx context.Context, w *xds.Waiter) error {
+	defer w.Close()
+	select {
+	case <-w.Done():
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("not acknowledged by %d proxies", len(w.Pending()))
+	}
+}

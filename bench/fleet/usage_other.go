@@ -1,0 +1,11 @@
+//go:build !linux
+
+package main
+
+import "errors"
+
+var errLinux = errors.New("the fleet bench reads memory and CPU time of processes as Linux shows them: run it on Linux")
+
+func cpuSeconds() (float64, error) { return 0, errLinux }
+
+func memory() (rss, peak int64, err error) { return 0, 0, errLinux }

@@ -1,0 +1,137 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Schema is the version of [Line]. Keys are only added.
+const Schema = 1
+
+// Line is one system × case × metric: a line of NAME.jsonl. What does not apply is null.
+type Line struct {
+	Schema int            `json:"schema"`
+	Bench  string         `json:"bench"`
+	System string         `json:"system"`
+	Case   map[string]any `json:"case"`
+	Metric string         `json:"metric"`
+	Unit   string         `json:"unit"`
+
+	N      int      `json:"n"` // samples, of all runs together
+	P50    float64  `json:"p50"`
+	P90    float64  `json:"p90"`
+	P99    float64  `json:"p99"`
+	Max    float64  `json:"max"`
+	Mean   float64  `json:"mean"`
+	Failed int      `json:"failed"`
+	Peer   *string  `json:"peer"` // system that ratio compares with
+	Ratio  *float64 `json:"ratio"`
+	// RatioLow and RatioHigh are the 95 % interval of Ratio. RatioOf is the statistic of each run that is compared.
+	RatioLow  *float64 `json:"ratioLow"`
+	RatioHigh *float64 `json:"ratioHigh"`
+	RatioOf   *string  `json:"ratioOf"`
+	Aim       *string  `json:"aim"`
+	Met       *bool    `json:"met"`
+
+	OfferedRPS  *float64 `json:"offeredRps"`
+	AchievedRPS *float64 `json:"achievedRps"`
+
+	Runs    int       `json:"runs"`
+	Samples []float64 `json:"samples"` // sorted, at most maxSamples evenly spaced ones
+	Note    string    `json:"note,omitempty"`
+
+	Run      string            `json:"run"` // identifies the invocation
+	Seed     uint64            `json:"seed"`
+	Time     time.Time         `json:"time"`
+	Commit   string            `json:"commit"`
+	Machine  map[string]any    `json:"machine"`
+	Versions map[string]string `json:"versions"`
+	Command  string            `json:"command"`
+}
+
+// maxSamples bounds what a line keeps of its distribution.
+const maxSamples = 101
+
+// Series is what the runs of one system measured: the samples of each run, in the metric's unit.
+type Series [][]float64
+
+// All returns the samples of all runs, sorted.
+func (s Series) All() []float64 {
+	all := slices.Concat(s...)
+	slices.Sort(all)
+	return all
+}
+
+// NewLine sums up the runs of a system.
+func NewLine(system, metric, unit string, c map[string]any, s Series) *Line {
+	all := s.All()
+	l := &Line{Schema: Schema, System: system, Case: c, Metric: metric, Unit: unit, N: len(all), Runs: len(s), Samples: thin(all)}
+	if len(all) == 0 {
+		return l
+	}
+	l.P50, l.P90, l.P99 = round(Quantile(all, 0.5)), round(Quantile(all, 0.9)), round(Quantile(all, 0.99))
+	l.Max, l.Mean = round(all[len(all)-1]), round(Mean(all))
+	return l
+}
+
+// Compare adds the ratio to a peer, run by run: run i of both belongs to one pair.
+func (l *Line) Compare(peer string, of Statistic, own, other Series, seed uint64) *Line {
+	r, ok := RatioOf(of, own, other, seed)
+	if !ok {
+		l.Note = fmt.Sprintf("no ratio to %s: %d and %d runs", peer, len(own), len(other))
+		return l
+	}
+	name := of.Name
+	l.Peer, l.RatioOf = &peer, &name
+	l.Ratio, l.RatioLow, l.RatioHigh = ptr(round(r.Mid)), ptr(round(r.Low)), ptr(round(r.High))
+	return l
+}
+
+// AimRatio says that the whole interval of the ratio should be at most limit.
+func (l *Line) AimRatio(limit float64) *Line {
+	return l.aim("ratioHigh <= "+strconv.FormatFloat(limit, 'g', -1, 64), l.RatioHigh != nil && *l.RatioHigh <= limit)
+}
+
+// AimP99 says that the 99th percentile should be at most limit, and nothing fail.
+func (l *Line) AimP99(limit float64) *Line {
+	return l.aim(fmt.Sprintf("p99 <= %g %s, 0 failed", limit, l.Unit), l.N > 0 && l.P99 <= limit && l.Failed == 0)
+}
+
+// AimNone says that nothing should fail.
+func (l *Line) AimNone() *Line { return l.aim("0 failed", l.N > 0 && l.Failed == 0) }
+
+func (l *Line) aim(text string, met bool) *Line {
+	l.Aim, l.Met = &text, &met
+	return l
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// round keeps five significant digits: more says nothing here.
+func round(v float64) float64 {
+	if v == 0 || math.IsInf(v, 0) || math.IsNaN(v) {
+		return v
+	}
+	out, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 5, 64), 64)
+	if err != nil {
+		panic(err) // it was formatted just now
+	}
+	return out
+}
+
+// thin keeps the ends and evenly spaced samples between them.
+func thin(sorted []float64) []float64 {
+	n := min(len(sorted), maxSamples)
+	out := make([]float64, n)
+	for i := range out {
+		j := i
+		if n < len(sorted) {
+			j = i * (len(sorted) - 1) / (n - 1)
+		}
+		out[i] = round(sorted[j])
+	}
+	return out
+}

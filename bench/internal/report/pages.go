@@ -1,0 +1,179 @@
+package report
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// group is the lines that stand beside each other: the systems of one bench, case and metric.
+type group struct {
+	Bench, Case, Metric, Unit string
+	Lines                     []*Line
+}
+
+// groups keeps the order in which lines were written.
+func groups(lines []*Line) (out []*group) {
+	for _, l := range lines {
+		key := group{Bench: l.Bench, Case: caseText(l.Case), Metric: l.Metric, Unit: l.Unit}
+		i := slices.IndexFunc(out, func(g *group) bool {
+			return g.Bench == key.Bench && g.Case == key.Case && g.Metric == key.Metric && g.Unit == key.Unit
+		})
+		if i < 0 {
+			i, out = len(out), append(out, &key)
+		}
+		out[i].Lines = append(out[i].Lines, l)
+	}
+	return out
+}
+
+func caseText(c map[string]any) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(c)) {
+		v, err := json.Marshal(c[k])
+		if err != nil {
+			v = []byte("?")
+		}
+		parts = append(parts, k+" "+strings.Trim(string(v), `"`))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Pages makes summary.md and index.html of the reports in a folder.
+func Pages(folder string) error {
+	lines, err := Read(folder)
+	if err != nil {
+		return err
+	}
+	if len(lines) == 0 {
+		return fmt.Errorf("%s: no report", folder)
+	}
+	title := "Crossfade benchmarks, " + filepath.Base(folder)
+	if err := os.WriteFile(filepath.Join(folder, "summary.md"), []byte(summary(title, lines)), 0o644); err != nil {
+		return err
+	}
+	var page bytes.Buffer
+	if err := pageTemplate.Execute(&page, map[string]any{"Title": title, "Origins": origins(lines), "Groups": groups(lines)}); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, "index.html"), page.Bytes(), 0o644)
+}
+
+// origin says where the lines of one bench come from.
+type origin struct {
+	Bench, Command, Commit, Time, Machine, Versions string
+}
+
+func origins(lines []*Line) (out []origin) {
+	for _, l := range lines {
+		if slices.ContainsFunc(out, func(o origin) bool { return o.Bench == l.Bench }) {
+			continue
+		}
+		machine := map[string]string{}
+		for k, v := range l.Machine {
+			machine[k] = fmt.Sprint(v)
+		}
+		if bytes, ok := l.Machine["memoryBytes"].(float64); ok {
+			machine["memoryBytes"] = amount(bytes, "bytes")
+		}
+		out = append(out, origin{
+			l.Bench, l.Command, l.Commit, l.Time.Format("2006-01-02 15:04 UTC"), pairs(machine), pairs(l.Versions),
+		})
+	}
+	return out
+}
+
+func pairs(m map[string]string) string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, k+" "+m[k])
+	}
+	return strings.Join(out, ", ")
+}
+
+func summary(title string, lines []*Line) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# %s\n", title)
+	for _, o := range origins(lines) {
+		fmt.Fprintf(&b, "\n## %s\n\n    %s\n\nCommit %s, %s. Machine: %s. Versions: %s.\n", o.Bench, o.Command, o.Commit, o.Time, o.Machine, o.Versions)
+		b.WriteString("\n| case | metric | system | n | p50 | p90 | p99 | max | ratio [95 %] | aim |\n|---|---|---|---|---|---|---|---|---|---|\n")
+		for _, g := range groups(lines) {
+			if g.Bench != o.Bench {
+				continue
+			}
+			for _, l := range g.Lines {
+				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", g.Case, g.Metric, l.System, l.count(),
+					amount(l.P50, l.Unit), amount(l.P90, l.Unit), amount(l.P99, l.Unit), amount(l.Max, l.Unit), l.ratioText(), l.aimText())
+			}
+		}
+	}
+	return b.String()
+}
+
+func (l *Line) count() string {
+	if l.Failed > 0 {
+		return fmt.Sprintf("%d, %d failed", l.N, l.Failed)
+	}
+	return fmt.Sprint(l.N)
+}
+
+func (l *Line) ratioText() string {
+	if l.Ratio == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %.3g [%.3g, %.3g] of %s", *l.RatioOf, *l.Ratio, *l.RatioLow, *l.RatioHigh, *l.Peer)
+}
+
+func (l *Line) aimText() string {
+	if l.Aim == nil {
+		return ""
+	}
+	if *l.Met {
+		return "met: " + *l.Aim
+	}
+	return "not met: " + *l.Aim
+}
+
+// texts are the cells of a line that are not plain figures.
+func (l *Line) texts() map[string]string {
+	t := map[string]string{"Ratio": l.ratioText(), "Aim": l.aimText(), "N": l.count(), "Class": ""}
+	if l.Met != nil && !*l.Met {
+		t["Class"] = "missed"
+	}
+	return t
+}
+
+// amount writes a figure with its unit, in the size that reads best.
+func amount(v float64, unit string) string {
+	abs := math.Abs(v)
+	switch {
+	case unit == "bytes" && abs >= 1e9:
+		return fmt.Sprintf("%.2f GB", v/1e9)
+	case unit == "bytes" && abs >= 1e6:
+		return fmt.Sprintf("%.1f MB", v/1e6)
+	case unit == "bytes" && abs >= 1e3:
+		return fmt.Sprintf("%.1f kB", v/1e3)
+	case unit == "bytes":
+		return fmt.Sprintf("%.0f B", v)
+	case unit == "s" && abs < 1:
+		return fmt.Sprintf("%.3g ms", v*1e3)
+	}
+	return fmt.Sprintf("%.3g %s", v, unit)
+}
+
+//go:embed page.html.tmpl
+var pageText string
+
+var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+	"amount": amount,
+	"plot":   plot,
+	"lines":  (*Line).texts,
+}).Parse(pageText))

@@ -1,0 +1,196 @@
+package report
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/crossfade-proxy/crossfade/internal/version"
+)
+
+// Run is one invocation of a benchmark.
+type Run struct {
+	bench, command string
+	seed           uint64
+	started        time.Time
+	commit         string
+	machine        map[string]any
+	versions       map[string]string
+	lines          []*Line
+}
+
+// NewRun begins a report. command repeats the run when typed at the root; modules are those whose versions matter.
+func NewRun(bench, command string, seed uint64, now time.Time, modules ...string) *Run {
+	r := &Run{bench: bench, command: command, seed: seed, started: now.UTC(), commit: commit(), machine: machine()}
+	r.versions = map[string]string{"crossfade": version.String(), "go": runtime.Version()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, d := range info.Deps {
+			if slices.Contains(modules, d.Path) {
+				r.versions[d.Path] = d.Version
+			}
+		}
+	}
+	return r
+}
+
+// Version notes the version of something that is not a Go module.
+func (r *Run) Version(name, version string) { r.versions[name] = version }
+
+// Add adds a line to the report and completes it with what all lines share.
+func (r *Run) Add(l *Line) {
+	l.Bench, l.Command, l.Seed, l.Time = r.bench, r.command, r.seed, r.started
+	l.Run = r.started.Format("20060102T150405Z")
+	l.Commit, l.Machine, l.Versions = r.commit, r.machine, r.versions
+	r.lines = append(r.lines, l)
+}
+
+// Lines that were added.
+func (r *Run) Lines() []*Line { return r.lines }
+
+// Missed lists the aims that were not met, in words.
+func (r *Run) Missed() (out []string) {
+	for _, l := range r.lines {
+		if l.Met != nil && !*l.Met {
+			out = append(out, fmt.Sprintf("%s %s: %s is not met: %s", l.System, l.Metric, *l.Aim, l.measured()))
+		}
+	}
+	return out
+}
+
+func (l *Line) measured() string {
+	if l.Ratio != nil {
+		return fmt.Sprintf("%s of %s is %.3g [%.3g, %.3g]", *l.RatioOf, *l.Peer, *l.Ratio, *l.RatioLow, *l.RatioHigh)
+	}
+	return fmt.Sprintf("p99 is %.4g %s, %d of %d failed", l.P99, l.Unit, l.Failed, l.N)
+}
+
+// Folder is where a report belongs below results, for example bench/results/2026-03-01-abcdef0. A quick run, which proves nothing about speed,
+// has a folder of its own that is not kept.
+func (r *Run) Folder(results string, quick bool) string {
+	name := r.started.Format(time.DateOnly) + "-" + r.commit[:min(7, len(r.commit))]
+	if quick {
+		name += "-quick"
+	}
+	return filepath.Join(results, name)
+}
+
+// Write writes BENCH.jsonl into a folder, and makes summary.md and index.html of all reports there.
+func (r *Run) Write(folder string) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	for _, l := range r.lines {
+		if err := e.Encode(l); err != nil {
+			return fmt.Errorf("%s %s: %w", l.System, l.Metric, err)
+		}
+	}
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(folder, r.bench+".jsonl"), b.Bytes(), 0o644); err != nil {
+		return err
+	}
+	return Pages(folder)
+}
+
+// Read reads all reports of a folder, by bench.
+func Read(folder string) (lines []*Line, err error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range files {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		s := bufio.NewScanner(f)
+		s.Buffer(nil, 1<<20)
+		for s.Scan() {
+			var l Line
+			if err := json.Unmarshal(s.Bytes(), &l); err != nil {
+				f.Close()
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			lines = append(lines, &l)
+		}
+		f.Close()
+		if err := s.Err(); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return lines, nil
+}
+
+// Root is the folder with the go.mod above the working directory.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(filepath.Join(d, "go.mod")); err == nil {
+			return d, nil
+		}
+		if d == filepath.Dir(d) {
+			return "", fmt.Errorf("no go.mod above %s: run it in the repository", dir)
+		}
+	}
+}
+
+// commit is the short hash of HEAD, with "-dirty" if tracked files differ from it.
+func commit() string {
+	head, err := exec.Command("git", "rev-parse", "--short=7", "HEAD").Output()
+	if err != nil {
+		return "unknown"
+	}
+	hash := strings.TrimSpace(string(head))
+	if changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err != nil || len(changed) > 0 {
+		hash += "-dirty"
+	}
+	return hash
+}
+
+// machine describes where it ran.
+func machine() map[string]any {
+	m := map[string]any{"os": runtime.GOOS, "arch": runtime.GOARCH, "cores": runtime.NumCPU()}
+	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m["kernel"] = strings.TrimSpace(string(b))
+	}
+	if v := field("/proc/cpuinfo", "model name"); v != "" {
+		m["cpu"] = v
+	}
+	if kb, err := strconv.ParseInt(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 10, 64); err == nil {
+		m["memoryBytes"] = kb << 10
+	}
+	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
+		if one, err := strconv.ParseFloat(strings.Fields(string(b))[0], 64); err == nil {
+			m["loadBefore"] = one
+		}
+	}
+	return m
+}
+
+// field is the value of the first line "key: value" of a file, "" without one.
+func field(file, key string) string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(b)) {
+		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == key {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}

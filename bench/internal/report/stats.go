@@ -1,0 +1,86 @@
+package report
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// Quantile of sorted samples by nearest rank: the smallest sample that a share q of all is not above.
+func Quantile(sorted []float64, q float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[max(0, min(len(sorted)-1, int(math.Ceil(q*float64(len(sorted))))-1))]
+}
+
+// Mean of samples, 0 of none.
+func Mean(samples []float64) float64 {
+	if len(samples) == 0 {
+		return 0
+	}
+	sum := 0.0
+	for _, v := range samples {
+		sum += v
+	}
+	return sum / float64(len(samples))
+}
+
+// Statistic makes one figure of the samples of a run.
+type Statistic struct {
+	Name string
+	of   func(sorted []float64) float64
+}
+
+// Of a run's samples, in any order.
+func (s Statistic) Of(samples []float64) float64 { return s.of(sorted(samples)) }
+
+// What pairs are compared by.
+var (
+	ByP50  = Statistic{"p50", func(s []float64) float64 { return Quantile(s, 0.5) }}
+	ByP90  = Statistic{"p90", func(s []float64) float64 { return Quantile(s, 0.9) }}
+	ByP99  = Statistic{"p99", func(s []float64) float64 { return Quantile(s, 0.99) }}
+	ByMean = Statistic{"mean", Mean}
+)
+
+// Ratio is a geometric mean over pairs with its 95 % interval.
+type Ratio struct {
+	Mid, Low, High float64
+}
+
+// resamples of the bootstrap.
+const resamples = 10_000
+
+// RatioOf compares run i of one system with run i of the other: the geometric mean of the ratios, and a 95 % percentile bootstrap over
+// the pairs. Pairs run next to each other, so noise of the machine that lasts longer than a pair falls out. The interval of five pairs
+// is nearly their range. It is not ok without pairs, or if a figure is not positive.
+func RatioOf(of Statistic, own, other Series, seed uint64) (r Ratio, ok bool) {
+	if len(own) == 0 || len(own) != len(other) {
+		return r, false
+	}
+	logs := make([]float64, len(own))
+	for i := range own {
+		a, b := of.Of(own[i]), of.Of(other[i])
+		if a <= 0 || b <= 0 {
+			return r, false
+		}
+		logs[i] = math.Log(a / b)
+	}
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	means := make([]float64, resamples)
+	for i := range means {
+		sum := 0.0
+		for range logs {
+			sum += logs[rnd.IntN(len(logs))]
+		}
+		means[i] = sum / float64(len(logs))
+	}
+	slices.Sort(means)
+	return Ratio{math.Exp(Mean(logs)), math.Exp(Quantile(means, 0.025)), math.Exp(Quantile(means, 0.975))}, true
+}
+
+func sorted(v []float64) []float64 {
+	out := slices.Clone(v)
+	slices.Sort(out)
+	return out
+}

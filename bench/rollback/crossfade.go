@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/stack"
+)
+
+// crossfade is the system that is measured.
+type crossfade struct{ *stack.Stack }
+
+func (crossfade) name() string { return "crossfade" }
+
+func (c crossfade) targets() (out []string) {
+	for _, p := range c.Proxies {
+		out = append(out, net.JoinHostPort(p.Host, "10000"))
+	}
+	return out
+}
+
+func options1(wait crossfadev1.Wait) *crossfadev1.ChangeOptions {
+	return &crossfadev1.ChangeOptions{Wait: wait, Timeout: durationpb.New(patience)}
+}
+
+func (c crossfade) apply(ctx context.Context, wait crossfadev1.Wait, services ...*crossfadev1.Service) error {
+	_, err := c.API.Apply(ctx, &crossfadev1.ApplyRequest{Documents: documents(services...), Options: options1(wait)})
+	return err
+}
+
+func (c crossfade) away(ctx context.Context) error {
+	_, err := c.API.SetSplit(ctx, &crossfadev1.SetSplitRequest{
+		Service: measured, Weights: map[string]int32{oldName: 10000}, Options: options1(crossfadev1.Wait_WAIT_ACKED),
+	})
+	return err
+}
+
+func (c crossfade) back(ctx context.Context) (answer, error) {
+	resp, err := c.API.Rollback(ctx, &crossfadev1.RollbackRequest{Service: measured, Options: options1(crossfadev1.Wait_WAIT_PROVEN)})
+	if err != nil {
+		return answer{}, err
+	}
+	change := resp.GetChanges()[0]
+	fleet := change.GetFleet()
+	if int(fleet.GetConnected()) != len(c.Proxies) || fleet.GetAcked() != fleet.GetConnected() || len(fleet.GetRefused()) > 0 || !change.GetRecorded() {
+		return answer{}, fmt.Errorf("not whole: recorded %v, %v", change.GetRecorded(), fleet)
+	}
+	return answer{
+		acked: fleet.GetAckMs() / 1e3, proof: change.GetProof().GetSinceMs() / 1e3, proofText: change.GetProof().GetState(),
+	}, nil
+}
+
+// awaitReady waits for the first configuration of every proxy.
+func (c crossfade) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for _, p := range c.Proxies {
+		if err := p.AwaitReady(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/crossfade-proxy/crossfade/internal/monotime"
+	"github.com/crossfade-proxy/crossfade/internal/origin"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
+)
+
+// system is what flips: a control plane with its proxies, or a peer.
+type system interface {
+	name() string
+	targets() []string // one for each proxy
+	// away sends everything to the old origin, and returns when the proxies confirmed.
+	away(ctx context.Context) error
+	// back rolls back and says what the answer said.
+	back(ctx context.Context) (answer, error)
+}
+
+// answer is what a rollback answered, in seconds from its call. Zero is: not said.
+type answer struct {
+	acked     float64 // when the last proxy had acknowledged
+	proof     float64 // when, by the proof, the last request was sent to the old origin
+	silent    bool    // the proof had less than proven
+	proofText string
+}
+
+// flip is one rollback, in seconds from its call.
+type flip struct {
+	answer
+	last    float64   // the last request at the old origin
+	proxies []float64 // the same for each proxy
+	late    float64   // how many came after the call
+	called  float64   // how long the call took, its wait for proof included
+	at      time.Duration
+}
+
+const (
+	// silence is how long the old origin has had no request when a flip is over.
+	silence = 200 * time.Millisecond
+	// arrived is how long the new origin must have had none before the next flip.
+	arrived = 30 * time.Millisecond
+	// patience bounds each wait.
+	patience = 20 * time.Second
+)
+
+// lab is the two origins, and the hosts by which their logs tell the proxies apart.
+type lab struct {
+	ecs, eks *origin.Origin
+	hosts    []string
+	rnd      *rand.Rand
+}
+
+// toOld brings all traffic to the old origin and waits until it is there.
+func (l *lab) toOld(ctx context.Context, s system) error {
+	if err := s.away(ctx); err != nil {
+		return fmt.Errorf("%s: to %s: %w", s.name(), oldName, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return poll.Until(ctx, 5*time.Millisecond, func(context.Context) error {
+		now := monotime.Now()
+		for _, host := range l.hosts {
+			eks, there := l.eks.Last(host)
+			ecs, _ := l.ecs.Last(host)
+			if !there || now-ecs < arrived || now-eks > arrived {
+				return fmt.Errorf("the requests for %s are not all at %s", host, oldName)
+			}
+		}
+		return nil
+	})
+}
+
+// flip measures one rollback; all traffic is at the old origin.
+func (l *lab) flip(ctx context.Context, s system) (f flip, err error) {
+	monotime.SleepUntil(monotime.Now() + time.Duration(l.rnd.Int64N(int64(50*time.Millisecond))))
+	f.at = monotime.Now()
+	f.answer, err = s.back(ctx)
+	if err != nil {
+		return f, fmt.Errorf("%s: rollback: %w", s.name(), err)
+	}
+	f.called = (monotime.Now() - f.at).Seconds()
+	if err := l.awaitSilence(ctx, f.at); err != nil {
+		return f, fmt.Errorf("%s: %w", s.name(), err)
+	}
+	for _, host := range l.hosts {
+		at, _ := l.eks.Last(host)
+		after := max(0, (at - f.at).Seconds())
+		f.proxies = append(f.proxies, after)
+		f.last = max(f.last, after)
+		n, err := l.eks.CountSince(host, f.at)
+		if err != nil {
+			return f, err
+		}
+		f.late += float64(n)
+	}
+	return f, nil
+}
+
+// awaitSilence waits until the old origin is silent, and the new one has requests of every proxy.
+func (l *lab) awaitSilence(ctx context.Context, since time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return poll.Until(ctx, 5*time.Millisecond, func(context.Context) error {
+		now := monotime.Now()
+		for _, host := range l.hosts {
+			old, _ := l.eks.Last(host)
+			if at, there := l.ecs.Last(host); !there || at < since {
+				return fmt.Errorf("no request for %s at %s", host, newName)
+			}
+			if now-max(old, since) < silence {
+				return errors.New(oldName + " still gets requests")
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"net/rpc"
+	"net/rpc/jsonrpc"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/crossfade-proxy/crossfade/internal/loadgen"
+)
+
+// roleEnv makes this program the load generator, a process of its own: its garbage and its goroutines delay neither calls nor origins.
+// It takes calls on standard input and ends when that is closed.
+const roleEnv = "CROSSFADE_BENCH_LOAD"
+
+// Plan says what to send. Every proxy gets the same.
+type Plan struct {
+	Targets     []string // of the proxies
+	Hosts       []string // of the measured service, one for each proxy
+	Others      []string // hosts of other services, which get one request in twenty more
+	Rate        float64  // per proxy, to the measured service
+	Connections int      // per proxy
+	Timeout     time.Duration
+	Record      bool // keep every result, for [Load.Window]
+}
+
+// Sum is what became of the requests so far.
+type Sum struct {
+	Done, Failed       uint64
+	Failures           map[string]uint64
+	Offered, Achieved  float64 // requests per second
+	P50, P99, Lateness float64 // seconds; lateness is a p99
+}
+
+// Span is an interval of the monotonic clock.
+type Span struct{ From, To time.Duration }
+
+// Load is the service of the process.
+type Load struct {
+	mu   sync.Mutex
+	plan Plan
+	runs []*loadgen.Run
+	seen []loadgen.Result
+}
+
+func serveLoad() error {
+	s := rpc.NewServer()
+	if err := s.Register(&Load{}); err != nil {
+		return err
+	}
+	s.ServeCodec(jsonrpc.NewServerCodec(stdio{os.Stdin, os.Stdout}))
+	return nil
+}
+
+// Start begins to send.
+func (l *Load) Start(p Plan, _ *struct{}) error {
+	l.plan, l.seen = p, nil
+	for n, target := range p.Targets {
+		c := loadgen.Config{
+			Target: target, Rate: p.Rate, Connections: p.Connections, Timeout: p.Timeout,
+			Make: func(i uint64) loadgen.Request { return loadgen.Request{Host: p.Hosts[n]} },
+		}
+		if len(p.Others) > 0 {
+			c.Rate = p.Rate * 21 / 20
+			c.Make = func(i uint64) loadgen.Request {
+				if i%21 == 20 {
+					return loadgen.Request{Host: p.Others[int(i/21)%len(p.Others)]}
+				}
+				return loadgen.Request{Host: p.Hosts[n]}
+			}
+		}
+		if p.Record {
+			c.OnResult = l.note
+		}
+		run, err := loadgen.Start(context.Background(), c)
+		if err != nil {
+			return err
+		}
+		l.runs = append(l.runs, run)
+	}
+	return nil
+}
+
+func (l *Load) note(r loadgen.Result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen = append(l.seen, r)
+}
+
+// Stop ends the sending, waits for every answer and sums up.
+func (l *Load) Stop(_ struct{}, out *Sum) error {
+	for _, r := range l.runs {
+		r.Stop()
+	}
+	*out = Sum{Failures: map[string]uint64{}}
+	for _, r := range l.runs {
+		p := r.Wait()
+		out.Done, out.Failed = out.Done+p.Done, out.Failed+p.Failed+p.OriginErrors
+		out.Offered, out.Achieved = out.Offered+p.OfferedRPS, out.Achieved+p.AchievedRPS
+		for why, n := range p.Failures {
+			out.Failures[why] += n
+		}
+		out.P50, out.P99 = max(out.P50, p.Quantile(0.5).Seconds()), max(out.P99, p.Quantile(0.99).Seconds())
+		out.Lateness = max(out.Lateness, time.Duration(p.Lateness.ValueAtQuantile(99)).Seconds())
+	}
+	l.runs = nil
+	return nil
+}
+
+// Window returns the latencies, in seconds, of the requests that were due in a span. Those that are not answered yet are missing: ask
+// after [Load.Stop], or when all must have ended.
+func (l *Load) Window(s Span, out *[]float64) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	*out = []float64{}
+	for _, r := range l.seen {
+		if r.Due >= s.From && r.Due < s.To {
+			*out = append(*out, r.Latency().Seconds())
+		}
+	}
+	return nil
+}
+
+// Saturate sends as much as is answered, for a while, and returns the answers per second.
+func (l *Load) Saturate(p Plan, out *float64) error {
+	const tooMuch, length = 10_000, 3 * time.Second
+	for n, target := range p.Targets {
+		run, err := loadgen.Start(context.Background(), loadgen.Config{
+			Target: target, Rate: tooMuch, Duration: length, Connections: p.Connections, Timeout: length, Request: loadgen.Request{Host: p.Hosts[n]},
+		})
+		if err != nil {
+			return err
+		}
+		l.runs = append(l.runs, run)
+	}
+	time.Sleep(length)
+	*out = 0
+	for _, r := range l.runs {
+		p := r.Report()
+		*out += float64(p.Done-p.Failed) / p.Elapsed.Seconds()
+		r.Stop()
+	}
+	var sum Sum
+	if err := l.Stop(struct{}{}, &sum); err != nil {
+		return err
+	}
+	if math.IsNaN(*out) || *out < 1 {
+		return fmt.Errorf("nothing was answered: %v", sum.Failures)
+	}
+	return nil
+}
+
+// stdio is the connection of the process to its parent.
+type stdio struct {
+	io.ReadCloser
+	io.WriteCloser
+}
+
+// Close closes the end that is written to, which ends the other side.
+func (s stdio) Close() error { return s.WriteCloser.Close() }
+
+// loader is the load generator as its parent sees it.
+type loader struct {
+	cmd    *exec.Cmd
+	client *rpc.Client
+}
+
+func startLoader() (*loader, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self)
+	cmd.Env, cmd.Stderr = append(os.Environ(), roleEnv+"=1", "GOGC=400"), os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return &loader{cmd, jsonrpc.NewClient(stdio{out, in})}, nil
+}
+
+func (l *loader) start(p Plan) error { return l.client.Call("Load.Start", p, new(struct{})) }
+
+func (l *loader) stop() (s Sum, err error) {
+	err = l.client.Call("Load.Stop", struct{}{}, &s)
+	return s, err
+}
+
+func (l *loader) window(from, to time.Duration) (latencies []float64, err error) {
+	err = l.client.Call("Load.Window", Span{from, to}, &latencies)
+	return latencies, err
+}
+
+func (l *loader) saturate(p Plan) (rps float64, err error) {
+	err = l.client.Call("Load.Saturate", p, &rps)
+	return rps, err
+}
+
+func (l *loader) close() {
+	_ = l.client.Close()
+	_ = l.cmd.Wait()
+}

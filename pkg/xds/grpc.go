@@ -1,0 +1,22 @@
+package xds
+
+import (
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+)
+
+// maxFromProxy bounds a message of a proxy, in bytes.
+const maxFromProxy = 16 << 20
+
+// GRPCOptions are those of a gRPC server for proxies: thousands of connections of which each is mostly idle.
+func GRPCOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.ReadBufferSize(4 << 10), grpc.WriteBufferSize(16 << 10), // per connection
+		grpc.MaxRecvMsgSize(maxFromProxy), grpc.ConnectionTimeout(10 * time.Second),
+		// A proxy that is gone without a word is noticed within 15 s. Its own pings come every 5 s, with jitter.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+	}
+}
