@@ -21,6 +21,8 @@ const (
 	foldAfter = 5 * time.Second
 	// stopGrace is how long calls may go on after SIGTERM until they are told that the change stands; twice that, and they are cut off.
 	stopGrace = 1 * time.Second
+	// stopTimeout is how long stopping in order may take at most. What is answered is on disk, so that ending at any time loses nothing.
+	stopTimeout = 15 * time.Second
 )
 
 // serve runs the server until ctx ends or a listener fails.
@@ -63,6 +65,10 @@ func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, log *slog.
 	}
 	<-failed.Done()
 	log.Info("stopping; proxies keep serving with what they have")
+	time.AfterFunc(stopTimeout, func() {
+		log.Error("it did not stop in time, perhaps because the disk hangs; ending all the same")
+		os.Exit(exitFailed)
+	})
 	err = removeReady(c.readyFile)
 	p.stop()
 	stopWork()

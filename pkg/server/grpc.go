@@ -48,15 +48,24 @@ func (a *API) SetServing(serving bool) {
 }
 
 // Stop ends the calls of a server from [API.GRPC]: new ones are refused and watches end at once, calls that wait for the fleet are
-// told after grace that the change stands, and what is left is cut off after twice that. It returns when no call is left.
+// told after grace that the change stands, and what is left after twice that is cut off, and not waited for.
 func (a *API) Stop(s *grpc.Server, grace time.Duration) {
 	a.health.Shutdown()
 	a.endStreams()
 	waits := time.AfterFunc(grace, a.endWaits)
 	defer waits.Stop()
-	cut := time.AfterFunc(2*grace, s.Stop)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.GracefulStop()
+	}()
+	cut := time.NewTimer(2 * grace)
 	defer cut.Stop()
-	s.GracefulStop()
+	select {
+	case <-ended:
+	case <-cut.C:
+		go s.Stop() // it returns with the last handler
+	}
 	a.endWaits()
 }
 

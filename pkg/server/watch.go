@@ -19,6 +19,9 @@ func (a *API) Watch(r *crossfadev1.WatchRequest, stream grpc.ServerStreamingServ
 	}
 	sub := a.control.Watch(r.GetService())
 	defer sub.Close()
+	if err := stream.SendHeader(nil); err != nil { // from here on the watcher misses nothing
+		return err
+	}
 	stall := time.NewTimer(a.watchStall)
 	defer stall.Stop()
 	for {

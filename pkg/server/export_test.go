@@ -1,0 +1,14 @@
+package server
+
+// For the tests of this package.
+var NewToken = newToken
+
+// ReadToken reads a page token.
+func ReadToken(token, list string) (string, error) {
+	var p problems
+	last := p.token(token, list)
+	return last, p.Err()
+}
+
+// Who is who.
+var Who = who

@@ -1,0 +1,131 @@
+package metrics_test
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/server/metrics"
+	"github.com/crossfade-proxy/crossfade/pkg/store"
+)
+
+type source struct{}
+
+func (source) List(string) []*crossfadev1.ServiceStatus {
+	return []*crossfadev1.ServiceStatus{{Name: "orders", Split: map[string]int32{"ecs": 9000, "eks": 1000}}}
+}
+
+func (source) Proxies(string) []*crossfadev1.Proxy {
+	return []*crossfadev1.Proxy{
+		{Fleet: "default", Proxy: "a", State: "ok", Connected: true, AckedRevision: 7},
+		{Fleet: "default", Proxy: "b", State: "pending", Connected: true, AckedRevision: 5},
+		{Fleet: "default", Proxy: "c", State: "ok", Connected: true, AckedRevision: 7},
+		{Fleet: "edge", Proxy: "d", State: "lost", AckedRevision: 1},
+	}
+}
+
+func (source) Revision() int64 { return 7 }
+
+type fullDisk struct{ store.Store }
+
+func (fullDisk) Commit(context.Context, store.Commit) ([]*crossfadev1.Revision, bool, error) {
+	return nil, false, errors.New("full")
+}
+
+func scrape(t *testing.T, m *metrics.Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	if w.Code != 200 {
+		t.Fatalf("scrape: %d %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+func TestNamesAndLabelsAreThoseOfTheInterface(t *testing.T) {
+	m, err := metrics.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = m.Observe(source{}, func() []metrics.Requests {
+		return []metrics.Requests{
+			{Fleet: "default", Service: "orders", Origin: "ecs", Class: [6]uint64{2: 40, 5: 1}},
+			{Fleet: "edge", Service: "orders", Origin: "ecs", Class: [6]uint64{2: 2}},
+			{Fleet: "default", Service: "forged-by-a-proxy", Origin: "x", Class: [6]uint64{2: 9}},
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Nack("default", "Listener")
+	m.Nack("default", "Listener")
+	fleet := func(name string, acked int32) *crossfadev1.FleetState {
+		return &crossfadev1.FleetState{Name: name, Connected: 2, Acked: acked, AckMs: 30}
+	}
+	m.Changed("SetSplit", []*crossfadev1.Change{{Service: "orders", Fleet: fleet("default", 2)}, {Service: "carts", Fleet: fleet("default", 2)}}, time.Second)
+	m.Changed("SetSplit", []*crossfadev1.Change{{Service: "orders", Fleet: fleet("edge", 1)}}, time.Second)
+	m.Changed("Rollback", []*crossfadev1.Change{
+		{Service: "orders", Fleet: fleet("default", 2), Proof: &crossfadev1.Proof{State: "proven", SinceMs: 200}},
+		{Service: "carts", Fleet: fleet("default", 2), Proof: &crossfadev1.Proof{State: "silent"}},
+	}, 400*time.Millisecond)
+	_, _, _ = m.Store(fullDisk{}).Commit(t.Context(), store.Commit{})
+	got := scrape(t, m)
+	for _, want := range []string{
+		`crossfade_proxies{fleet="default",state="ok"} 2`,
+		`crossfade_proxies{fleet="default",state="pending"} 1`,
+		`crossfade_proxies{fleet="edge",state="lost"} 1`,
+		`crossfade_revision{kind="intent"} 7`,
+		`crossfade_revision{kind="acked"} 5`,
+		`crossfade_push_ack_seconds_count{fleet="default"} 2`,
+		`crossfade_push_ack_seconds_bucket{fleet="default",le="0.025"} 0`,
+		`crossfade_push_ack_seconds_bucket{fleet="default",le="0.05"} 2`,
+		`crossfade_nacks_total{fleet="default",type="Listener"} 2`,
+		`crossfade_split_weight{origin="ecs",service="orders"} 9000`,
+		`crossfade_split_weight{origin="eks",service="orders"} 1000`,
+		`crossfade_requests_total{class="2xx",origin="ecs",service="orders"} 42`,
+		`crossfade_requests_total{class="5xx",origin="ecs",service="orders"} 1`,
+		`crossfade_requests_total{class="2xx",origin="eks",service="orders"} 0`,
+		`crossfade_rollback_seconds_count{stage="acked"} 1`,
+		`crossfade_rollback_seconds_bucket{stage="last_request",le="0.1"} 0`,
+		`crossfade_rollback_seconds_bucket{stage="last_request",le="0.25"} 1`,
+		`crossfade_rollback_seconds_sum{stage="answered"} 0.4`,
+		`crossfade_store_write_seconds_count 1`,
+		`go_goroutines `,
+		`process_resident_memory_bytes `,
+	} {
+		if !strings.Contains(got, "\n"+want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	for _, unwanted := range []string{"forged", `push_ack_seconds_count{fleet="edge"}`, "target_info", "otel_scope"} {
+		if strings.Contains(got, unwanted) {
+			t.Errorf("it holds %s", unwanted)
+		}
+	}
+	if t.Failed() {
+		t.Log(got)
+	}
+}
+
+func TestEveryMetricIsExplained(t *testing.T) {
+	m, err := metrics.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Observe(source{}, func() []metrics.Requests { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	got := scrape(t, m)
+	for line := range strings.Lines(got) {
+		if name, isType := strings.CutPrefix(line, "# TYPE "); isType {
+			name, _, _ = strings.Cut(name, " ")
+			if !strings.Contains(got, "# HELP "+name+" ") {
+				t.Errorf("%s has no help", name)
+			}
+		}
+	}
+}
