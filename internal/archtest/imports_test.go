@@ -151,7 +151,7 @@ var preserves = []preserve{
 	},
 	{
 		[]string{"/internal/deltaclient", "/internal/origin", "/internal/loadgen", "/internal/envoyproc", "/internal/envoytest", "/internal/loopback", "/internal/poll"},
-		[]string{"internal/...", "bench/...", "test/..."},
+		[]string{"internal/...", "bench/...", "test/...", "demo/..."},
 		true,
 		"toys do not ship",
 	},
