@@ -6,6 +6,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/crossfade-proxy/crossfade/internal/envoytest"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
@@ -45,6 +48,20 @@ func (f *fixture) want(host, want string) {
 	if got := f.get(host, "/"); got != want {
 		f.t.Fatalf("%s answers %q, want %q", host, got, want)
 	}
+}
+
+// A cluster that changes while its endpoints stay: Envoy waits for endpoints that come after it, and asks for none.
+func TestChangedClusterGetsItsEndpointsAgain(t *testing.T) {
+	envoytest.EachVersion(t, func(t *testing.T, version string) {
+		f := newFixture(t)
+		three(f)
+		f.apply(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks"))
+		f.proxy(version, "p1")
+		changed := f.service("orders", map[string]int32{"eks": 10000}, "ecs", "eks")
+		changed.Origins[1].ConnectTimeout = durationpb.New(time.Second)
+		f.acked(f.apply(changed))
+		f.want("orders.test", "200 eks")
+	})
 }
 
 // Origins that come at full weight and go while they have it: no moment may have a sum of 0, an unknown cluster or a cold one.

@@ -192,10 +192,10 @@ func (s *session) narrow(k kind, c *config, w *want) {
 }
 
 // firstPiece returns how many resources fit into one response.
-func firstPiece(all []*discovery.Resource) int {
+func firstPiece(all []*item) int {
 	size := 0
 	for i, r := range all {
-		if size += len(r.GetResource().GetValue()); size > firstPieceBytes && i > 0 {
+		if size += r.wire.Len(); size > firstPieceBytes && i > 0 {
 			return i
 		}
 	}
@@ -256,7 +256,7 @@ func (s *session) onlySubscribed(k kind, w *want, d *diff) *diff {
 	}
 	names := state.sub.SubscribedResources()
 	out := &diff{upserts: d.upserts}
-	if dropped := count(d.upserts, func(r *discovery.Resource) bool { return !has(names, r.Name) }); dropped > 0 {
+	if dropped := count(d.upserts, func(r *item) bool { return !has(names, r.Name) }); dropped > 0 {
 		out.upserts = nil
 		for _, r := range d.upserts {
 			if has(names, r.Name) {
@@ -453,15 +453,28 @@ func (s *session) send(k kind, c *config, w want) {
 	state.answer = false
 	state.fresh = nil
 	state.sent = &sending{want: w, of: c.reached()}
+	if k == clusters {
+		s.rewarm(w.delta.upserts)
+	}
 	select {
 	case state.out <- &cache.DeltaPassthroughResponse{
 		DeltaRequest: kindRequests[k],
 		DeltaDiscoveryResponse: &discovery.DeltaDiscoveryResponse{
-			TypeUrl: kindURLs[k], Resources: w.delta.upserts, RemovedResources: w.delta.removals,
+			TypeUrl: kindURLs[k], Resources: resourcesOf(w.delta.upserts), RemovedResources: w.delta.removals,
 		},
 	}:
 	default: // one response per kind is on its way at most, and the channel holds more than there are kinds
 		panic("xds: response channel full")
+	}
+}
+
+// rewarm makes the endpoints of changed clusters be sent again. Envoy puts a changed cluster in use, and acknowledges it, only when
+// endpoints have arrived after it, and does not ask for them: it subscribed to that name before.
+func (s *session) rewarm(changed []*item) {
+	for _, r := range changed {
+		if s.kinds[clusters].have.version(r.Name) != "" {
+			s.kinds[endpoints].ask(r.Name)
+		}
 	}
 }
 

@@ -42,9 +42,9 @@ type kindState struct {
 	resumed bool // the first request said what the proxy has
 	sub     cache.Subscription
 	out     chan cache.DeltaResponse
-	open    bool // a watch is open: responses may be sent
-	answer  bool // an answer is due even if it is empty
-	fresh   map[string]bool
+	open    bool            // a watch is open: responses may be sent
+	answer  bool            // an answer is due even if it is empty
+	fresh   map[string]bool // to be sent although the proxy may have them
 	have    holding
 	sent    *sending          // not acknowledged yet
 	parked  map[string]string // name → version that was refused
@@ -129,6 +129,16 @@ func (s *session) OnStreamDeltaResponse(_ int64, _ *discovery.DeltaDiscoveryRequ
 	}
 }
 
+// itemsOf returns what a response that is being sent is made of.
+func (s *session) itemsOf(resp *discovery.DeltaDiscoveryResponse) []*item {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sent := s.kinds[kindByURL[resp.GetTypeUrl()]].sent; sent != nil && sent.nonce == resp.GetNonce() {
+		return sent.delta.upserts
+	}
+	return nil
+}
+
 // CreateDeltaWatch takes a request: a first one, a change of subscription, an acknowledgement or a refusal.
 func (s *session) CreateDeltaWatch(req *cache.DeltaRequest, sub cache.Subscription, out chan cache.DeltaResponse) (func(), error) {
 	k, ok := kindByURL[req.GetTypeUrl()]
@@ -191,14 +201,19 @@ func (s *session) subscribed(k kind, req *cache.DeltaRequest) {
 		if first && state.resumed && state.have.version(name) != "" {
 			continue
 		}
-		if state.fresh == nil {
-			state.fresh = map[string]bool{}
-		}
-		state.fresh[name] = true
+		state.ask(name)
 		if k == routes {
 			s.forgetVirtualHosts(name)
 		}
 	}
+}
+
+// ask makes a resource be sent although the proxy may have it.
+func (k *kindState) ask(name string) {
+	if k.fresh == nil {
+		k.fresh = map[string]bool{}
+	}
+	k.fresh[name] = true
 }
 
 // forgetVirtualHosts makes the virtual hosts of a newly asked route configuration be sent: Envoy drops those that came before it.
