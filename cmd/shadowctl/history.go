@@ -110,6 +110,7 @@ func revisionChange(r *crossfadev1.Revision) string {
 	var fields []string
 	for _, f := range policy.Diff(manifest.Object(before), manifest.Object(after)) {
 		field, _, _ := strings.Cut(f.GetField(), ".")
+		field, _, _ = strings.Cut(field, "[")
 		if !slices.Contains(fields, field) {
 			fields = append(fields, field)
 		}

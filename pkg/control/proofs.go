@@ -24,12 +24,14 @@ type followed struct {
 	kept  bool                 // pins were kept: nothing can be proven
 }
 
-// startProofs follows the services of a change that leave an origin altogether.
+// startProofs follows the services of a change that leave an origin altogether. Of a new service no origin has had a request: there
+// is something to prove only if the caller asks for it.
 func (c *Controller) startProofs(ch *change) *proofs {
 	p := &proofs{now: c.now, followed: map[string]*followed{}}
 	for _, e := range ch.edits {
 		s := e.service()
-		if s == nil || c.telemetry == nil {
+		isNew := e.before == nil && ch.o.Wait != crossfadev1.Wait_WAIT_PROVEN
+		if s == nil || c.telemetry == nil || isNew {
 			continue
 		}
 		away, toward := awayFrom(s, e.keptPins)
