@@ -13,7 +13,8 @@ const maxFromProxy = 16 << 20
 // GRPCOptions are those of a gRPC server for proxies: thousands of connections of which each is mostly idle.
 func GRPCOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.ReadBufferSize(4 << 10), grpc.WriteBufferSize(16 << 10), // per connection
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.ReadBufferSize(4 << 10), grpc.WriteBufferSize(16 << 10), grpc.SharedWriteBuffer(true),
 		grpc.MaxRecvMsgSize(maxFromProxy), grpc.ConnectionTimeout(10 * time.Second),
 		// A proxy that is gone without a word is noticed within 15 s. Its own pings come every 5 s, with jitter.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),

@@ -2,8 +2,6 @@ package xds
 
 import (
 	"strings"
-
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 )
 
 // Refusal is a response that a proxy did not accept, in its words.
@@ -30,7 +28,7 @@ func newSoloPass(d *diff) *soloPass {
 		p.queue = append(p.queue, &diff{removals: []string{name}})
 	}
 	for _, r := range d.upserts {
-		p.queue = append(p.queue, &diff{upserts: []*discovery.Resource{r}})
+		p.queue = append(p.queue, &diff{upserts: []*item{r}})
 	}
 	return p
 }

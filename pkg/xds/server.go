@@ -123,13 +123,13 @@ func (s *Server) StreamAggregatedResources(discovery.AggregatedDiscoveryService_
 }
 
 // DeltaAggregatedResources serves one stream of one proxy.
-func (s *Server) DeltaAggregatedResources(stream discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
+func (s *Server) DeltaAggregatedResources(grpcStream discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
 	remote := "?"
-	if p, ok := peer.FromContext(stream.Context()); ok {
+	if p, ok := peer.FromContext(grpcStream.Context()); ok {
 		remote = p.Addr.String()
 	}
 	sess := newSession(s, remote, s.now())
-	err := delta.NewServer(stream.Context(), sess, sess).DeltaStreamHandler(stream, resource.AnyType)
+	err := delta.NewServer(grpcStream.Context(), sess, sess).DeltaStreamHandler(stream{grpcStream, sess}, resource.AnyType)
 	if sess.proxy != nil {
 		s.log.Info("proxy disconnected", "proxy", sess.proxy.id, "fleet", sess.fleet.name, "remote", remote, "error", err)
 		if s.onConnect != nil {

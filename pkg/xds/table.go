@@ -1,23 +1,21 @@
 package xds
 
 import (
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
 // table is every resource of one kind that a fleet should have at one time. Immutable.
 type table struct {
-	byName map[string]*discovery.Resource
+	byName map[string]*item
 	names  []string // sorted, so that responses are the same for everybody
 }
 
 var emptyTable = newTable(nil)
 
 func newTable(resources []translate.Resource) *table {
-	t := &table{byName: make(map[string]*discovery.Resource, len(resources)), names: make([]string, 0, len(resources))}
+	t := &table{byName: make(map[string]*item, len(resources)), names: make([]string, 0, len(resources))}
 	for _, r := range resources {
-		t.byName[r.Name] = &discovery.Resource{Name: r.Name, Version: r.Version, Resource: r.Body}
+		t.byName[r.Name] = wrap(r)
 		t.names = append(t.names, r.Name)
 	}
 	return t
@@ -46,8 +44,8 @@ func (t *table) with(upserts []translate.Resource, removals []string) *table {
 	for _, r := range upserts {
 		changed[r.Name] = r
 	}
-	out := &table{byName: make(map[string]*discovery.Resource, len(t.byName)+len(upserts)), names: make([]string, 0, len(t.names)+len(upserts))}
-	keep := func(r *discovery.Resource) {
+	out := &table{byName: make(map[string]*item, len(t.byName)+len(upserts)), names: make([]string, 0, len(t.names)+len(upserts))}
+	keep := func(r *item) {
 		out.byName[r.Name] = r
 		out.names = append(out.names, r.Name)
 	}
@@ -77,10 +75,6 @@ func (t *table) notIn(other *table) (names []string) {
 	return names
 }
 
-func wrap(r translate.Resource) *discovery.Resource {
-	return &discovery.Resource{Name: r.Name, Version: r.Version, Resource: r.Body}
-}
-
 // version of a resource, "" if the table lacks it.
 func (t *table) version(name string) string {
 	if r, ok := t.byName[name]; ok {
@@ -91,7 +85,7 @@ func (t *table) version(name string) string {
 
 // diff is what takes a proxy from one table to another. Immutable, shared.
 type diff struct {
-	upserts  []*discovery.Resource
+	upserts  []*item
 	removals []string
 }
 
