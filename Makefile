@@ -9,7 +9,7 @@ MAKEFLAGS   += --no-builtin-rules --no-print-directory
 # ---- Programs: a target exists, and shows in `make help`, once its package stands here --------------------------------------------
 COMMANDS := $(wildcard cmd/*)
 # The package of `make demo`:
-DEMO     :=
+DEMO     := demo
 # The packages of `make bench-NAME`, NAME being the last element. Each takes -quick, and writes bench/results:
 BENCHES  := bench/fleet
 # The package of `make bench-compare A= B=`:
@@ -99,8 +99,12 @@ run = go build -ldflags '$(LDFLAGS)' -o bin/$(notdir $(1)) ./$(1) && bin/$(notdi
 
 ifneq ($(DEMO),)
 .PHONY: demo
-demo: build
-	@$(call run,$(DEMO),$(if $(KEEP),-keep))
+demo:
+	@GOPROXY=off go list -deps $(addprefix ./,$(DEMO) $(COMMANDS)) >/dev/null 2>&1 || echo 'Downloading Go modules, once: about NNN MB.'
+	@echo 'Building $(notdir $(COMMANDS)) and the demo into bin/. The first time takes some minutes.'
+	@mkdir -p bin
+	@go build -ldflags '$(LDFLAGS)' -o bin/ $(addprefix ./,$(DEMO) $(COMMANDS))
+	@bin/$(notdir $(DEMO)) $(if $(KEEP),-keep)
 endif
 
 ifneq ($(BENCHES),)

@@ -217,7 +217,7 @@ func (p *Proxy) AwaitReady(ctx context.Context) error {
 		defer resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
 			body, _ := io.ReadAll(resp.Body)
-			return fmt.Errorf("%s is not ready: %s", p.ID, body)
+			return fmt.Errorf("%s is not ready: %s", p.ID, bytes.TrimSpace(body))
 		}
 		return nil
 	})

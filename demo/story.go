@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/crossfade-proxy/crossfade/internal/envoybin"
+	"github.com/crossfade-proxy/crossfade/internal/monotime"
+	"github.com/crossfade-proxy/crossfade/internal/origin"
+)
+
+// steps is how many the story has.
+const steps = 8
+
+// lasts is how long it will take, in words: steps that watch the client, and some seconds.
+func lasts(pace time.Duration) string {
+	return fmt.Sprintf("%d seconds", int((6*pace + 10*time.Second).Round(5*time.Second).Seconds()))
+}
+
+// story tells it all, in order. An error ends it; a promise that is not kept is noted, and the story goes on.
+func (d *demo) story(ctx context.Context, envoy envoybin.Binary) error {
+	d.began = time.Now()
+	d.say("\nCrossfade moves live traffic between two origins. Here is all of it on this\nmachine, on loopback, with real Envoys and real commands. It takes about %s.\nCtrl-C ends it.", lasts(d.pace))
+	d.title("A control plane, two Envoys, two origins")
+	if err := d.start(ctx, d.options, envoy); err != nil {
+		return err
+	}
+	d.introduce(envoy)
+	for _, step := range []func(context.Context) error{
+		d.everythingToECS, d.tenthToEKS, d.pinByHeader, d.halfToEKS, d.eksBreaks, d.rollBack, d.controlPlaneDies,
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	if err := d.sumUp(ctx); err != nil {
+		return err
+	}
+	if d.keep {
+		d.stayUp(ctx)
+	}
+	return nil
+}
+
+func (d *demo) introduce(envoy envoybin.Binary) {
+	at := d.addresses()
+	d.say("  control plane   xds-server, API at %s", d.Server.API)
+	d.say("  proxies         proxy-1 at %s, proxy-2 at %s", at[0], at[1])
+	d.say("                  (envoy %s, %s)", envoy.Version, envoy.Source)
+	d.say("  origins         ecs at %s, eks at %s", d.ecs.Addr(), d.eks.Addr())
+	d.say("  client          %d requests/s for %s over both proxies, all the time", rate, host)
+}
+
+func (d *demo) everythingToECS(ctx context.Context) error {
+	d.title("Everything to ecs")
+	if err := d.writeService(d.dir); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(d.dir, "orders.yaml"))
+	if err != nil {
+		return err
+	}
+	d.typed("cat orders.yaml")
+	fmt.Fprint(d.out, string(text))
+	if err := d.shadowctl(ctx, "apply", "-f", "orders.yaml"); err != nil {
+		return err
+	}
+	if err := d.awaitReady(ctx); err != nil {
+		return err
+	}
+	if d.traffic, err = startTraffic(ctx, d.addresses()); err != nil {
+		return err
+	}
+	_, err = d.expect(ctx, 0)
+	return err
+}
+
+func (d *demo) tenthToEKS(ctx context.Context) error {
+	d.title("A tenth to eks")
+	if err := d.shadowctl(ctx, "split", "set", "orders", "eks=10%"); err != nil {
+		return err
+	}
+	_, err := d.expect(ctx, 0.1)
+	return err
+}
+
+// beta is the header of the pin.
+var beta = [2]string{"x-beta", "1"}
+
+func (d *demo) pinByHeader(ctx context.Context) error {
+	d.title("One request to eks, by header")
+	if err := d.shadowctl(ctx, "pin", "add", "orders", "beta", "--origin", "eks", "--header", beta[0]+"="+beta[1]); err != nil {
+		return err
+	}
+	return d.expectPinned(ctx, "beta", "eks")
+}
+
+// expectPinned sends requests with the pin's header and says who answered.
+func (d *demo) expectPinned(ctx context.Context, tag, want string) error {
+	requests, err := d.probe(ctx, tag, beta)
+	if err != nil {
+		return err
+	}
+	v := look(requests, d.origins())
+	d.say("%d requests with %q, over both proxies: ecs answered %d, eks %d.", v.requests, beta[0]+": "+beta[1], v.origins[0].answered, v.origins[1].answered)
+	for _, o := range v.origins {
+		if o.name == want {
+			d.promise(o.answered == v.requests && len(v.stray) == 0, "not every request with the header reached %s", want)
+		}
+	}
+	return nil
+}
+
+func (d *demo) halfToEKS(ctx context.Context) error {
+	d.title("Half to eks")
+	if err := d.shadowctl(ctx, "split", "set", "orders", "eks=50%"); err != nil {
+		return err
+	}
+	_, err := d.expect(ctx, 0.5)
+	return err
+}
+
+func (d *demo) eksBreaks(ctx context.Context) error {
+	const broken = 0.3
+	d.title("eks breaks")
+	if err := d.eks.SetFaults(origin.Faults{ErrorShare: broken, Status: http.StatusServiceUnavailable}); err != nil {
+		return err
+	}
+	d.say("From now on eks answers %g%% of its requests with 503.", broken*100)
+	v, err := d.expect(ctx, 0.5)
+	if err != nil {
+		return err
+	}
+	d.promise(v.origins[1].errors > 0, "no error of eks reached the client")
+	d.say("\nThe proxies report it, too (figures of the last 10 s):")
+	return d.shadowctl(ctx, "get", "services")
+}
+
+func (d *demo) rollBack(ctx context.Context) error {
+	d.title("Rollback")
+	began, before, enter := time.Now(), d.traffic.mark(), monotime.Now()
+	if err := d.shadowctl(ctx, "rollback", "orders", "--reason", "5xx on eks"); err != nil {
+		return err
+	}
+	back := d.traffic.mark()
+	rev, err := d.rollbackRecord(ctx)
+	if err != nil {
+		return err
+	}
+	called := monotime.Now() - time.Since(rev.GetTime().AsTime())
+	if _, err := d.watch(ctx, before, began, d.pace); err != nil {
+		return err
+	}
+	d.timeRollback(enter, called, rev.GetFleet().GetAckMs())
+	d.promise(rev.GetFleet().GetAcked() == proxies, "%d of %d proxies acknowledged the rollback", rev.GetFleet().GetAcked(), proxies)
+	d.promise(rev.GetProof().GetState() == "proven", "the rollback is not proven by the data plane: state %q", rev.GetProof().GetState())
+	after, err := d.traffic.between(ctx, back, d.traffic.mark())
+	if err != nil {
+		return err
+	}
+	d.expectShare(look(after, d.origins()), 0)
+	return d.expectPinned(ctx, "rolled-back", "ecs")
+}
+
+// timeRollback says how long it took. The origin's log is on the same clock.
+func (d *demo) timeRollback(enter, called time.Duration, ackMs float64) {
+	last, _ := d.eks.Last(host)
+	after := max(0, inMs(last-called))
+	d.ackMs, d.lastMs = &ackMs, &after
+	d.say("\nBoth proxies had acknowledged %s after the API call. By the log of eks, its last\nrequest came %s after Enter, where starting shadowctl took %s.",
+		milliseconds(ackMs), milliseconds(max(0, inMs(last-enter))), milliseconds(max(0, inMs(called-enter))))
+}
+
+func (d *demo) controlPlaneDies(ctx context.Context) error {
+	d.title("The control plane is killed, and comes back")
+	began, before := time.Now(), d.traffic.mark()
+	d.typed(fmt.Sprintf("kill -9 %d        # xds-server", d.Server.PID))
+	d.KillServer()
+	if err := rest(ctx, d.pace/2); err != nil {
+		return err
+	}
+	if err := d.shadowctlExits(ctx, exitUnavailable, "get", "services"); err != nil {
+		return err
+	}
+	if err := rest(ctx, d.pace/2); err != nil {
+		return err
+	}
+	down := time.Since(began)
+	d.typed("xds-server …      # as before, on the same data")
+	start := time.Now()
+	if err := d.RestartServer(ctx); err != nil {
+		return err
+	}
+	ready := time.Since(start)
+	if err := d.awaitFleet(ctx, upToDate); err != nil {
+		return err
+	}
+	d.say("It was gone for %.1f s. It served %s after its start, and had both\nproxies back after %s.",
+		down.Seconds(), milliseconds(inMs(ready)), milliseconds(inMs(time.Since(start))))
+	if err := d.shadowctl(ctx, "history", "orders"); err != nil {
+		return err
+	}
+	v, err := d.watch(ctx, before, began, d.pace/2)
+	if err == nil {
+		d.expectShare(v, 0)
+	}
+	return err
+}
