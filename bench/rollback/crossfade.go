@@ -24,24 +24,28 @@ func (c crossfade) targets() (out []string) {
 	return out
 }
 
-func options1(wait crossfadev1.Wait) *crossfadev1.ChangeOptions {
+func changeOptions(wait crossfadev1.Wait) *crossfadev1.ChangeOptions {
 	return &crossfadev1.ChangeOptions{Wait: wait, Timeout: durationpb.New(patience)}
 }
 
 func (c crossfade) apply(ctx context.Context, wait crossfadev1.Wait, services ...*crossfadev1.Service) error {
-	_, err := c.API.Apply(ctx, &crossfadev1.ApplyRequest{Documents: documents(services...), Options: options1(wait)})
+	_, err := c.API.Apply(ctx, &crossfadev1.ApplyRequest{Documents: documents(services...), Options: changeOptions(wait)})
 	return err
 }
 
 func (c crossfade) away(ctx context.Context) error {
 	_, err := c.API.SetSplit(ctx, &crossfadev1.SetSplitRequest{
-		Service: measured, Weights: map[string]int32{oldName: 10000}, Options: options1(crossfadev1.Wait_WAIT_ACKED),
+		Service: measured, Weights: map[string]int32{oldName: 10000}, Options: changeOptions(crossfadev1.Wait_WAIT_ACKED),
 	})
 	return err
 }
 
-func (c crossfade) back(ctx context.Context) (answer, error) {
-	resp, err := c.API.Rollback(ctx, &crossfadev1.RollbackRequest{Service: measured, Options: options1(crossfadev1.Wait_WAIT_PROVEN)})
+func (c crossfade) back(ctx context.Context, proven bool) (answer, error) {
+	wait := crossfadev1.Wait_WAIT_ACKED
+	if proven {
+		wait = crossfadev1.Wait_WAIT_PROVEN
+	}
+	resp, err := c.API.Rollback(ctx, &crossfadev1.RollbackRequest{Service: measured, Options: changeOptions(wait)})
 	if err != nil {
 		return answer{}, err
 	}
@@ -50,9 +54,11 @@ func (c crossfade) back(ctx context.Context) (answer, error) {
 	if int(fleet.GetConnected()) != len(c.Proxies) || fleet.GetAcked() != fleet.GetConnected() || len(fleet.GetRefused()) > 0 || !change.GetRecorded() {
 		return answer{}, fmt.Errorf("not whole: recorded %v, %v", change.GetRecorded(), fleet)
 	}
-	return answer{
-		acked: fleet.GetAckMs() / 1e3, proof: change.GetProof().GetSinceMs() / 1e3, proofText: change.GetProof().GetState(),
-	}, nil
+	a := answer{acked: fleet.GetAckMs() / 1e3}
+	if proven {
+		a.proof, a.state = change.GetProof().GetSinceMs()/1e3, change.GetProof().GetState()
+	}
+	return a, nil
 }
 
 // awaitReady waits for the first configuration of every proxy.

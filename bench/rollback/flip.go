@@ -18,16 +18,15 @@ type system interface {
 	targets() []string // one for each proxy
 	// away sends everything to the old origin, and returns when the proxies confirmed.
 	away(ctx context.Context) error
-	// back rolls back and says what the answer said.
-	back(ctx context.Context) (answer, error)
+	// back rolls back, waits for acknowledgements or for proof, and says what the answer said.
+	back(ctx context.Context, proven bool) (answer, error)
 }
 
 // answer is what a rollback answered, in seconds from its call. Zero is: not said.
 type answer struct {
-	acked     float64 // when the last proxy had acknowledged
-	proof     float64 // when, by the proof, the last request was sent to the old origin
-	silent    bool    // the proof had less than proven
-	proofText string
+	acked float64 // when the last proxy had acknowledged
+	proof float64 // when, by the proof, the last request was sent to the old origin
+	state string  // of the proof; empty if it was not waited for
 }
 
 // flip is one rollback, in seconds from its call.
@@ -36,13 +35,15 @@ type flip struct {
 	last    float64   // the last request at the old origin
 	proxies []float64 // the same for each proxy
 	late    float64   // how many came after the call
-	called  float64   // how long the call took, its wait for proof included
+	called  float64   // how long the call took
 	at      time.Duration
 }
 
 const (
 	// silence is how long the old origin has had no request when a flip is over.
 	silence = 200 * time.Millisecond
+	// proofEvery is how many flips there are for each that waits for proof, which takes seconds. The others wait for acknowledgements.
+	proofEvery = 10
 	// arrived is how long the new origin must have had none before the next flip.
 	arrived = 30 * time.Millisecond
 	// patience bounds each wait.
@@ -77,10 +78,10 @@ func (l *lab) toOld(ctx context.Context, s system) error {
 }
 
 // flip measures one rollback; all traffic is at the old origin.
-func (l *lab) flip(ctx context.Context, s system) (f flip, err error) {
+func (l *lab) flip(ctx context.Context, s system, proven bool) (f flip, err error) {
 	monotime.SleepUntil(monotime.Now() + time.Duration(l.rnd.Int64N(int64(50*time.Millisecond))))
 	f.at = monotime.Now()
-	f.answer, err = s.back(ctx)
+	f.answer, err = s.back(ctx, proven)
 	if err != nil {
 		return f, fmt.Errorf("%s: rollback: %w", s.name(), err)
 	}

@@ -133,7 +133,7 @@ func (h *haproxies) targets() (out []string) {
 
 func (h *haproxies) away(context.Context) error { return h.set(oldName, newName) }
 
-func (h *haproxies) back(context.Context) (answer, error) {
+func (h *haproxies) back(context.Context, bool) (answer, error) {
 	called := monotime.Now()
 	err := h.set(newName, oldName)
 	return answer{acked: (monotime.Now() - called).Seconds()}, err

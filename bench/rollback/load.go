@@ -63,7 +63,7 @@ func (l *Load) Start(p Plan, _ *struct{}) error {
 	l.plan, l.seen = p, nil
 	for n, target := range p.Targets {
 		c := loadgen.Config{
-			Target: target, Rate: p.Rate, Connections: p.Connections, Timeout: p.Timeout,
+			Target: target, Rate: p.Rate, Duration: loadgen.MaxDuration, Connections: p.Connections, Timeout: p.Timeout,
 			Make: func(i uint64) loadgen.Request { return loadgen.Request{Host: p.Hosts[n]} },
 		}
 		if len(p.Others) > 0 {

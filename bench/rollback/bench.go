@@ -1,0 +1,299 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+	"github.com/crossfade-proxy/crossfade/internal/envoybin"
+	"github.com/crossfade-proxy/crossfade/internal/monotime"
+	"github.com/crossfade-proxy/crossfade/internal/origin"
+	"github.com/crossfade-proxy/crossfade/internal/stack"
+)
+
+// bench is everything that runs.
+type bench struct {
+	*options
+	r    *report.Run
+	dir  string
+	lab  *lab
+	load *loader
+	cf   crossfade
+	ha   *haproxies // nil if there is none
+
+	neighbours int
+	capacity   float64 // requests per second of all proxies
+	perProxy   float64 // requests per second that are sent to each proxy
+}
+
+// setting is one case.
+type setting struct {
+	services int
+	changes  bool
+	peer     bool
+}
+
+func (s setting) String() string {
+	text := fmt.Sprintf("%d services, quiet", s.services)
+	if s.changes {
+		text = fmt.Sprintf("%d services, changing", s.services)
+	}
+	return text
+}
+
+// round is one run of a system.
+type round struct {
+	flips []flip
+	sum   Sum
+	rates []float64 // at the old origin, by proxy
+	load  string    // average of the machine
+	cpu   cpus      // cores in use
+}
+
+func newBench(ctx context.Context, o *options, r *report.Run) (b *bench, err error) {
+	b = &bench{options: o, r: r, lab: &lab{hosts: measuredHosts(o.proxies), rnd: rand.New(rand.NewPCG(o.seed, 1))}}
+	defer func() {
+		if err != nil {
+			b.close()
+		}
+	}()
+	if err := enoughFiles(uint64(o.open*o.proxies) * 9 / 4); err != nil {
+		return b, err
+	}
+	if b.dir, err = os.MkdirTemp("", "crossfade-bench-*"); err != nil {
+		return b, err
+	}
+	if b.lab.ecs, err = origin.Start(origin.Config{Name: newName, Plain: true, Keep: -1}); err != nil {
+		return b, err
+	}
+	if b.lab.eks, err = origin.Start(origin.Config{Name: oldName, Plain: true, Keep: -1}); err != nil {
+		return b, err
+	}
+	if b.load, err = startLoader(); err != nil {
+		return b, err
+	}
+	if err := b.startFleet(ctx); err != nil {
+		return b, err
+	}
+	b.ha, err = startHAProxies(ctx, b.dir, b.lab, o.proxies)
+	if errors.Is(err, errNoHAProxy) {
+		fmt.Println(err)
+		return b, nil
+	}
+	if err == nil {
+		r.Version("haproxy", b.ha.version)
+	}
+	return b, err
+}
+
+// startFleet starts the control plane and the Envoys, with the measured service.
+func (b *bench) startFleet(ctx context.Context) error {
+	envoy, err := envoybin.Find(ctx, envoybin.Newest, os.Stderr)
+	if err != nil {
+		return err
+	}
+	b.r.Version("envoy", envoy.Version)
+	binary, err := stack.Build(ctx, b.dir, "xds-server")
+	if err != nil {
+		return err
+	}
+	if b.cf.Stack, err = stack.Start(ctx, stack.Config{Binary: binary, Envoy: envoy, Dir: b.dir}); err != nil {
+		return err
+	}
+	s := service(measured, b.lab.hosts, []string{b.lab.ecs.Addr()}, []string{b.lab.eks.Addr()})
+	if err := b.cf.apply(ctx, crossfadev1.Wait_WAIT_NONE, s); err != nil {
+		return err
+	}
+	for range b.proxies {
+		if _, err := b.cf.AddProxy(ctx, "default", 1); err != nil {
+			return err
+		}
+	}
+	return b.cf.awaitReady(ctx)
+}
+
+func (b *bench) close() {
+	if b.load != nil {
+		b.load.close()
+	}
+	b.ha.close()
+	if b.cf.Stack != nil {
+		b.cf.Close()
+	}
+	for _, o := range []*origin.Origin{b.lab.ecs, b.lab.eks} {
+		if o != nil {
+			o.Close()
+		}
+	}
+	if b.profile != "" {
+		_ = os.Rename(b.dir, filepath.Join(b.profile, filepath.Base(b.dir)))
+	}
+	_ = os.RemoveAll(b.dir)
+}
+
+// measure runs every case.
+func (b *bench) measure(ctx context.Context) error {
+	if err := b.chooseRate(ctx); err != nil {
+		return err
+	}
+	for _, s := range []setting{
+		{services: 1, peer: b.ha != nil},
+		{services: 1, changes: true},
+		{services: b.services},
+		{services: b.services, changes: true},
+	} {
+		if !strings.Contains(s.String(), b.only) {
+			continue
+		}
+		if err := b.runCase(ctx, s); err != nil {
+			return fmt.Errorf("%v: %w", s, err)
+		}
+	}
+	if b.pools > 0 && strings.Contains("pools", b.only) {
+		if err := b.runPools(ctx); err != nil {
+			return fmt.Errorf("pools: %w", err)
+		}
+	}
+	return nil
+}
+
+// chooseRate measures what all Envoys together can do beside everything else on the machine, and takes half.
+func (b *bench) chooseRate(ctx context.Context) (err error) {
+	if err := b.cf.away(ctx); err != nil {
+		return err
+	}
+	if b.capacity, err = b.load.saturate(Plan{Targets: b.cf.targets(), Hosts: b.lab.hosts, Connections: 16}); err != nil {
+		return err
+	}
+	const least = 1000
+	if b.perProxy = b.rate; b.rate == 0 {
+		b.perProxy = max(least, b.capacity/2/float64(b.proxies))
+	}
+	fmt.Printf("capacity %.0f requests/s; load %.0f/s for each of %d proxies, which is %.0f %%\n",
+		b.capacity, b.perProxy, b.proxies, b.perProxy*float64(b.proxies)/b.capacity*100)
+	b.capacityLine()
+	return nil
+}
+
+// runCase runs one case, with the peer in turn if it has one.
+func (b *bench) runCase(ctx context.Context, s setting) error {
+	if err := b.ensureNeighbours(ctx, s); err != nil {
+		return err
+	}
+	var ch *churn
+	if s.changes {
+		spare, err := origin.Start(origin.Config{Name: oldName, Plain: true, Keep: -1})
+		if err != nil {
+			return err
+		}
+		defer spare.Close()
+		ch = startChurn(ctx, b.cf, b.lab, b.neighbours, spare.Addr())
+		defer ch.cancel()
+	}
+	systems := []system{b.cf}
+	if s.peer {
+		systems = append(systems, b.ha)
+	}
+	rounds := map[string][]*round{}
+	for n := range b.rounds {
+		flips := b.flips/b.rounds + min(1, max(0, b.flips%b.rounds-n))
+		for i := range systems {
+			sys := systems[(i+n)%len(systems)]
+			got, err := b.runRound(ctx, sys, s, flips)
+			if err != nil {
+				return err
+			}
+			rounds[sys.name()] = append(rounds[sys.name()], got)
+			progress(s, sys, got)
+		}
+	}
+	b.lines(s, systems, rounds, ch)
+	return nil
+}
+
+// ensureNeighbours brings the fleet to the services of a case: the measured one and its neighbours, of which there is at least one where
+// there are changes.
+func (b *bench) ensureNeighbours(ctx context.Context, s setting) error {
+	want := s.services - 1
+	if s.changes {
+		want = max(1, want)
+	}
+	if want <= b.neighbours {
+		return nil
+	}
+	var add []*crossfadev1.Service
+	for i := b.neighbours; i < want; i++ {
+		add = append(add, neighbourService(i, b.lab.ecs.Addr(), b.lab.eks.Addr()))
+	}
+	if err := b.cf.apply(ctx, crossfadev1.Wait_WAIT_ACKED, add...); err != nil {
+		return err
+	}
+	b.neighbours = want
+	return nil
+}
+
+// runRound starts the load, flips, and stops it. Every request of it counts.
+func (b *bench) runRound(ctx context.Context, sys system, s setting, flips int) (*round, error) {
+	if err := sys.away(ctx); err != nil {
+		return nil, err
+	}
+	p := Plan{Targets: sys.targets(), Hosts: b.lab.hosts, Rate: b.perProxy, Connections: 64, Timeout: 10 * time.Second}
+	if sys.name() == b.cf.name() && s.services > 1 {
+		for i := range b.neighbours {
+			p.Others = append(p.Others, neighbour(i)+".test")
+		}
+	}
+	if err := b.load.start(p); err != nil {
+		return nil, err
+	}
+	out := &round{}
+	began, before := monotime.Now(), b.cpus(sys)
+	err := b.flipAll(ctx, sys, flips, out)
+	out.cpu = b.cpus(sys).per(before, (monotime.Now() - began).Seconds())
+	sum, stopErr := b.load.stop()
+	out.sum, out.load = sum, loadAverage()
+	return out, errors.Join(err, stopErr)
+}
+
+func (b *bench) flipAll(ctx context.Context, sys system, flips int, out *round) error {
+	if err := b.lab.toOld(ctx, sys); err != nil {
+		return err
+	}
+	const look = time.Second
+	since := monotime.Now()
+	monotime.SleepUntil(since + look)
+	for _, host := range b.lab.hosts {
+		n, err := b.lab.eks.CountSince(host, since)
+		if err != nil {
+			return err
+		}
+		out.rates = append(out.rates, float64(n)/(monotime.Now()-since).Seconds())
+	}
+	for i := range flips {
+		f, err := b.lab.flip(ctx, sys, i%proofEvery == 0)
+		if err != nil {
+			return err
+		}
+		out.flips = append(out.flips, f)
+		if err := b.lab.toOld(ctx, sys); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func loadAverage() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	one, _, _ := strings.Cut(string(b), " ")
+	return one
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+)
+
+// aim is the most that the 99th percentile of last_request may be, in seconds.
+const aim = 0.025
+
+// progress says how a round went.
+func progress(s setting, sys system, r *round) {
+	last := series([]*round{r}, func(f flip) []float64 { return []float64{f.last} }).All()
+	acked := series([]*round{r}, func(f flip) []float64 { return []float64{f.acked} }).All()
+	called := series([]*round{r}, provenIn).All()
+	q := func(v []float64, share float64) float64 { return report.Quantile(v, share) * 1e3 }
+	fmt.Printf("%-24s %-9s %d flips: last request p50 %.1f ms p99 %.1f max %.1f; acked p50 %.1f p99 %.1f; proven answer p50 %.0f; %d of %d requests failed %s; latency p99 %.1f ms, lateness p99 %.1f ms; load average %s; %v\n",
+		s, sys.name(), len(r.flips), q(last, 0.5), q(last, 0.99), q(last, 1), q(acked, 0.5), q(acked, 0.99), q(called, 0.5),
+		r.sum.Failed, r.sum.Done, reasons(r.sum.Failures), r.sum.P99*1e3, r.sum.Lateness*1e3, r.load, r.cpu)
+}
+
+func reasons(m map[string]uint64) string {
+	var out []string
+	for _, why := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, fmt.Sprintf("%d × %s", m[why], why))
+	}
+	return strings.Join(out, ", ")
+}
+
+func series(rounds []*round, of func(flip) []float64) (s report.Series) {
+	for _, r := range rounds {
+		var all []float64
+		for _, f := range r.flips {
+			all = append(all, of(f)...)
+		}
+		s = append(s, all)
+	}
+	return s
+}
+
+// provenIn is how long a call took that waited for proof.
+func provenIn(f flip) []float64 {
+	if f.state == "" {
+		return nil
+	}
+	return []float64{f.called}
+}
+
+// proofError is how much later than in truth, by the proof, the last request was sent.
+func proofError(f flip) []float64 {
+	if f.state == "" {
+		return nil
+	}
+	return []float64{f.proof - f.last}
+}
+
+// lines adds the figures of a case to the report. A quick run has no aims: it says nothing about speed.
+func (b *bench) lines(s setting, systems []system, rounds map[string][]*round, ch *churn) {
+	c := map[string]any{"services": s.services, "changes": "none", "proxies": b.proxies}
+	var notes []string
+	failedChanges := 0
+	if ch != nil {
+		endpoints, routes, failed := ch.stop()
+		c["changes"] = "endpoints and routes of others"
+		failedChanges = int(failed)
+		notes = append(notes, fmt.Sprintf("%.1f endpoint and %.2f route changes per second, over %d neighbours in turn", endpoints, routes, b.neighbours))
+		if failed > 0 {
+			notes = append(notes, fmt.Sprintf("%d of them failed, the last with: %v", failed, ch.lastErr.Load()))
+		}
+	}
+	for _, sys := range systems {
+		b.systemLines(c, sys.name(), rounds, notes, failedChanges)
+	}
+}
+
+func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*round, notes []string, failedChanges int) {
+	own := rounds[name]
+	total, failed, note := totals(own)
+	notes = append(slices.Clone(notes), note)
+	add := func(metric, unit string, s report.Series) *report.Line {
+		l := report.NewLine(name, metric, unit, c, s)
+		l.OfferedRPS, l.AchievedRPS = mean(own, func(r *round) float64 { return r.sum.Offered }), mean(own, func(r *round) float64 { return r.sum.Achieved })
+		l.Note = strings.Join(notes, "; ")
+		b.r.Add(l)
+		return l
+	}
+	last := func(f flip) []float64 { return []float64{f.last} }
+	l := add("last_request", "s", series(own, last))
+	l.Failed = failed + failedChanges
+	if peer := rounds["haproxy"]; name != "haproxy" && len(peer) > 0 && !b.quick {
+		l.Compare("haproxy", report.ByMean, series(own, last), series(peer, last), b.seed)
+	}
+	if name == b.cf.name() && !b.quick {
+		l.AimP99(aim)
+	}
+	add("last_request_proxy", "s", series(own, func(f flip) []float64 { return f.proxies }))
+	add("late_requests", "requests", series(own, func(f flip) []float64 { return []float64{f.late} }))
+	add("acked", "s", series(own, func(f flip) []float64 { return []float64{f.acked} }))
+	if name == b.cf.name() {
+		add("answer_proven", "s", series(own, provenIn))
+		add("proof_error", "s", series(own, proofError))
+	}
+	add("mean_gap", "s", gaps(own, true))
+	add("mean_gap_proxy", "s", gaps(own, false))
+	add("latency_p99", "s", sums(own, func(s Sum) float64 { return s.P99 }))
+	add("load_lateness_p99", "s", sums(own, func(s Sum) float64 { return s.Lateness }))
+	l = add("requests", "requests", sums(own, func(s Sum) float64 { return float64(s.Done) }))
+	l.N, l.Failed = total, failed
+	if !b.quick {
+		l.AimNone()
+	}
+}
+
+// totals adds requests up; the note says why some failed, what the proofs were, and how busy the machine was.
+func totals(rounds []*round) (total, failed int, note string) {
+	failures, proofs, loads := map[string]uint64{}, map[string]uint64{}, []string{}
+	for _, r := range rounds {
+		total, failed = total+int(r.sum.Done), failed+int(r.sum.Failed)
+		for why, n := range r.sum.Failures {
+			failures[why] += n
+		}
+		for _, f := range r.flips {
+			if f.state != "" {
+				proofs[f.state]++
+			}
+		}
+		loads = append(loads, r.load)
+	}
+	if len(rounds) > 0 {
+		note = rounds[len(rounds)-1].cpu.String() + "; "
+	}
+	note += "load average at the end of each run: " + strings.Join(loads, ", ")
+	if len(proofs) > 0 {
+		note += "; proofs: " + reasons(proofs)
+	}
+	if failed > 0 {
+		note += "; failed: " + reasons(failures)
+	}
+	return total, failed, note
+}
+
+func sums(rounds []*round, of func(Sum) float64) (s report.Series) {
+	for _, r := range rounds {
+		s = append(s, []float64{of(r.sum)})
+	}
+	return s
+}
+
+// gaps are the mean times between requests at the old origin.
+func gaps(rounds []*round, fleet bool) (s report.Series) {
+	for _, r := range rounds {
+		var out []float64
+		sum := 0.0
+		for _, rate := range r.rates {
+			out, sum = append(out, 1/max(rate, 1)), sum+rate
+		}
+		if fleet {
+			out = []float64{1 / max(sum, 1)}
+		}
+		s = append(s, out)
+	}
+	return s
+}
+
+func mean(rounds []*round, of func(*round) float64) *float64 {
+	sum := 0.0
+	for _, r := range rounds {
+		sum += of(r)
+	}
+	sum /= float64(max(1, len(rounds)))
+	return &sum
+}
+
+func (b *bench) capacityLine() {
+	c := map[string]any{"services": 1, "proxies": b.proxies}
+	l := report.NewLine(b.cf.name(), "capacity", "requests/s", c, report.Series{{b.capacity}})
+	l.Note = fmt.Sprintf("all proxies, origins and load generator on this machine; the load of the cases is %.0f/s for each proxy, %.0f %% of it",
+		b.perProxy, b.perProxy*float64(b.proxies)/b.capacity*100)
+	b.r.Add(l)
+}
