@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -21,9 +24,10 @@ type fleetRole struct {
 	clients  []*deltaclient.Client
 	holding  holding
 
-	streams sync.WaitGroup
-	hangUp  context.CancelFunc
-	ended   chan error // a stream that ended by itself
+	streams  sync.WaitGroup
+	hangUp   context.CancelFunc
+	lost     atomic.Int64 // streams that ended by themselves
+	lastLoss atomic.Pointer[error]
 }
 
 // holding counts the clients that hold exactly what they should.
@@ -77,12 +81,12 @@ type Counts struct {
 	Bytes     int64   // of all responses to all clients since they began
 	Responses int
 	Upserts   int
+	Lost      int64 // streams that ended by themselves
 }
 
 // Connect connects all clients at once, each new, and waits until all hold everything.
 func (r *fleetRole) Connect(args FleetArgs, counts *Counts) error {
 	r.workload, r.address = args.Workload, args.Address
-	r.ended = make(chan error, args.Clients)
 	for i := range args.Clients {
 		var c *deltaclient.Client
 		c = deltaclient.New(deltaclient.Config{
@@ -115,12 +119,29 @@ func (r *fleetRole) dial() error {
 		}
 		r.streams.Go(func() {
 			defer conn.Close()
-			if err := c.Run(ctx, conn); ctx.Err() == nil {
-				r.ended <- fmt.Errorf("a stream ended: %w", err)
-			}
+			r.follow(ctx, c, conn)
 		})
 	}
 	return nil
+}
+
+// Like the bootstrap's retry_back_off.
+const minBackOff, maxBackOff = 100 * time.Millisecond, 2 * time.Second
+
+// follow keeps a stream of a client open until ctx ends. One that ends by itself is counted, and opened again as an Envoy does.
+func (r *fleetRole) follow(ctx context.Context, c *deltaclient.Client, conn *grpc.ClientConn) {
+	for wait := minBackOff; ; wait = min(2*wait, maxBackOff) {
+		err := c.Run(ctx, conn)
+		if ctx.Err() != nil {
+			return
+		}
+		r.lost.Add(1)
+		r.lastLoss.Store(&err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(rand.Int64N(int64(wait)))):
+		}
+	}
 }
 
 // holdTimeout bounds how long a fleet takes to hold what it should.
@@ -129,20 +150,27 @@ const holdTimeout = 2 * time.Minute
 func (r *fleetRole) await(began time.Time, all <-chan struct{}, counts *Counts) error {
 	select {
 	case <-all:
-	case err := <-r.ended:
-		return err
 	case <-time.After(holdTimeout):
-		r.holding.mu.Lock()
-		defer r.holding.mu.Unlock()
-		return fmt.Errorf("%d of %d proxies do not hold what was published after %v; the first: %+v",
-			len(r.clients)-r.holding.count, len(r.clients), holdTimeout, r.clients[0].Stats())
+		return r.behind()
 	}
 	*counts = r.counts(time.Since(began))
 	return nil
 }
 
+func (r *fleetRole) behind() error {
+	r.holding.mu.Lock()
+	defer r.holding.mu.Unlock()
+	text := "no stream was lost"
+	if err := r.lastLoss.Load(); err != nil {
+		text = fmt.Sprintf("%d streams were lost, the last by: %v", r.lost.Load(), *err)
+	}
+	i := slices.Index(r.holding.right, false)
+	return fmt.Errorf("%d of %d proxies do not hold what was published after %v; one of them: %+v; %s",
+		len(r.clients)-r.holding.count, len(r.clients), holdTimeout, r.clients[max(i, 0)].Stats(), text)
+}
+
 func (r *fleetRole) counts(took time.Duration) Counts {
-	out := Counts{Seconds: took.Seconds()}
+	out := Counts{Seconds: took.Seconds(), Lost: r.lost.Load()}
 	for _, c := range r.clients {
 		s := c.Stats()
 		out.Bytes += s.Bytes

@@ -36,6 +36,7 @@ func (o *options) metrics() []metric {
 		{name: "reconnect_storm", unit: "s", of: one(func(m *measured) float64 { return m.Storm }), by: report.ByMean},
 		{name: "reconnect_storm_bytes", unit: "bytes", of: one(func(m *measured) int64 { return m.StormBytes }), by: report.ByMean},
 		{name: "reconnect_storm_resources", unit: "resources", of: one(func(m *measured) int { return m.StormUpserts }), by: report.ByMean},
+		{name: "streams_lost", unit: "streams", of: one(func(m *measured) int64 { return m.Lost }), by: report.ByMean},
 		{name: "reconnect_storm_memory_peak", unit: "bytes", of: one(func(m *measured) int64 { return m.StormPeak }), by: report.ByMean},
 	}
 }

@@ -32,7 +32,8 @@ type measured struct {
 	StormBytes    int64
 	StormPeak     int64 // RSS
 	Refused       int
-	ServerThreads int // goroutines with all connected
+	Lost          int64 // streams that ended by themselves
+	ServerThreads int   // goroutines with all connected
 }
 
 // run measures a system once.
@@ -200,7 +201,7 @@ func (r *runner) storm() error {
 	if err := r.server.call("Usage", UsageArgs{}, &u); err != nil {
 		return err
 	}
-	r.m.Storm, r.m.StormPeak = after.Seconds, u.PeakRSS
+	r.m.Storm, r.m.StormPeak, r.m.Lost = after.Seconds, u.PeakRSS, after.Lost
 	r.m.StormBytes, r.m.StormUpserts = after.Bytes-before.Bytes, after.Upserts-before.Upserts
 	return nil
 }

@@ -56,7 +56,7 @@ type meteredStream struct {
 
 // SendMsg notes the nonce under which the watched resource leaves.
 func (s *meteredStream) SendMsg(m any) error {
-	if r, ok := m.(*discoveryv3.DeltaDiscoveryResponse); ok {
+	if r, ok := m.(response); ok {
 		s.meter.mu.Lock()
 		w := s.meter.watch
 		s.meter.mu.Unlock()
@@ -69,7 +69,14 @@ func (s *meteredStream) SendMsg(m any) error {
 	return s.ServerStream.SendMsg(m)
 }
 
-func (w *watched) in(r *discoveryv3.DeltaDiscoveryResponse) bool {
+// response is a DeltaDiscoveryResponse, or what a server sends instead of a plain one.
+type response interface {
+	GetTypeUrl() string
+	GetNonce() string
+	GetResources() []*discoveryv3.Resource
+}
+
+func (w *watched) in(r response) bool {
 	if r.GetTypeUrl() != w.typeURL {
 		return false
 	}

@@ -31,9 +31,16 @@ type structure struct {
 }
 
 func newStructure(source *translate.Structure, old *structure) *structure {
+	from := old
+	if from == nil {
+		from = &structure{}
+	}
 	s := &structure{
-		source: source, clusters: newTable(source.Clusters), routes: newTable(source.Routes), virtualHosts: newTable(source.VirtualHosts),
-		services: make(map[string][]string, len(source.VirtualHosts)), listeners: make(map[string]*table),
+		source:       source,
+		clusters:     newTable(source.Clusters, from.clusters),
+		routes:       newTable(source.Routes, from.routes),
+		virtualHosts: newTable(source.VirtualHosts, from.virtualHosts),
+		services:     make(map[string][]string, len(source.VirtualHosts)), listeners: make(map[string]*table),
 	}
 	for _, v := range source.VirtualHosts {
 		s.services[v.Name] = v.Services
@@ -41,13 +48,10 @@ func newStructure(source *translate.Structure, old *structure) *structure {
 	if old == nil {
 		return s
 	}
-	s.clusters = s.clusters.reuse(old.clusters)
-	s.routes = s.routes.reuse(old.routes)
-	s.virtualHosts = s.virtualHosts.reuse(old.virtualHosts)
 	old.mu.Lock()
 	defer old.mu.Unlock()
 	for address, t := range old.listeners {
-		s.listeners[address] = newTable(source.Listeners(address)).reuse(t)
+		s.listeners[address] = newTable(source.Listeners(address), t)
 	}
 	return s
 }
@@ -66,7 +70,7 @@ func (s *structure) listenersAt(address string) *table {
 	defer s.mu.Unlock()
 	t, ok := s.listeners[address]
 	if !ok {
-		t = newTable(s.source.Listeners(address))
+		t = newTable(s.source.Listeners(address), nil)
 		s.listeners[address] = t
 	}
 	return t
@@ -82,6 +86,9 @@ type deltaCache struct {
 const deltaCacheSize = 128
 
 func (c *deltaCache) between(from, to *table) *diff {
+	if from == to {
+		return nothing
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if d, ok := c.byID[[2]*table{from, to}]; ok {

@@ -171,10 +171,11 @@ func (s *leverState) tables(old *leverTables, stamp string) *leverTables {
 		resources = append(resources, s.base[name])
 	}
 	resources = append(resources, topLayer(t.recent, stamp), translate.Ready(true))
-	t.final = newTable(resources)
+	var from *table
 	if old != nil {
-		t.final = t.final.reuse(old.final)
+		from = old.final
 	}
+	t.final = newTable(resources, from)
 	return t
 }
 
@@ -194,6 +195,9 @@ func topLayer(services map[string][]translate.Lever, stamp string) translate.Res
 // forSession returns the layers for a proxy that acknowledged structure up to seq and, if stale is not empty, has structure from
 // before it connected for some services. final says whether nothing is held back.
 func (t *leverTables) forSession(seq int64, stale map[string]bool) (layers *table, final bool) {
+	if len(t.transitions) == 0 && len(stale) == 0 {
+		return t.final, true
+	}
 	behind := map[string]map[string]bool{}
 	for _, tr := range t.transitions {
 		if tr.seq > seq {

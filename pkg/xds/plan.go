@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -56,8 +57,10 @@ func (s *session) pass(c *config) bool {
 		w := s.want(k, c)
 		state := &s.kinds[k]
 		state.inSync = w.delta.empty() && w.full && state.sent == nil && state.solo == nil
+		state.at = nil
 		if state.inSync {
 			s.synced(k, c, w)
+			state.at = w.to
 		}
 		if k == levers || k == endpoints {
 			settled = settled && state.inSync && w.final
@@ -105,6 +108,10 @@ func (s *session) want(k kind, c *config) want {
 	if state.solo != nil {
 		return s.wantSolo(k, w)
 	}
+	if state.at == w.to {
+		w.delta = nothing
+		return w
+	}
 	shared := s.fleet.deltas.between(state.have.base, w.to)
 	w.delta = state.have.missing(w.to, s.fleet.deltas.between)
 	w.exact = w.delta == shared
@@ -141,16 +148,14 @@ func (s *session) incompatible() bool {
 	if !s.kinds[clusters].asked {
 		return false
 	}
-	if !s.kinds[levers].asked {
-		return true
-	}
-	names := s.kinds[levers].sub.SubscribedResources()
-	for _, layer := range translate.LayerNames() {
-		if _, ok := names[layer]; !ok {
-			return true
-		}
-	}
-	return false
+	return !s.kinds[levers].asked || s.lacksLayer
+}
+
+var layerNames = translate.LayerNames()
+
+// lacksLayer says whether a bootstrap that asks for these layers lacks one.
+func lacksLayer(names map[string]struct{}) bool {
+	return slices.ContainsFunc(layerNames, func(layer string) bool { return !has(names, layer) })
 }
 
 // narrow takes out of w what must not be sent now.
@@ -423,6 +428,7 @@ func (s *session) conclude(c *config) (again bool) {
 	all = all && acked == c.reached()
 	if all && !s.complete && s.kinds[listeners].asked && s.fleet.named.Load() {
 		s.complete, again = true, true
+		s.kinds[levers].at = nil // the readiness layer is due
 	}
 	s.progress(acked, acked == c.reached())
 	return again
@@ -451,7 +457,7 @@ func (s *session) send(k kind, c *config, w want) {
 		return // what there is may not be sent yet
 	}
 	state.answer = false
-	state.fresh = nil
+	state.fresh, state.at = nil, nil
 	state.sent = &sending{want: w, of: c.reached()}
 	if k == clusters {
 		s.rewarm(w.delta.upserts)

@@ -28,6 +28,7 @@ type session struct {
 	recognised   bool            // a resumed proxy has told what it has
 	leversSeq    int64           // publication whose levers, as rendered for it, it acknowledged
 	stale        map[string]bool // services of which it had other structure when it connected
+	lacksLayer   bool            // of its bootstrap; see incompatible
 	complete     bool            // had everything at least once: ready
 	acked        reached
 	behindSince  time.Time  // zero while it has the latest
@@ -50,6 +51,7 @@ type kindState struct {
 	parked  map[string]string // name → version that was refused
 	solo    *soloPass         // trying one at a time, after a refusal of several
 	inSync  bool              // at the last step, nothing was missing
+	at      *table            // nothing is missing of this one, nor has anything happened since that was found; nil: look
 	reached reached           // of which this kind is acknowledged
 }
 
@@ -147,7 +149,7 @@ func (s *session) CreateDeltaWatch(req *cache.DeltaRequest, sub cache.Subscripti
 	}
 	s.mu.Lock()
 	state := &s.kinds[k]
-	state.sub, state.out, state.open = sub, out, true
+	state.sub, state.out, state.open, state.at = sub, out, true, nil
 	s.subscribed(k, req)
 	if sent := state.sent; sent != nil && sent.nonce != "" && sent.nonce == req.GetResponseNonce() {
 		state.sent = nil
@@ -183,8 +185,8 @@ func (s *session) subscribed(k kind, req *cache.DeltaRequest) {
 	state.asked = true
 	if first {
 		state.resumed = len(req.GetInitialResourceVersions()) > 0
-		for name, version := range req.GetInitialResourceVersions() {
-			state.have.set(name, version)
+		if state.resumed {
+			s.resume(k, req.GetInitialResourceVersions())
 		}
 		state.answer = !state.resumed && !k.named()
 		if !state.resumed {
@@ -193,6 +195,9 @@ func (s *session) subscribed(k kind, req *cache.DeltaRequest) {
 		if k == levers {
 			s.checkStamp()
 		}
+	}
+	if k == levers {
+		s.lacksLayer = lacksLayer(state.sub.SubscribedResources())
 	}
 	if !k.named() {
 		return
@@ -208,17 +213,36 @@ func (s *session) subscribed(k kind, req *cache.DeltaRequest) {
 	}
 }
 
+// resume takes what the proxy has of a kind: mostly what it should have, so that is what it is compared with.
+func (s *session) resume(k kind, versions map[string]string) {
+	near := s.fleet.config.Load().levers.final
+	if k != levers {
+		near = s.table(k, s.fleet.config.Load())
+	}
+	have := &s.kinds[k].have
+	*have = holding{base: near}
+	for name, version := range versions {
+		have.set(name, version)
+	}
+	for _, name := range near.names {
+		if _, ok := versions[name]; !ok {
+			have.set(name, "")
+		}
+	}
+}
+
 // ask makes a resource be sent although the proxy may have it.
 func (k *kindState) ask(name string) {
 	if k.fresh == nil {
 		k.fresh = map[string]bool{}
 	}
-	k.fresh[name] = true
+	k.fresh[name], k.at = true, nil
 }
 
 // forgetVirtualHosts makes the virtual hosts of a newly asked route configuration be sent: Envoy drops those that came before it.
 func (s *session) forgetVirtualHosts(routeConfiguration string) {
 	state := &s.kinds[virtualHosts]
+	state.at = nil
 	config := s.fleet.config.Load()
 	state.have.settle(config.structure.virtualHosts, s.fleet.deltas.between)
 	for _, name := range state.have.base.names {

@@ -10,15 +10,26 @@ type table struct {
 	names  []string // sorted, so that responses are the same for everybody
 }
 
-var emptyTable = newTable(nil)
+var emptyTable = newTable(nil, nil)
 
-func newTable(resources []translate.Resource) *table {
+// newTable makes a table. It is old itself if nothing differs, and shares with old what does not; old may be nil.
+func newTable(resources []translate.Resource, old *table) *table {
 	t := &table{byName: make(map[string]*item, len(resources)), names: make([]string, 0, len(resources))}
 	for _, r := range resources {
-		t.byName[r.Name] = wrap(r)
+		t.byName[r.Name] = old.item(r)
 		t.names = append(t.names, r.Name)
 	}
-	return t
+	return t.reuse(old)
+}
+
+// item is the one that the table has if it is the same, or a new one.
+func (t *table) item(r translate.Resource) *item {
+	if t != nil {
+		if i, ok := t.byName[r.Name]; ok && i.Version == r.Version {
+			return i
+		}
+	}
+	return wrap(r)
 }
 
 // reuse returns old if it has the same content as t: an unchanged kind keeps its table, and nobody is asked anything.
@@ -89,13 +100,13 @@ type diff struct {
 	removals []string
 }
 
+// nothing is the difference of a table to itself.
+var nothing = &diff{}
+
 func (d *diff) empty() bool { return len(d.upserts) == 0 && len(d.removals) == 0 }
 
 func diffTables(from, to *table) *diff {
 	d := &diff{}
-	if from == to {
-		return d
-	}
 	for _, name := range to.names {
 		if r := to.byName[name]; from.version(name) != r.Version {
 			d.upserts = append(d.upserts, r)
