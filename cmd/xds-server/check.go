@@ -69,7 +69,7 @@ func checkAddress(l listen) *policy.Error {
 	}
 	ip, err := netip.ParseAddr(host)
 	switch {
-	case host != "" && err != nil:
+	case host != "" && (err != nil || ip.Zone() != ""):
 		return invalid("bad_address", l.flag, l.address, fmt.Sprintf("%q is neither an IP address nor localhost", host), "")
 	case host == "" || !ip.Unmap().IsLoopback():
 		return notLoopback(l)

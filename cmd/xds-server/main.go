@@ -20,9 +20,12 @@ const (
 	exitInvalid = 2 // bad flags, environment or file
 )
 
+// stopSignals end the server in order; a second one ends the process.
+var stopSignals = []os.Signal{syscall.SIGTERM, os.Interrupt}
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals...)
+	context.AfterFunc(ctx, stop)
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 

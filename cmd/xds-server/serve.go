@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"os/signal"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -47,7 +48,10 @@ func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, log *slog.
 		return err
 	}
 	p, err := assemble(ctx, c, ls, d, log)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil // ended before it began
+	case err != nil:
 		return err
 	}
 	defer p.control.Close()
@@ -64,6 +68,7 @@ func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, log *slog.
 		group.Go(func() error { return err })
 	}
 	<-failed.Done()
+	signal.Reset(stopSignals...) // before anybody can read that it stops: the next one ends the process
 	log.Info("stopping; proxies keep serving with what they have")
 	time.AfterFunc(stopTimeout, func() {
 		log.Error("it did not stop in time, perhaps because the disk hangs; ending all the same")
