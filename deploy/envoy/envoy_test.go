@@ -208,7 +208,7 @@ func TestStatistics(t *testing.T) {
 				seen["cluster.upstream_rq_xx envoy.cluster_name=orders/ecs envoy.response_code_class=2"] == 3 &&
 				seen["cluster.upstream_rq_time envoy.cluster_name=orders/ecs"] == 3
 		})
-		allowed := regexp.MustCompile(`^(cluster\.upstream_(rq|cx)_\w+ .*envoy\.cluster_name=orders/e[ck]s.*|http\.ingress\.[\w.]+( envoy\.response_code_class=\d)?|server\.\w+|control_plane\.\w+|runtime\.\w+|listener_manager\.\w+|cluster_manager\.\w+|listener\..*cx_overflow|overload\..*)$`)
+		allowed := regexp.MustCompile(`^(cluster\.upstream_(rq|cx)_\w+ .*envoy\.cluster_name=orders/e[ck]s.*|cluster\.upstream_rq_total envoy\.cluster_name=xds|http\.ingress\.[\w.]+( envoy\.response_code_class=\d)?|server\.\w+|control_plane\.\w+|runtime\.\w+|listener_manager\.\w+|cluster_manager\.\w+|listener\..*cx_overflow|overload\..*)$`)
 		for name := range seen {
 			if !allowed.MatchString(name) {
 				t.Errorf("also sent: %s", name)

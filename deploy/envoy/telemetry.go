@@ -2,7 +2,6 @@ package envoy
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -31,12 +30,13 @@ func layers() []string {
 // in a cluster's name keeps out clusters of Envoy's own.
 func stats() []string {
 	return []string{
-		`cluster\.[^.]+/[^.]+\.upstream_rq_(total|[1-5]xx|time)`,                              // requests, classes, latency
-		`cluster\.[^.]+/[^.]+\.upstream_rq_(pending_total|pending_overflow|timeout|rx_reset)`, // picks that got no answer
-		`cluster\.[^.]+/[^.]+\.upstream_cx_(none_healthy|connect_fail)`,                       // picks that got no connection
-		`http\.ingress\.(downstream_(rq_total|rq_active|cx_active|rq_[1-5]xx)|no_route)`,      // what clients see; run.sh drains by it
-		`server\.(uptime|live|state|memory_allocated|memory_heap_size)`,                       // the process; also a heartbeat
-		`(control_plane\.connected_state|runtime\.admin_overrides_active)`,                    // is it led, is it overridden
+		`cluster\.[^.]+/[^.]+\.upstream_rq_(total|[1-5]xx|time)`,                                              // requests, classes, latency
+		`cluster\.[^.]+/[^.]+\.upstream_rq_(pending_total|pending_overflow|active_overflow|timeout|rx_reset)`, // picks that got no answer
+		`cluster\.xds\.upstream_rq_total`,                                                                     // grows with each report, so that each says which interval it covers: gauges do not
+		`cluster\.[^.]+/[^.]+\.upstream_cx_(none_healthy|connect_fail)`,                                       // picks that got no connection
+		`http\.ingress\.(downstream_(rq_total|rq_active|cx_active|rq_[1-5]xx)|no_route)`,                      // what clients see; run.sh drains by it
+		`server\.(uptime|live|state|memory_allocated|memory_heap_size)`,                                       // the process; also a heartbeat
+		`(control_plane\.connected_state|runtime\.admin_overrides_active)`,                                    // is it led, is it overridden
 		`(listener_manager\.(listener_create_failure|total_listeners_active)|cluster_manager\.active_clusters)`,
 		`listener\..+\.downstream_global_cx_overflow`, // client connections refused
 		`overload\..+\.(active|pressure)`,
@@ -47,35 +47,33 @@ func stats() []string {
 const (
 	finestBucket  = 10
 	longestBucket = 60_000
-	bucketRatio   = 1.098
 )
 
-// buckets are the upper bounds of the latency histogram, in milliseconds: whole ones up to 10 (Envoy measures no finer), then each just under 10 %
-// above the one before, so that a percentile read from the middle of a bucket is within 5 %, up to a minute, and a few above.
+// buckets are the upper bounds of the latency histogram, in milliseconds: whole ones up to 10 (Envoy measures no finer), then each at most 10 %
+// above the one before, so that a percentile read from the middle of a bucket is within 5 %, up to a minute, and a few above. They have two
+// significant digits, for so finely Envoy itself counts: with a bound inside one of its bins, all of the bin goes to one side. 99 comes before
+// 100 because the bin from 100 on is ten times as wide as the one before, and which bins a bucket holds depends on Envoy's version.
 func buckets() string {
-	var out []string
-	last := 0.0
-	add := func(b float64) {
+	out := []string{"0.5"}
+	last := 0
+	add := func(b int) {
 		if b > last {
-			out = append(out, strconv.FormatFloat(b, 'f', -1, 64))
+			out = append(out, strconv.Itoa(b))
 			last = b
 		}
 	}
-	add(0.5)
-	for b := 1.0; b < finestBucket; b++ {
+	for b := 1; b < finestBucket; b++ {
 		add(b)
 	}
-	for b := float64(finestBucket); b < longestBucket; b *= bucketRatio {
-		add(significant(b, 4))
+	for scale := 1; scale*finestBucket < longestBucket; scale *= 10 {
+		for b := finestBucket; b < 10*finestBucket; b = max(b+1, min(b*11/10, 99)) {
+			if b*scale < longestBucket {
+				add(b * scale)
+			}
+		}
 	}
-	for _, b := range []float64{longestBucket, 120_000, 300_000, 900_000, 3_600_000} {
+	for _, b := range []int{longestBucket, 120_000, 300_000, 900_000, 3_600_000} {
 		add(b)
 	}
 	return strings.Join(out, ", ")
-}
-
-// significant rounds down to n digits.
-func significant(x float64, n int) float64 {
-	scale := math.Pow(10, float64(n-1)-math.Floor(math.Log10(x)))
-	return math.Floor(x*scale) / scale
 }

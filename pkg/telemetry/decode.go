@@ -40,7 +40,7 @@ type delta struct {
 type histogram struct {
 	delta          int32
 	bounds, counts []byte
-	layout         *layout // of bounds; set by [Telemetry.read]
+	layout         *layout // of bounds; set by [Telemetry.resolve]
 }
 
 // reset makes the flush empty, for the next message.

@@ -177,7 +177,9 @@ func TestProxyWithoutTrafficIsSilent(t *testing.T) {
 			t.Fatal(got)
 		}
 		q.load(t)
-		s = h.rollBack(away(time.Now()), func(s telemetry.ProofState) bool { return s.Count(telemetry.Proven) == 1 && s.Count(telemetry.Silent) == 1 })
+		s = h.rollBack(away(time.Now()), func(s telemetry.ProofState) bool {
+			return s.Count(telemetry.Proven) == 1 && s.Count(telemetry.Silent) == 1
+		})
 		if s.State != telemetry.Silent {
 			t.Errorf("%+v", s)
 		}

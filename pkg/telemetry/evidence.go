@@ -70,5 +70,8 @@ func (v version) String() string {
 	return strings.Join(parts, ".")
 }
 
+// inclusiveBuckets says how this version sorts latencies into buckets, see [layout]. An unknown version counts as a new one.
+func (v version) inclusiveBuckets() bool { return v.major != 1 || v.minor > 37 }
+
 // reportsFailures says whether load reports of this version hold requests that failed to connect: 1.37 leaves them out for ever.
 func (v version) reportsFailures() bool { return v.major > 1 || v.major == 1 && v.minor >= 40 }

@@ -141,7 +141,7 @@ func (h *house) proxy(version, id string) *proxy {
 	}); err != nil {
 		h.t.Fatal(err)
 	}
-	e := envoytest.Start(h.t, envoytest.Config{Version: version, Bootstrap: toOTLP(b.String(), id)})
+	e := envoytest.Start(h.t, envoytest.Config{Version: version, Bootstrap: b.Bytes()})
 	e.AwaitReady()
 	h.awaitOK("http://" + ready.Addr() + "/ready")
 	return &proxy{Envoy: e, id: id, address: fmt.Sprintf("%s:%d", ready.Host(), h.port)}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"sync"
 )
 
@@ -15,120 +14,108 @@ const (
 	maxLayouts = 16
 )
 
-// layout is the upper bounds of a histogram's buckets, in milliseconds. The first that comes is what windows count in; counts of another
-// (a proxy whose bootstrap is older) go to the bucket in which the middle of theirs lies.
+// layout is how to read the buckets of one kind of histogram. Envoy counts whole milliseconds in bins of two significant digits and, for each
+// flush, sorts whole bins into the buckets of the bootstrap: a bin goes to the first bucket whose upper bound is not below the bin's lower end;
+// up to 1.37, not below its upper end.
 type layout struct {
-	raw    string // the packed field
-	bounds []float64
-	into   []int32 // bucket → bucket of the first layout; nil for the first itself
+	index     int    // in layouts
+	raw       string // the packed bounds, in milliseconds
+	inclusive bool   // by the lower end of bins
+	values    []float64
 }
 
-// layouts are all that have come.
+// layouts are all that have come. A fleet has one, or a few while it is updated.
 type layouts struct {
 	mu  sync.RWMutex
 	all []*layout
 }
 
-// of returns the layout of a packed field.
-func (l *layouts) of(raw []byte) (*layout, error) {
+// of returns the layout of packed bounds.
+func (l *layouts) of(raw []byte, inclusive bool) (*layout, error) {
 	l.mu.RLock()
-	found := l.find(raw)
+	found := l.find(raw, inclusive)
 	l.mu.RUnlock()
 	if found != nil {
 		return found, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if found := l.find(raw); found != nil {
+	if found := l.find(raw, inclusive); found != nil {
 		return found, nil
 	}
 	if len(l.all) == maxLayouts {
 		return nil, fmt.Errorf("proxies have more than %d kinds of histogram: make their bootstraps alike", maxLayouts)
 	}
-	n, err := newLayout(raw)
+	n, err := newLayout(raw, inclusive)
 	if err != nil {
 		return nil, err
 	}
-	if len(l.all) > 0 {
-		n.mapInto(l.all[0])
-	}
+	n.index = len(l.all)
 	l.all = append(l.all, n)
 	return n, nil
 }
 
-func (l *layouts) find(raw []byte) *layout {
+func (l *layouts) find(raw []byte, inclusive bool) *layout {
 	for _, x := range l.all {
-		if x.raw == string(raw) {
+		if x.inclusive == inclusive && x.raw == string(raw) {
 			return x
 		}
 	}
 	return nil
 }
 
-// first is the layout that windows count in; nil before any came.
-func (l *layouts) first() *layout {
+// known returns all that have come, in the order of their index.
+func (l *layouts) known() []*layout {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if len(l.all) == 0 {
-		return nil
-	}
-	return l.all[0]
+	return l.all[:len(l.all):len(l.all)]
 }
 
-func newLayout(raw []byte) (*layout, error) {
+func newLayout(raw []byte, inclusive bool) (*layout, error) {
 	n := len(raw) / 8
 	if n == 0 || n > maxBuckets {
 		return nil, fmt.Errorf("a histogram has %d bounds, 1 to %d are allowed", n, maxBuckets)
 	}
-	l := &layout{raw: string(raw), bounds: make([]float64, n)}
-	last := math.Inf(-1)
-	for i := range l.bounds {
+	l := &layout{raw: string(raw), inclusive: inclusive, values: make([]float64, n+1)}
+	last, from := math.Inf(-1), 0.0
+	for i := range n {
 		b := math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:]))
 		if !(b > last) || b < 0 || math.IsInf(b, 0) {
 			return nil, errors.New("the bounds of a histogram do not rise")
 		}
-		l.bounds[i], last = b, b
+		to := binAt(b)
+		if inclusive {
+			to = binAfter(b)
+		}
+		l.values[i] = middle(from, to)
+		last, from = b, to
 	}
+	l.values[n] = from
 	return l, nil
 }
 
-// middle is the value that stands for a bucket: in the geometric middle of bounds with ratio 1.1, at most 5 % from any value in it. The last
-// bucket has no upper bound; its lower one stands for it.
-func (l *layout) middle(i int) float64 {
-	switch {
-	case i >= len(l.bounds):
-		return l.bounds[len(l.bounds)-1]
-	case i == 0:
-		return l.bounds[0] / 2
-	case l.bounds[i-1] == 0:
-		return l.bounds[i] / 2
+// middle is the value that stands for a bucket of values from one bound to another: the geometric middle, which with a ratio of 1.1 is at most
+// 5 % from any value in it.
+func middle(from, to float64) float64 {
+	if from <= 0 {
+		return to / 2
 	}
-	return math.Sqrt(l.bounds[i-1] * l.bounds[i])
+	return math.Sqrt(from * to)
 }
 
-func (l *layout) mapInto(o *layout) {
-	l.into = make([]int32, len(l.bounds)+1)
-	for i := range l.into {
-		at, _ := slices.BinarySearch(o.bounds, l.middle(i))
-		if i == len(l.bounds) && at < len(o.bounds) {
-			at++ // beyond its last bound, not below
-		}
-		l.into[i] = int32(at)
-	}
+// binAt is the lower end of the bin in which a value is. Below 100 only whole milliseconds are there.
+func binAt(x float64) float64 {
+	scale := binWidth(x)
+	return math.Floor(x/scale) * scale
 }
 
-// bucket is where a count of bucket i goes.
-func (l *layout) bucket(i int) int {
-	if l.into == nil {
-		return i
-	}
-	return int(l.into[i])
-}
+// binAfter is the lower end of the next bin.
+func binAfter(x float64) float64 { return binAt(x) + binWidth(x) }
 
-// buckets is the number of buckets that windows have for counts of this layout's kind; it is that of the first layout.
-func (l *layouts) buckets() int {
-	if f := l.first(); f != nil {
-		return len(f.bounds) + 1
+func binWidth(x float64) float64 {
+	width := 1.0
+	for x/width >= 100 {
+		width *= 10
 	}
-	return 0
+	return width
 }

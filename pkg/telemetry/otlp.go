@@ -65,7 +65,7 @@ func (t *Telemetry) export(ctx context.Context, raw []byte) error {
 		t.flushes.Put(fl)
 	}()
 	fl.reset(*f.index.Load())
-	if err := t.read(fl, raw); err != nil {
+	if err := fl.decode(raw); err != nil {
 		return t.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "metrics of proxy %q: %v", id, err))
 	}
 	if fl.end == 0 {
@@ -76,6 +76,9 @@ func (t *Telemetry) export(ctx context.Context, raw []byte) error {
 		return t.refuse(refusedTooMany, err)
 	}
 	defer f.mu.Unlock()
+	if err := t.resolve(fl, p.version.inclusiveBuckets()); err != nil {
+		return t.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "metrics of proxy %q: %v", id, err))
+	}
 	t.take(f, p, fl, t.now())
 	return nil
 }
@@ -94,18 +97,15 @@ func sender(ctx context.Context) (fleet, proxy string, err error) {
 	return fleet, proxy, nil
 }
 
-// read decodes a message and checks its histograms, so that nothing of a bad one is taken.
-func (t *Telemetry) read(fl *flush, raw []byte) error {
-	if err := fl.decode(raw); err != nil {
-		return err
-	}
+// resolve finds the layout of each histogram, before anything of the message is taken.
+func (t *Telemetry) resolve(fl *flush, inclusive bool) error {
 	for i := range fl.histograms {
 		h := &fl.histograms[i]
 		if i > 0 && string(h.bounds) == fl.histograms[i-1].layout.raw {
 			h.layout = fl.histograms[i-1].layout
 			continue
 		}
-		l, err := t.layouts.of(h.bounds)
+		l, err := t.layouts.of(h.bounds, inclusive)
 		if err != nil {
 			return err
 		}
@@ -131,11 +131,10 @@ func (t *Telemetry) take(f *fleet, p *proxy, fl *flush, now time.Time) {
 		d.series.window.Add(now, &d.counts)
 		p.remember(d.series, healthOf(&d.counts))
 	}
-	buckets := t.layouts.buckets()
 	for i := range fl.histograms {
 		h := &fl.histograms[i]
 		if s := fl.deltas[h.delta].series; s != nil {
-			s.window.addLatency(now, h.layout, buckets, h.counts)
+			s.window.addLatency(now, h.layout, h.counts)
 		}
 	}
 	for proof := range f.proofs {

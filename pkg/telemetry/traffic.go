@@ -28,8 +28,6 @@ func (t *Telemetry) Traffic(fleetName, service, origin string, now time.Time, wi
 	if f == nil {
 		return Traffic{}
 	}
-	first := t.layouts.first()
-	latency := make([]uint64, t.layouts.buckets())
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := Traffic{Window: min(window, MaxWindow, now.Sub(f.since))}
@@ -45,12 +43,13 @@ func (t *Telemetry) Traffic(fleetName, service, origin string, now time.Time, wi
 	if s == nil || out.Window <= 0 {
 		return out
 	}
-	out.Counts = s.window.Sum(now, window, latency)
+	out.Counts = s.window.Sum(now, window)
 	if out.Requests = out.Answers(); out.Requests > 0 {
 		out.RPS = float64(out.Requests) / out.Window.Seconds()
 		out.ErrorRate = float64(out.Class[5]) / float64(out.Requests)
 	}
-	out.P50, out.P99 = first.quantile(latency, 0.50), first.quantile(latency, 0.99)
+	latency := s.window.quantiles(now, window, t.layouts.known(), 0.50, 0.99)
+	out.P50, out.P99 = latency[0], latency[1]
 	return out
 }
 

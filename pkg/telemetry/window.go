@@ -22,7 +22,7 @@ type Window struct {
 type slot struct {
 	second  int64
 	counts  Counts
-	latency []uint32 // by bucket; nil until needed
+	latency [][]uint32 // by layout and bucket; nil until needed
 }
 
 // at returns the slot of a time, empty if it is a new one; nil if the ring has gone on.
@@ -33,7 +33,9 @@ func (w *Window) at(now time.Time) *slot {
 	case s.second > second:
 		return nil
 	case s.second < second:
-		clear(s.latency)
+		for _, l := range s.latency {
+			clear(l)
+		}
 		s.second, s.counts = second, Counts{}
 	}
 	return s
@@ -47,58 +49,55 @@ func (w *Window) Add(now time.Time, c *Counts) {
 }
 
 // addLatency adds the packed counts of a histogram.
-func (w *Window) addLatency(now time.Time, l *layout, buckets int, counts []byte) {
+func (w *Window) addLatency(now time.Time, l *layout, counts []byte) {
 	s := w.at(now)
 	if s == nil {
 		return
 	}
-	if len(s.latency) != buckets {
-		s.latency = make([]uint32, buckets)
+	for len(s.latency) <= l.index {
+		s.latency = append(s.latency, nil)
 	}
-	for i := 0; len(counts) >= 8; i, counts = i+1, counts[8:] {
+	if s.latency[l.index] == nil {
+		s.latency[l.index] = make([]uint32, len(l.values))
+	}
+	into := s.latency[l.index]
+	for i := 0; len(counts) >= 8 && i < len(into); i, counts = i+1, counts[8:] {
 		if n := binary.LittleEndian.Uint64(counts); n != 0 {
-			to := &s.latency[l.bucket(i)]
-			*to = uint32(min(uint64(*to)+n, math.MaxUint32))
+			into[i] = uint32(min(uint64(into[i])+n, math.MaxUint32))
 		}
 	}
 }
 
-// Sum adds up the last length before now, at most [MaxWindow], into latency (by bucket, may be nil) and the returned counts.
-func (w *Window) Sum(now time.Time, length time.Duration, latency []uint64) Counts {
-	last := now.Unix()
-	first := now.Add(-min(length, MaxWindow)).Unix()
-	var sum Counts
+// last calls each for every second of the last length before now, at most [MaxWindow].
+func (w *Window) last(now time.Time, length time.Duration, each func(*slot)) {
+	last, first := now.Unix(), now.Add(-min(length, MaxWindow)).Unix()
 	for i := range w.ring {
-		s := &w.ring[i]
-		if s.second <= first || s.second > last {
-			continue
-		}
-		sum.add(&s.counts)
-		for b, n := range s.latency {
-			if b < len(latency) {
-				latency[b] += uint64(n)
-			}
+		if s := &w.ring[i]; s.second > first && s.second <= last {
+			each(s)
 		}
 	}
+}
+
+// Sum adds up the last length before now, at most [MaxWindow].
+func (w *Window) Sum(now time.Time, length time.Duration) Counts {
+	var sum Counts
+	w.last(now, length, func(s *slot) { sum.add(&s.counts) })
 	return sum
 }
 
-// quantile is the latency below which a share q of the requests stayed. With bounds of ratio 1.1 it is within 5 % of the true one; above the
-// last bound it is that bound. 0 where there was no request.
-func (l *layout) quantile(counts []uint64, q float64) time.Duration {
-	var total uint64
-	for _, n := range counts {
-		total += n
+// quantiles are the latencies below which a share of the requests of the last length stayed, for each share; 0 where there was no request.
+func (w *Window) quantiles(now time.Time, length time.Duration, all []*layout, shares ...float64) []time.Duration {
+	var d distribution
+	for _, l := range all {
+		sum := make([]uint64, len(l.values))
+		w.last(now, length, func(s *slot) {
+			if l.index < len(s.latency) {
+				for i, n := range s.latency[l.index] {
+					sum[i] += uint64(n)
+				}
+			}
+		})
+		d.add(l, sum)
 	}
-	if total == 0 || l == nil {
-		return 0
-	}
-	rank := max(1, uint64(math.Ceil(q*float64(total))))
-	for i, n := range counts {
-		if rank <= n {
-			return time.Duration(l.middle(i) * float64(time.Millisecond))
-		}
-		rank -= n
-	}
-	return 0
+	return d.quantiles(shares)
 }

@@ -26,13 +26,15 @@ func packFloats(bounds ...float64) []byte {
 	return b
 }
 
-// ratioBounds are bounds of ratio 1.1 from 1 ms to a minute.
-func ratioBounds() []float64 {
-	var out []float64
-	for b := 1.0; b < 60_000; b *= 1.1 {
-		out = append(out, b)
+// bootstrapBounds are those of deploy/envoy; latency_test.go is with the real ones.
+func bootstrapBounds() []float64 {
+	out := []float64{0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9}
+	for scale := 1.0; scale <= 1000; scale *= 10 {
+		for _, b := range []float64{10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 24, 26, 28, 30, 33, 36, 39, 42, 46, 50, 55, 60, 66, 72, 79, 86, 94, 99} {
+			out = append(out, b*scale)
+		}
 	}
-	return append(out, 60_000)
+	return out
 }
 
 func TestWindow(t *testing.T) {
@@ -57,42 +59,65 @@ func TestWindow(t *testing.T) {
 	var w Window
 	for i, s := range steps {
 		w.Add(second(s.add), &Counts{Started: s.n})
-		if got := w.Sum(second(s.now), s.back, nil); got.Started != s.want {
+		if got := w.Sum(second(s.now), s.back); got.Started != s.want {
 			t.Errorf("step %d: %d in the last %s, want %d", i, got.Started, s.back, s.want)
 		}
 	}
 }
 
-func TestQuantileWithinFivePercent(t *testing.T) {
+// envoySorts puts latencies into buckets as Envoy does: whole milliseconds, bins of two digits, buckets by one end of the bin.
+func envoySorts(values []float64, bounds []float64, inclusive bool) []uint64 {
+	counts := make([]uint64, len(bounds)+1)
+	for _, v := range values {
+		whole := math.Floor(v)
+		end := binAt(whole)
+		if !inclusive {
+			end = binAt(whole) + binWidth(whole)
+			if whole < 10 {
+				end = whole + 0.1
+			}
+			if whole == 0 {
+				end = 0
+			}
+		}
+		at, _ := slices.BinarySearch(bounds, end)
+		counts[at]++
+	}
+	return counts
+}
+
+func TestQuantilesWithinFivePercent(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 1))
-	l, err := newLayout(packFloats(ratioBounds()...))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 300 {
-		values := make([]float64, 1+random.IntN(3000))
-		counts := make([]uint64, len(l.bounds)+1)
-		scale := math.Exp(random.Float64() * 8)
-		for i := range values {
-			values[i] = min(59_999, 2+scale*random.ExpFloat64())
-			at, _ := slices.BinarySearch(l.bounds, values[i])
-			counts[at]++
+	bounds := bootstrapBounds()
+	shares := []float64{0.5, 0.9, 0.99, 1}
+	for _, inclusive := range []bool{true, false} {
+		l, err := newLayout(packFloats(bounds...), inclusive)
+		if err != nil {
+			t.Fatal(err)
 		}
-		slices.Sort(values)
-		for _, q := range []float64{0.5, 0.9, 0.99, 1} {
-			want := values[max(0, int(math.Ceil(q*float64(len(values))))-1)]
-			got := l.quantile(counts, q).Seconds() * 1000
-			if math.Abs(got-want) > 0.05*want {
-				t.Fatalf("quantile %v of %d values: %v ms, want %v within 5 %%", q, len(values), got, want)
+		for range 300 {
+			values := make([]float64, 1+random.IntN(3000))
+			scale, least := math.Exp(random.Float64()*8), random.Float64()*1000
+			for i := range values {
+				values[i] = min(59_999, least+scale*random.ExpFloat64())
+			}
+			var d distribution
+			d.add(l, envoySorts(values, bounds, inclusive))
+			slices.Sort(values)
+			for i, got := range d.quantiles(shares) {
+				want := values[max(0, int(math.Ceil(shares[i]*float64(len(values))))-1)]
+				if off := math.Abs(got.Seconds()*1000 - want); off > max(0.05*want, 1) {
+					t.Fatalf("inclusive %v, quantile %v of %d values: %s, want %v ms within 5 %%", inclusive, shares[i], len(values), got, want)
+				}
 			}
 		}
 	}
 }
 
-func TestQuantileOfEdges(t *testing.T) {
-	l, err := newLayout(packFloats(10, 20))
+func TestQuantilesOfEdges(t *testing.T) {
+	l, err := newLayout(packFloats(10, 20), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,10 +126,12 @@ func TestQuantileOfEdges(t *testing.T) {
 		want   time.Duration
 	}{
 		"none":        {[]uint64{0, 0, 0}, 0},
-		"first":       {[]uint64{1, 0, 0}, 5 * time.Millisecond},
-		"beyond last": {[]uint64{0, 0, 4}, 20 * time.Millisecond},
+		"first":       {[]uint64{1, 0, 0}, 5500 * time.Microsecond}, // 0 to 11
+		"beyond last": {[]uint64{0, 0, 4}, 21 * time.Millisecond},
 	} {
-		if got := l.quantile(c.counts, 0.99); got != c.want {
+		var d distribution
+		d.add(l, c.counts)
+		if got := d.quantiles([]float64{0.99})[0]; got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
@@ -115,40 +142,45 @@ func TestLayoutRefuses(t *testing.T) {
 		"none": {}, "falling": {2, 1}, "equal": {1, 1}, "negative": {-1, 1}, "infinite": {1, math.Inf(1)}, "not a number": {1, math.NaN()},
 		"too many": make([]float64, maxBuckets+1),
 	} {
-		if _, err := newLayout(packFloats(bounds...)); err == nil {
+		if _, err := newLayout(packFloats(bounds...), true); err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
 }
 
+// A fleet that is being updated has histograms of two kinds; quantiles are over both.
 func TestLayoutsMerge(t *testing.T) {
 	var all layouts
-	fine, err := all.of(packFloats(10, 20, 30, 40))
+	fine, err := all.of(packFloats(10, 20, 30, 40), true)
 	if err != nil {
 		t.Fatal(err)
 	}
-	coarse, err := all.of(packFloats(10, 40))
+	older, err := all.of(packFloats(10, 40), false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := all.of(packFloats(10, 40)); again != coarse {
+	if again, _ := all.of(packFloats(10, 40), false); again != older {
 		t.Error("the same bounds are another layout")
+	}
+	if other, _ := all.of(packFloats(10, 40), true); other == older {
+		t.Error("bounds that are read in another way are the same layout")
 	}
 	var w Window
 	now := time.Unix(1_000_000, 0)
-	w.addLatency(now, fine, all.buckets(), pack(1, 0, 0, 0, 2))
-	w.addLatency(now, coarse, all.buckets(), pack(10, 20, 40))
-	got := make([]uint64, all.buckets())
-	w.Sum(now, time.Second, got)
-	if want := []uint64{11, 20, 0, 0, 42}; !slices.Equal(got, want) { // the middle of 10…40 is 20
-		t.Errorf("merged %v, want %v", got, want)
+	w.addLatency(now, fine, pack(1, 0, 0, 0, 2))
+	w.addLatency(now, older, pack(10, 20, 40))
+	w.addLatency(now.Add(time.Second), older, pack(0, 0, 0))
+	got := w.quantiles(now.Add(time.Second), 2*time.Second, all.known(), 10./73, 30./73, 31./73, 1)
+	want := []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 20 * time.Millisecond, 41 * time.Millisecond}
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
-	for i := range maxLayouts - 2 {
-		if _, err := all.of(packFloats(float64(i + 1))); err != nil {
+	for i := range maxLayouts - 3 {
+		if _, err := all.of(packFloats(float64(i+1)), true); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := all.of(packFloats(1000)); err == nil {
+	if _, err := all.of(packFloats(1000), true); err == nil {
 		t.Error("one layout too many is taken")
 	}
 }
