@@ -154,8 +154,8 @@ func (s *session) incompatible() bool {
 var layerNames = translate.LayerNames()
 
 // lacksLayer says whether a bootstrap that asks for these layers lacks one.
-func lacksLayer(names map[string]struct{}) bool {
-	return slices.ContainsFunc(layerNames, func(layer string) bool { return !has(names, layer) })
+func lacksLayer(asked names) bool {
+	return slices.ContainsFunc(layerNames, func(layer string) bool { return !asked.has(layer) })
 }
 
 // narrow takes out of w what must not be sent now.
@@ -259,22 +259,19 @@ func (s *session) onlySubscribed(k kind, w *want, d *diff) *diff {
 		w.exact, w.full = false, len(w.to.names) == 0
 		return &diff{}
 	}
-	names := state.sub.SubscribedResources()
 	out := &diff{upserts: d.upserts}
-	if dropped := count(d.upserts, func(r *item) bool { return !has(names, r.Name) }); dropped > 0 {
+	if !state.names.all(w.to) {
+		w.full = false
 		out.upserts = nil
 		for _, r := range d.upserts {
-			if has(names, r.Name) {
+			if state.names.has(r.Name) {
 				out.upserts = append(out.upserts, r)
 			}
 		}
-		w.exact = false
+		w.exact = w.exact && len(out.upserts) == len(d.upserts)
 	}
 	if len(state.fresh) > 0 {
 		out = s.withFresh(state, w, out)
-	}
-	if len(names) < len(w.to.names) || count(w.to.names, func(name string) bool { return !has(names, name) }) > 0 {
-		w.full = false
 	}
 	return out
 }
@@ -303,10 +300,8 @@ func (s *session) onlyServed(c *config, w *want, d *diff) *diff {
 		return d
 	}
 	served := map[string]bool{}
-	if r.asked && r.sub != nil {
-		for name := range r.sub.SubscribedResources() {
-			served[name] = r.have.version(name) != "" && r.have.version(name) == all.version(name) && !r.fresh[name]
-		}
+	for _, name := range r.names {
+		served[name] = r.have.version(name) != "" && r.have.version(name) == all.version(name) && !r.fresh[name]
 	}
 	out := &diff{removals: d.removals}
 	for _, v := range d.upserts {
@@ -511,18 +506,4 @@ func (s *session) acknowledged(k kind, sent *sending) {
 	if state.solo != nil {
 		state.solo.progress = true
 	}
-}
-
-func has(names map[string]struct{}, name string) bool {
-	_, ok := names[name]
-	return ok
-}
-
-func count[T any](all []T, is func(T) bool) (n int) {
-	for _, v := range all {
-		if is(v) {
-			n++
-		}
-	}
-	return n
 }

@@ -17,6 +17,7 @@ type session struct {
 	server    *Server
 	remote    string
 	connected time.Time
+	request   interest // of the stream's goroutine: what the request says that is being taken
 
 	mu           sync.Mutex
 	fleet        *Fleet // set by the first request
@@ -37,11 +38,17 @@ type session struct {
 	ended        bool
 }
 
+// interest is what a request says of the proxy's interest in a kind.
+type interest struct {
+	subscribe, unsubscribe []string
+	versions               map[string]string // of what it has, in the first request
+}
+
 // kindState is what a session knows of one kind.
 type kindState struct {
-	asked   bool // a request came
-	resumed bool // the first request said what the proxy has
-	sub     cache.Subscription
+	asked   bool  // a request came
+	resumed bool  // the first request said what the proxy has
+	names   names // asked for, of kinds that are
 	out     chan cache.DeltaResponse
 	open    bool            // a watch is open: responses may be sent
 	answer  bool            // an answer is due even if it is empty
@@ -107,8 +114,11 @@ func (s *session) OnDeltaStreamClosed(int64, *core.Node) {
 	}
 }
 
-// OnStreamDeltaRequest learns who is asking from the first request.
+// OnStreamDeltaRequest learns who is asking from the first request, and takes from each what the delta server would keep for the life
+// of the stream, in maps of its own: the session keeps it in less.
 func (s *session) OnStreamDeltaRequest(_ int64, req *discovery.DeltaDiscoveryRequest) error {
+	s.request = interest{req.GetResourceNamesSubscribe(), req.GetResourceNamesUnsubscribe(), req.GetInitialResourceVersions()}
+	req.ResourceNamesSubscribe, req.ResourceNamesUnsubscribe, req.InitialResourceVersions = nil, nil, nil
 	s.mu.Lock()
 	known := s.fleet != nil
 	s.mu.Unlock()
@@ -142,15 +152,15 @@ func (s *session) itemsOf(resp *discovery.DeltaDiscoveryResponse) []*item {
 }
 
 // CreateDeltaWatch takes a request: a first one, a change of subscription, an acknowledgement or a refusal.
-func (s *session) CreateDeltaWatch(req *cache.DeltaRequest, sub cache.Subscription, out chan cache.DeltaResponse) (func(), error) {
+func (s *session) CreateDeltaWatch(req *cache.DeltaRequest, _ cache.Subscription, out chan cache.DeltaResponse) (func(), error) {
 	k, ok := kindByURL[req.GetTypeUrl()]
 	if !ok {
 		return nil, nil // a type that we do not serve stays unanswered
 	}
 	s.mu.Lock()
 	state := &s.kinds[k]
-	state.sub, state.out, state.open, state.at = sub, out, true, nil
-	s.subscribed(k, req)
+	state.out, state.open, state.at = out, true, nil
+	s.subscribed(k, s.request)
 	if sent := state.sent; sent != nil && sent.nonce != "" && sent.nonce == req.GetResponseNonce() {
 		state.sent = nil
 		if req.GetErrorDetail() == nil {
@@ -179,14 +189,14 @@ func (s *session) closeWatch(k kind) {
 }
 
 // subscribed takes what a request says of the proxy's interest.
-func (s *session) subscribed(k kind, req *cache.DeltaRequest) {
+func (s *session) subscribed(k kind, req interest) {
 	state := &s.kinds[k]
 	first := !state.asked
 	state.asked = true
 	if first {
-		state.resumed = len(req.GetInitialResourceVersions()) > 0
+		state.resumed = len(req.versions) > 0
 		if state.resumed {
-			s.resume(k, req.GetInitialResourceVersions())
+			s.resume(k, req.versions)
 		}
 		state.answer = !state.resumed && !k.named()
 		if !state.resumed {
@@ -196,13 +206,16 @@ func (s *session) subscribed(k kind, req *cache.DeltaRequest) {
 			s.checkStamp()
 		}
 	}
+	if k.named() {
+		state.names = state.names.with(req.subscribe, req.unsubscribe, s.target(k))
+	}
 	if k == levers {
-		s.lacksLayer = lacksLayer(state.sub.SubscribedResources())
+		s.lacksLayer = lacksLayer(state.names)
 	}
 	if !k.named() {
 		return
 	}
-	for _, name := range req.GetResourceNamesSubscribe() {
+	for _, name := range req.subscribe {
 		if first && state.resumed && state.have.version(name) != "" {
 			continue
 		}
@@ -213,12 +226,18 @@ func (s *session) subscribed(k kind, req *cache.DeltaRequest) {
 	}
 }
 
+// target is what the fleet should have of a kind now.
+func (s *session) target(k kind) *table {
+	c := s.fleet.config.Load()
+	if k == levers {
+		return c.levers.final
+	}
+	return s.table(k, c)
+}
+
 // resume takes what the proxy has of a kind: mostly what it should have, so that is what it is compared with.
 func (s *session) resume(k kind, versions map[string]string) {
-	near := s.fleet.config.Load().levers.final
-	if k != levers {
-		near = s.table(k, s.fleet.config.Load())
-	}
+	near := s.target(k)
 	have := &s.kinds[k].have
 	*have = holding{base: near}
 	for name, version := range versions {

@@ -1,6 +1,8 @@
 package xds
 
 import (
+	"slices"
+
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
@@ -19,7 +21,18 @@ func newTable(resources []translate.Resource, old *table) *table {
 		t.byName[r.Name] = old.item(r)
 		t.names = append(t.names, r.Name)
 	}
+	if old == nil {
+		return t
+	}
+	t.shareNames(old)
 	return t.reuse(old)
+}
+
+// shareNames makes equal lists of names one list, see [names].
+func (t *table) shareNames(old *table) {
+	if slices.Equal(t.names, old.names) {
+		t.names = old.names
+	}
 }
 
 // item is the one that the table has if it is the same, or a new one.
@@ -69,10 +82,13 @@ func (t *table) with(upserts []translate.Resource, removals []string) *table {
 		}
 	}
 	for _, r := range upserts {
-		if _, added := changed[r.Name]; added {
+		if r, added := changed[r.Name]; added {
 			keep(wrap(r))
+			delete(changed, r.Name)
 		}
 	}
+	slices.Sort(out.names)
+	out.shareNames(t)
 	return out
 }
 
