@@ -37,7 +37,8 @@ func (d *demo) sumUp(ctx context.Context) error {
 		d.say("    %s: %s", why, thousands(failures[why]))
 	}
 	d.say("  errors of eks itself:    %s (503, while it was broken; not counted above)", thousands(d.originErrors))
-	d.say("  rollback:                acknowledged %s after the call, %s", milliseconds(*d.ackMs), d.lastWords())
+	d.say("  rollback acknowledged:   %s after the call", milliseconds(*d.ackMs))
+	d.say("  last request at eks:     %s after the call", milliseconds(*d.lastMs))
 	if len(v.stray) == 0 {
 		d.say("  By the logs of the origins, each request reached exactly one of them, once.")
 	}
@@ -49,9 +50,9 @@ func (d *demo) sumUp(ctx context.Context) error {
 // lastWords says when the old origin got its last request.
 func (r *result) lastWords() string {
 	if *r.lastMs == 0 {
-		return "no request at eks after it"
+		return "it got no request after the call"
 	}
-	return "last request at eks " + milliseconds(*r.lastMs) + " after it"
+	return "its last request came " + milliseconds(*r.lastMs) + " after the call"
 }
 
 // stayUp says what to try, and waits for the end.
@@ -85,25 +86,36 @@ func (d *demo) invite() {
 		bin = d.bin
 	}
 	at := d.addresses()
-	d.say("\n%s", d.paint("It stays up, with the client still sending, and eks is sound again. In another terminal:", bold))
+	d.tell("It stays up, the client still sends, and eks is sound again. Paste into another terminal:")
 	d.say(`
-  export PATH=%q:$PATH CROSSFADE_SERVER=%s; cd %q
+  export PATH=%q:$PATH CROSSFADE_SERVER=%s
+  cd %s
 
+  # look, move, pin
   shadowctl get services
   shadowctl split set orders eks=25%%
   shadowctl pin add orders beta --origin eks --header x-beta=1
   curl -i -H 'Host: %s' http://%s/
   curl -i -H 'Host: %s' -H 'x-beta: 1' http://%s/
   shadowctl route explain --host %s --header x-beta=1 /
-  kill -USR1 %d          # eks breaks; once more, and it is sound again
+
+  # eks breaks (the same again: it is sound); roll back; who did what
+  kill -USR1 %d
   shadowctl rollback orders --reason "trying it out"
   shadowctl history orders
   shadowctl fleet
   shadowctl undo orders
-  kill -9 %d             # the control plane; what runs it again:
-  %s
-  shadowctl break-glass orders -f orders.yaml --admin %s  # proxy-2: %s
 
-Ctrl-C here ends it all.`,
-		bin, d.Server.API, d.dir, host, at[0], host, at[1], host, os.Getpid(), d.Server.PID, quoted(d.ServerCommand()), d.Proxies[0].Admin.Address, d.Proxies[1].Admin.Address)
+  # without a control plane: what to run at each proxy by hand
+  shadowctl get service orders -o yaml > live.yaml
+  kill -9 %d
+  shadowctl break-glass orders -f live.yaml --admin %s
+  shadowctl break-glass orders -f live.yaml --admin %s
+
+  # the control plane again, in a third terminal
+  %s
+`,
+		bin, d.Server.API, d.dir, host, at[0], host, at[1], host, os.Getpid(), d.Server.PID,
+		d.Proxies[0].Admin.Address, d.Proxies[1].Admin.Address, quoted(d.ServerCommand()))
+	d.say("Ctrl-C here ends it all.")
 }

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/term"
 )
 
-// screen is where the story is told. Its own lines fit 80 columns.
+// screen is where the story is told. Its own lines fit a terminal of 80 columns.
 type screen struct {
 	out   io.Writer
 	file  *os.File // what out writes to: commands write there themselves, so they print as they would for the reader
@@ -20,6 +20,9 @@ type screen struct {
 	began time.Time // of the story
 	step  int
 }
+
+// columns is the width of the story: it fits a terminal of 80.
+const columns = 76
 
 // Styles of text on a terminal.
 const (
@@ -38,13 +41,28 @@ func newScreen(out io.Writer, file *os.File) *screen {
 // say writes a line.
 func (s *screen) say(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
 
+// tell writes a paragraph, broken into lines, with an empty line before it.
+func (s *screen) tell(format string, args ...any) {
+	s.say("")
+	line, width := "", 0
+	for word := range strings.FieldsSeq(fmt.Sprintf(format, args...)) {
+		if n := utf8.RuneCountInString(word); width+1+n > columns {
+			s.say("%s", line)
+			line, width = word, n
+		} else {
+			line, width = strings.TrimPrefix(line+" "+word, " "), width+1+n
+		}
+	}
+	s.say("%s", line)
+}
+
 // title begins a step.
 func (s *screen) title(format string, args ...any) {
 	s.step++
 	at := time.Since(s.began).Round(time.Second)
 	text := fmt.Sprintf("%d/%d  %s", s.step, steps, fmt.Sprintf(format, args...))
 	clock := fmt.Sprintf("%d:%02d", int(at.Minutes()), int(at.Seconds())%60)
-	gap := max(2, 76-utf8.RuneCountInString(text)-len(clock))
+	gap := max(2, columns-utf8.RuneCountInString(text)-len(clock))
 	s.say("\n%s%s%s", s.paint(text, bold), strings.Repeat(" ", gap), s.paint(clock, faint))
 }
 

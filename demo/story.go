@@ -24,7 +24,7 @@ func lasts(pace time.Duration) string {
 // story tells it all, in order. An error ends it; a promise that is not kept is noted, and the story goes on.
 func (d *demo) story(ctx context.Context, envoy envoybin.Binary) error {
 	d.began = time.Now()
-	d.say("\nCrossfade moves live traffic between two origins. Here is all of it on this\nmachine, on loopback, with real Envoys and real commands. It takes about %s.\nCtrl-C ends it.", lasts(d.pace))
+	d.tell("Crossfade moves live traffic between two origins. Here is all of it on this machine, on loopback, with real Envoys and real commands. It takes about %s; Ctrl-C ends it.", lasts(d.pace))
 	d.title("A control plane, two Envoys, two origins")
 	if err := d.start(ctx, d.options, envoy); err != nil {
 		return err
@@ -47,12 +47,14 @@ func (d *demo) story(ctx context.Context, envoy envoybin.Binary) error {
 }
 
 func (d *demo) introduce(envoy envoybin.Binary) {
-	at := d.addresses()
 	d.say("  control plane   xds-server, API at %s", d.Server.API)
-	d.say("  proxies         proxy-1 at %s, proxy-2 at %s", at[0], at[1])
-	d.say("                  (envoy %s, %s)", envoy.Version, envoy.Source)
-	d.say("  origins         ecs at %s, eks at %s", d.ecs.Addr(), d.eks.Addr())
-	d.say("  client          %d requests/s for %s over both proxies, all the time", rate, host)
+	for i, address := range d.addresses() {
+		d.say("  %s         envoy %s (%s), serving at %s", d.Proxies[i].ID, envoy.Version, envoy.Source, address)
+	}
+	for _, o := range d.origins() {
+		d.say("  %s             toy origin at %s; its log is the truth below", o.Name(), o.Addr())
+	}
+	d.say("  client          %d requests/s for %s, over both proxies, all the time", rate, host)
 }
 
 func (d *demo) everythingToECS(ctx context.Context) error {
@@ -106,7 +108,7 @@ func (d *demo) expectPinned(ctx context.Context, tag, want string) error {
 		return err
 	}
 	v := look(requests, d.origins())
-	d.say("%d requests with %q, over both proxies: ecs answered %d, eks %d.", v.requests, beta[0]+": "+beta[1], v.origins[0].answered, v.origins[1].answered)
+	d.tell("%d requests with %q, over both proxies: ecs answered %d, eks %d.", v.requests, beta[0]+": "+beta[1], v.origins[0].answered, v.origins[1].answered)
 	for _, o := range v.origins {
 		if o.name == want {
 			d.promise(o.answered == v.requests && len(v.stray) == 0, "not every request with the header reached %s", want)
@@ -130,13 +132,13 @@ func (d *demo) eksBreaks(ctx context.Context) error {
 	if err := d.eks.SetFaults(origin.Faults{ErrorShare: broken, Status: http.StatusServiceUnavailable}); err != nil {
 		return err
 	}
-	d.say("From now on eks answers %g%% of its requests with 503.", broken*100)
+	d.say("From now on, eks answers %g%% of its requests with 503.", broken*100)
 	v, err := d.expect(ctx, 0.5)
 	if err != nil {
 		return err
 	}
 	d.promise(v.origins[1].errors > 0, "no error of eks reached the client")
-	d.say("\nThe proxies report it, too (figures of the last 10 s):")
+	d.say("\nThe proxies report it, too (these figures are of the last 10 s):")
 	return d.shadowctl(ctx, "get", "services")
 }
 
@@ -171,8 +173,8 @@ func (d *demo) timeRollback(enter, called time.Duration, ackMs float64) {
 	last, _ := d.eks.Last(host)
 	after := max(0, inMs(last-called))
 	d.ackMs, d.lastMs = &ackMs, &after
-	d.say("\nBoth proxies had acknowledged %s after the API call. By the log of eks, its last\nrequest came %s after Enter, where starting shadowctl took %s.",
-		milliseconds(ackMs), milliseconds(max(0, inMs(last-enter))), milliseconds(max(0, inMs(called-enter))))
+	d.tell("The API was called %s after Enter; both proxies had acknowledged %s later. By the log of eks, %s.",
+		milliseconds(inMs(called-enter)), milliseconds(ackMs), d.lastWords())
 }
 
 func (d *demo) controlPlaneDies(ctx context.Context) error {
@@ -199,7 +201,7 @@ func (d *demo) controlPlaneDies(ctx context.Context) error {
 	if err := d.awaitFleet(ctx, upToDate); err != nil {
 		return err
 	}
-	d.say("It was gone for %.1f s. It served %s after its start, and had both\nproxies back after %s.",
+	d.tell("It was gone for %.1f s. It served %s after its start, and had both proxies back after %s.",
 		down.Seconds(), milliseconds(inMs(ready)), milliseconds(inMs(time.Since(start))))
 	if err := d.shadowctl(ctx, "history", "orders"); err != nil {
 		return err

@@ -111,7 +111,7 @@ func (s *screen) show(v view, over time.Duration) {
 	}
 	s.table(rows)
 	if v.late > lateClient {
-		s.say("  %s", s.paint("This machine is busy: the client itself was up to "+milliseconds(inMs(v.late))+" late, which p99 includes.", faint))
+		s.say("  %s", s.paint("Busy machine: the client itself sent up to "+milliseconds(inMs(v.late))+" late; p99 includes it.", faint))
 	}
 }
 
