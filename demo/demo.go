@@ -57,8 +57,8 @@ func (d *demo) promise(kept bool, format string, args ...any) {
 	d.say("%s", d.paint("NOT AS PROMISED: "+why, red))
 }
 
-// watch looks at the client for some time and shows what it saw since a moment.
-func (d *demo) watch(ctx context.Context, since mark, began time.Time, more time.Duration) (view, error) {
+// watch looks at the client for some more time and shows what it saw since a moment, which has a name.
+func (d *demo) watch(ctx context.Context, when string, since mark, began time.Time, more time.Duration) (view, error) {
 	if err := rest(ctx, more); err != nil {
 		return view{}, err
 	}
@@ -68,7 +68,7 @@ func (d *demo) watch(ctx context.Context, since mark, began time.Time, more time
 		return view{}, err
 	}
 	v := look(requests, d.origins())
-	d.show(v, over)
+	d.show(v, when, over)
 	d.promise(v.failed == 0, "%s failed", plural(v.failed, "request"))
 	d.promise(len(v.stray) == 0, "the client and the logs of the origins differ on %s: %s", plural(len(v.stray), "request"), some(v.stray))
 	return v, nil
@@ -76,7 +76,7 @@ func (d *demo) watch(ctx context.Context, since mark, began time.Time, more time
 
 // expect watches the client from now on, and holds the share of eks against what was asked for.
 func (d *demo) expect(ctx context.Context, eks float64) (view, error) {
-	v, err := d.watch(ctx, d.traffic.mark(), time.Now(), d.pace)
+	v, err := d.watch(ctx, "since then", d.traffic.mark(), time.Now(), d.pace)
 	if err == nil {
 		d.expectShare(v, eks)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"os/signal"
@@ -30,7 +31,7 @@ func (d *demo) sumUp(ctx context.Context) error {
 	if d.failed > 0 {
 		style = red
 	}
-	d.say("\n%s", d.paint("In "+time.Since(d.began).Round(time.Second).String(), bold))
+	d.say("\n%s", d.paint(fmt.Sprintf("In %.0f s", time.Since(d.began).Seconds()), bold))
 	d.say("  requests of the client:  %s", thousands(d.requests))
 	d.say("  requests failed:         %s", d.paint(thousands(d.failed), style))
 	for _, why := range slices.Sorted(maps.Keys(failures)) {

@@ -49,12 +49,12 @@ func (d *demo) story(ctx context.Context, envoy envoybin.Binary) error {
 func (d *demo) introduce(envoy envoybin.Binary) {
 	d.say("  control plane   xds-server, API at %s", d.Server.API)
 	for i, address := range d.addresses() {
-		d.say("  %s         envoy %s (%s), serving at %s", d.Proxies[i].ID, envoy.Version, envoy.Source, address)
+		d.say("  %s         envoy %s (%s), at %s", d.Proxies[i].ID, envoy.Version, envoy.Source, address)
 	}
 	for _, o := range d.origins() {
 		d.say("  %s             toy origin at %s; its log is the truth below", o.Name(), o.Addr())
 	}
-	d.say("  client          %d requests/s for %s, over both proxies, all the time", rate, host)
+	d.say("  client          %d requests/s for %s over both proxies, throughout", rate, host)
 }
 
 func (d *demo) everythingToECS(ctx context.Context) error {
@@ -94,7 +94,7 @@ func (d *demo) tenthToEKS(ctx context.Context) error {
 var beta = [2]string{"x-beta", "1"}
 
 func (d *demo) pinByHeader(ctx context.Context) error {
-	d.title("One request to eks, by header")
+	d.title("Chosen requests to eks, by header")
 	if err := d.shadowctl(ctx, "pin", "add", "orders", "beta", "--origin", "eks", "--header", beta[0]+"="+beta[1]); err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (d *demo) rollBack(ctx context.Context) error {
 		return err
 	}
 	called := monotime.Now() - time.Since(rev.GetTime().AsTime())
-	if _, err := d.watch(ctx, before, began, d.pace); err != nil {
+	if _, err := d.watch(ctx, "since Enter", before, began, d.pace); err != nil {
 		return err
 	}
 	d.timeRollback(enter, called, rev.GetFleet().GetAckMs())
@@ -206,7 +206,7 @@ func (d *demo) controlPlaneDies(ctx context.Context) error {
 	if err := d.shadowctl(ctx, "history", "orders"); err != nil {
 		return err
 	}
-	v, err := d.watch(ctx, before, began, d.pace/2)
+	v, err := d.watch(ctx, "since the kill", before, began, d.pace/2)
 	if err == nil {
 		d.expectShare(v, 0)
 	}

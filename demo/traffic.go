@@ -15,6 +15,8 @@ const (
 	rate = 400
 	// host is what the client asks for.
 	host = "orders.test"
+	// patience is how long the client waits for an answer: long, so that a machine that stalls is not taken for a proxy that fails.
+	patience = 20 * time.Second
 	// remembered is how many requests the ledger and the logs of the origins hold: more than a story has.
 	remembered = 1 << 16
 )
@@ -38,7 +40,7 @@ func startTraffic(ctx context.Context, targets []string) (*traffic, error) {
 	t := &traffic{seen: make([][]loadgen.Result, len(targets))}
 	for n, target := range targets {
 		run, err := loadgen.Start(ctx, loadgen.Config{
-			Target: target, Rate: float64(rate) / float64(len(targets)), Duration: loadgen.MaxDuration,
+			Target: target, Rate: float64(rate) / float64(len(targets)), Duration: loadgen.MaxDuration, Timeout: patience,
 			Make:     func(i uint64) loadgen.Request { return request(n, i) },
 			OnResult: func(r loadgen.Result) { t.note(n, r) },
 		})
@@ -105,7 +107,7 @@ type sent struct {
 
 // between returns the requests that came due between two moments, once all of them have ended.
 func (t *traffic) between(ctx context.Context, from, to mark) ([]sent, error) {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second) // longer than a request may take
+	ctx, cancel := context.WithTimeout(ctx, patience+10*time.Second)
 	defer cancel()
 	var out []sent
 	err := poll.Until(ctx, 5*time.Millisecond, func(context.Context) error {

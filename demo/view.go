@@ -99,12 +99,12 @@ func share(part, whole int) string {
 const lateClient = 10 * time.Millisecond
 
 // show writes the view.
-func (s *screen) show(v view, over time.Duration) {
+func (s *screen) show(v view, since string, over time.Duration) {
 	failed := fmt.Sprintf("%d failed", v.failed)
 	if v.failed > 0 {
 		failed = s.paint(failed, red)
 	}
-	s.say("\nThe client, last %.1f s: %s, %s.", over.Seconds(), plural(v.requests, "request"), failed)
+	s.say("\nThe client %s, %.1f s: %s, %s.", since, over.Seconds(), plural(v.requests, "request"), failed)
 	rows := [][]string{{"origin", "share", "answers", "5xx", "p99", "in its own log"}}
 	for _, o := range v.origins {
 		rows = append(rows, []string{o.name, share(o.answered, v.requests), thousands(o.answered), thousands(o.errors), o.latency(), thousands(o.logged)})
