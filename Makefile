@@ -33,7 +33,7 @@ RACE     := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v $$(go env CC)
 TESTFLAGS ?=
 
 # ---- Build and test ---------------------------------------------------------------------------------------------------------------
-.PHONY: help build test check lint fmt proto proto-check proto-baseline tidy-check vuln
+.PHONY: help build test check lint fmt proto proto-check proto-baseline docs docs-check tidy-check vuln
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' Makefile
@@ -52,8 +52,8 @@ test: build ## Build, then run all tests, the ones with real Envoys included
 	@$(if $(RACE),,echo 'NOTE: no C compiler: the tests run without the race detector')
 	go test $(RACE) -timeout 20m $(TESTFLAGS) ./...
 
-check: ## What CI runs: formatting, lint, protos, go.mod, then every test anew
-	@$(MAKE) tidy-check proto-check lint
+check: ## What CI runs: formatting, lint, protos, go.mod, generated pages, then every test anew
+	@$(MAKE) tidy-check proto-check docs-check lint
 	@$(MAKE) test TESTFLAGS='-count=1 $(TESTFLAGS)'
 	@echo 'check: all passed ($(VERSION))'
 
@@ -73,6 +73,16 @@ proto-check: $(PROTO)/.built ## Lint the protos, refuse breaking changes, and ch
 
 proto-baseline: $(PROTO)/.built ## Record the protos as what later ones must stay compatible with
 	$(PROTO)/buf build --exclude-source-info -o api/baseline.binpb
+
+# ---- Generated pages --------------------------------------------------------------------------------------------------------------
+reference = $(PROTO)/buf build -o - | go run ./internal/cmd/yaml-reference
+
+docs: $(PROTO)/.built ## Generate the pages of docs/ that the schema and the programs write
+	$(reference) > docs/reference.md.new && mv docs/reference.md.new docs/reference.md
+	UPDATE_DOCS=1 go test -count=1 -run '^TestPage$$' ./cmd/shadowctl ./cmd/xds-server
+
+docs-check: $(PROTO)/.built ## Check that docs/reference.md is what the schema says; tests hold the other pages
+	@$(reference) | diff -u docs/reference.md - || { echo "docs/reference.md is not what the schema says: run make docs"; exit 1; }
 
 # ---- Linters ----------------------------------------------------------------------------------------------------------------------
 lint: $(LINT)/.built ## Run the linters, formatters included
