@@ -41,6 +41,7 @@ type applied struct {
 	structural bool
 	fleet      string
 	keptPins   bool
+	overtaken  bool // by a rollback, while it was written
 }
 
 // change makes edits durable and live, and waits for the fleet as the options say. plan is called with what is live, and again if
@@ -57,13 +58,22 @@ func (c *Controller) change(ctx context.Context, o Options, plan func(live *inte
 	}
 	ch, err := c.writeAndPublish(ctx, called, o, plan)
 	c.unlockWrite()
+	if errors.Is(err, errReplayed) {
+		done, _, err := c.replay(ctx, o, called)
+		return done, err
+	}
 	if err != nil {
 		return nil, err
 	}
 	return c.follow(ctx, ch)
 }
 
+// errReplayed: another request with the same idempotency key wrote first.
+var errReplayed = errors.New("the idempotency key has been used")
+
 func (c *Controller) lockWrite(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
 	select {
 	case c.write <- struct{}{}:
 		return nil
@@ -76,15 +86,21 @@ func (c *Controller) unlockWrite() { <-c.write }
 
 // writeAndPublish is the part of a change that happens one at a time.
 func (c *Controller) writeAndPublish(ctx context.Context, called time.Time, o Options, plan func(*intent) ([]edit, error)) (*change, error) {
-	if err := c.recordRollbacks(ctx); err != nil {
+	if err := c.recordRollbacks(); err != nil {
 		return nil, err
+	}
+	if err := c.settleDoubt(); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, storeError(ctx.Err())
 	}
 	d, err := newDraft(c.snapshot(), o, plan)
 	if err != nil {
 		return nil, err
 	}
 	if len(d.edits) > 0 {
-		if d.records, err = c.commit(ctx, called, o, d); err != nil {
+		if d.records, err = c.commit(called, o, d); err != nil {
 			return nil, err
 		}
 	}
@@ -150,25 +166,29 @@ func conflict(key store.ObjectKey, expect, have int64) *policy.Error {
 	}
 }
 
-// commit writes edits to the store.
-func (c *Controller) commit(ctx context.Context, called time.Time, o Options, d *draft) ([]*crossfadev1.Revision, error) {
+// commit writes edits to the store. It does not end with the caller's patience: the store would write all the same.
+func (c *Controller) commit(called time.Time, o Options, d *draft) ([]*crossfadev1.Revision, error) {
 	commit := store.Commit{
 		Time: called, Who: o.Who, Verified: o.Verified, Reason: o.Reason, IdempotencyKey: o.Key, RequestDigest: o.Digest, Stamp: d.stamp,
 	}
 	for i, e := range d.edits {
 		commit.Writes = append(commit.Writes, store.Write{Key: e.key, After: e.after, Expect: d.expect[i], Action: e.action})
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	records, _, err := c.store.Commit(ctx, commit)
-	if err != nil {
+	records, replayed, err := c.commitWithin(commit)
+	switch {
+	case err != nil:
 		return nil, storeError(err)
+	case replayed:
+		return nil, errReplayed
 	}
 	return records, nil
 }
 
 // storeTimeout is how long a write may take before the change is refused.
 const storeTimeout = 5 * time.Second
+
+// lockTimeout is how long a change waits for those before it.
+const lockTimeout = 2 * storeTimeout
 
 func storeError(err error) error {
 	switch {

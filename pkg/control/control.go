@@ -42,11 +42,12 @@ type Controller struct {
 	stop      context.CancelFunc
 
 	write chan struct{} // one change is written at a time; held while the store works
+	doubt bool          // the store may have written what was refused; guarded by write
 	order sync.Mutex    // publications leave in the order in which intent changed; taken before mu
 
 	mu     sync.RWMutex
 	live   intent
-	stamps map[string]bool // of every change that the store knows, or this process
+	stamps stamps // of changes that the store knows, or this process
 
 	unrecorded []*unrecorded // rollbacks that are live and not in the store, oldest first
 }
@@ -55,7 +56,7 @@ type Controller struct {
 func New(c Config) *Controller {
 	ctl := &Controller{
 		store: c.Store, journal: c.Journal, fleets: c.Fleets, telemetry: c.Telemetry, log: c.Log, now: c.Now,
-		write: make(chan struct{}, 1), live: newIntent(), stamps: map[string]bool{},
+		write: make(chan struct{}, 1), live: newIntent(),
 	}
 	ctl.ctx, ctl.stop = context.WithCancel(context.Background())
 	if ctl.log == nil {
@@ -135,13 +136,16 @@ func (c *Controller) loadHistory(ctx context.Context) error {
 			return fmt.Errorf("read the history: %w", err)
 		}
 		for _, r := range page {
-			c.stamps[r.GetStamp()] = true
+			c.stamps.add(r.GetStamp())
 			if c.live.stamp == "" {
 				c.live.stamp = r.GetStamp()
 			}
 			if s := c.live.services[r.GetService()]; s != nil && r.GetKind() == kindService && !decided[r.GetService()] && decides(r.GetAction()) {
 				decided[r.GetService()] = true
 				s.rolledBack = r.GetAction() == ActionRollback
+			}
+			if r.GetKind() == kindService && r.GetBefore() == nil {
+				decided[r.GetService()] = true // what was before it was another service of that name
 			}
 			before = r.GetRevision()
 		}
@@ -157,7 +161,7 @@ func (c *Controller) loadHistory(ctx context.Context) error {
 func (c *Controller) KnownStamp(_, stamp string) bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.stamps[stamp]
+	return c.stamps.known[stamp]
 }
 
 func newStamp() string {

@@ -120,7 +120,11 @@ func (c *Controller) revert(ctx context.Context, ch *change, refusal xds.Refusal
 		Message: fmt.Sprintf("the proxy refused %s %s: %s", refusal.Type, strings.Join(refusal.Resources, ", "), refusal.Message),
 	}
 	o := Options{Who: "crossfade", Verified: true, Reason: "refused by proxy " + refusal.Proxy + ": " + refusal.Message, Wait: crossfadev1.Wait_WAIT_NONE}
-	_, err := c.change(context.WithoutCancel(ctx), o, func(live *intent) ([]edit, error) { return ch.undoEdits(live), nil })
+	undone, err := c.change(context.WithoutCancel(ctx), o, func(live *intent) ([]edit, error) { return ch.undoEdits(live), nil })
+	if err == nil && len(undone) == 0 {
+		refused.Next = "somebody changed it since, so it was not undone: `shadowctl history` shows what holds"
+		return refused
+	}
 	if err != nil {
 		refused.Next = "the change could not be undone (" + err.Error() + "): it stands; undo it with `shadowctl undo`"
 		return refused
@@ -153,11 +157,12 @@ func lostProxies(f *xds.Fleet) []string {
 // describe says what became of each object of a change.
 func (c *Controller) describe(ch *change, p *proofs) []*crossfadev1.Change {
 	out := make([]*crossfadev1.Change, 0, len(ch.edits))
-	c.mu.RLock() // a rollback may be recorded at this moment
-	defer c.mu.RUnlock()
 	for _, e := range ch.edits {
+		c.mu.RLock() // a rollback may be recorded at this moment
+		record := e.record
+		c.mu.RUnlock()
 		a := &crossfadev1.Change{
-			Service: e.key.Name, Kind: e.key.Kind, Action: e.action, Revision: e.record.GetRevision(), Recorded: e.record != nil,
+			Service: e.key.Name, Kind: e.key.Kind, Action: e.action, Revision: record.GetRevision(), Recorded: record != nil,
 			Proof: p.of(e.key.Name),
 		}
 		if s := e.service(); s != nil {
@@ -166,6 +171,9 @@ func (c *Controller) describe(ch *change, p *proofs) []*crossfadev1.Change {
 		if f := ch.fleets[e.fleet]; f != nil {
 			a.Fleet = fleetState(e.fleet, f, ch.called)
 			a.Warnings = warnings(e, a.Fleet)
+		}
+		if e.overtaken {
+			a.Warnings = append(a.Warnings, "a rollback came while this was written: it holds")
 		}
 		out = append(out, a)
 	}

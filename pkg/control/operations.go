@@ -180,11 +180,11 @@ func (c *Controller) SetPrimary(ctx context.Context, service, origin string, o O
 
 // Undo returns a service to what it was after a revision of its own; to 0 is the one before the last.
 func (c *Controller) Undo(ctx context.Context, service string, to int64, o Options) (*crossfadev1.Change, error) {
-	target, err := c.undoTarget(ctx, service, to)
-	if err != nil {
-		return nil, err
-	}
 	return one(c.change(ctx, o, func(*intent) ([]edit, error) {
+		target, err := c.undoTarget(ctx, service, to) // while nothing else is written
+		if err != nil {
+			return nil, err
+		}
 		return []edit{{key: store.ObjectKey{Kind: kindService, Name: service}, after: target, action: ActionUndo}}, nil
 	}))
 }

@@ -36,12 +36,14 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 	if len(d.records) > 0 {
 		c.live.revision = d.records[len(d.records)-1].GetRevision()
 		c.live.stamp = d.stamp
-		c.stamps[d.stamp] = true
+		c.stamps.add(d.stamp)
 	}
 	revision := c.live.revision
+	for name, u := range updates {
+		u.Revision, u.Stamp, u.Structure = revision, c.stampOf(name, d.stamp), d.structures[name]
+	}
 	c.mu.Unlock()
 	for name, u := range updates {
-		u.Revision, u.Stamp, u.Structure = revision, d.stamp, d.structures[name]
 		if slices.ContainsFunc(d.edits, func(e edit) bool { return decides(e.action) }) {
 			c.fleets.Fleet(name).Release()
 		}
@@ -57,6 +59,17 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 		c.events.revision(e.record)
 	}
 	return ch
+}
+
+// stampOf is what the proxies of a fleet remember a change by: a rollback on top of it that the store does not know yet, else the change.
+// c.mu is held.
+func (c *Controller) stampOf(fleet, stamp string) string {
+	for _, r := range c.unrecorded {
+		if slices.ContainsFunc(r.edits, func(e *applied) bool { return e.fleet == fleet }) {
+			stamp = r.stamp
+		}
+	}
+	return stamp
 }
 
 // replace makes one edit live and adds it to the updates of its fleets. c.mu is held.
@@ -90,6 +103,7 @@ func (c *Controller) replace(d *draft, i int, updates map[string]*xds.Update) *a
 		s.rolledBack = old.rolledBack && !decides(e.action)
 		if old.rollbacks != d.rollbacks[e.key.Name] {
 			s = s.rolled(old.keepPins)
+			a.after, a.overtaken = serviceDocument(s.doc), true
 		}
 		if old.compiled.Fleet != s.compiled.Fleet {
 			updateFor(updates, old.compiled.Fleet).Levers[e.key.Name] = nil
@@ -119,8 +133,8 @@ func (c *Controller) send(fleet string, u xds.Update) *following {
 	u.Named = true
 	u.Inline = func() *translate.Structure {
 		c.mu.RLock()
-		defer c.mu.RUnlock()
 		settings, services := c.live.compiledOf(fleet)
+		c.mu.RUnlock() // a rollback does not wait while it is built
 		return translate.Build(settings, services, translate.Options{InlineWeights: true})
 	}
 	return &following{fleet: f, waiter: f.Publish(u)}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -32,6 +33,16 @@ type unrecorded struct {
 	o        Options
 	stamp    string
 	recorded chan struct{} // closed when it is in the store
+}
+
+// done says whether the store has it.
+func (r *unrecorded) done() bool {
+	select {
+	case <-r.recorded:
+		return true
+	default:
+		return false
+	}
 }
 
 // Rollback sends services to their primaries: live and published first, then recorded, whatever else is in progress.
@@ -98,7 +109,7 @@ func (c *Controller) rollBackLive(called time.Time, t RollbackTarget, o Options,
 		r.edits = append(r.edits, c.live.rollBack(s, t.KeepPins, updates))
 	}
 	c.live.stamp = r.stamp
-	c.stamps[r.stamp] = true
+	c.stamps.add(r.stamp)
 	c.unrecorded = append(c.unrecorded, r)
 	revision := c.live.revision + 1
 	c.mu.Unlock()
@@ -141,13 +152,11 @@ func (in *intent) rollBack(old *service, keepPins bool, updates map[string]*xds.
 // record brings a rollback to the store, for as long as it takes, and then removes its entry from the journal.
 func (c *Controller) record(r *unrecorded, id journal.ID, journaled bool) {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		ctx, cancel := context.WithTimeout(c.ctx, storeTimeout)
-		err := c.lockWrite(ctx)
+		err := c.lockWrite(c.ctx)
 		if err == nil {
-			err = c.recordRollbacks(ctx)
+			err = c.recordRollbacks()
 			c.unlockWrite()
 		}
-		cancel()
 		if err == nil {
 			break
 		}
@@ -199,7 +208,7 @@ const keepPinsMark = "keep-pins"
 
 // recordRollbacks writes every rollback that is live and not in the store, in order. The write lock is held: no other change can
 // come before them.
-func (c *Controller) recordRollbacks(ctx context.Context) error {
+func (c *Controller) recordRollbacks() error {
 	for {
 		c.mu.RLock()
 		if len(c.unrecorded) == 0 {
@@ -212,12 +221,32 @@ func (c *Controller) recordRollbacks(ctx context.Context) error {
 		var records []*crossfadev1.Revision
 		if len(commit.Writes) > 0 {
 			var err error
-			if records, _, err = c.store.Commit(ctx, commit); err != nil {
+			if records, err = c.commitRollback(commit); err != nil {
 				return storeError(err)
 			}
 		}
 		c.recorded(r, records)
 	}
+}
+
+// commitRollback writes a rollback. It is live already, so a key that was used before does not keep it out of the store: it is written
+// without the key, unless what the key wrote still is the last word.
+func (c *Controller) commitRollback(commit store.Commit) ([]*crossfadev1.Revision, error) {
+	records, replayed, err := c.commitWithin(commit)
+	if errors.Is(err, store.ErrKeyReused) || replayed && !c.lastWord(records) {
+		commit.IdempotencyKey, commit.RequestDigest = "", nil
+		records, _, err = c.commitWithin(commit)
+	}
+	return records, err
+}
+
+// lastWord says whether nothing was recorded of these services after these revisions.
+func (c *Controller) lastWord(records []*crossfadev1.Revision) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return !slices.ContainsFunc(records, func(r *crossfadev1.Revision) bool {
+		return c.live.record(store.KeyOfRevision(r)).GetRevision() != r.GetRevision()
+	})
 }
 
 // rollbackCommit writes the services of a rollback as they are live now: nothing deliberate can have come after it.
@@ -235,18 +264,13 @@ func (c *Controller) rollbackCommit(r *unrecorded) store.Commit {
 
 func (c *Controller) recorded(r *unrecorded, records []*crossfadev1.Revision) {
 	c.mu.Lock()
+	c.live.note(records)
 	for _, record := range records {
-		if s := c.live.services[record.GetService()]; s != nil {
-			now := *s
-			now.record = record
-			c.live.services[record.GetService()] = &now
-		}
 		for _, e := range r.edits {
 			if e.key.Name == record.GetService() {
 				e.record = record
 			}
 		}
-		c.live.revision = max(c.live.revision, record.GetRevision())
 	}
 	c.unrecorded = c.unrecorded[1:]
 	c.mu.Unlock()
@@ -265,8 +289,11 @@ func (c *Controller) markRecorded(changes []*crossfadev1.Change, r *unrecorded) 
 			if e.key.Name != change.GetService() {
 				continue
 			}
-			change.Recorded, change.Revision = e.record != nil, e.record.GetRevision()
-			if e.record == nil {
+			change.Recorded, change.Revision = e.record != nil || r.done(), e.record.GetRevision()
+			switch {
+			case e.record == nil && r.done():
+				change.Warnings = append(change.Warnings, "the service was deleted at the same time: there is nothing to record")
+			case e.record == nil:
 				change.Warnings = append(change.Warnings, "the rollback is live, but not recorded yet: the store does not take it. It will be recorded as soon as it does")
 			}
 		}

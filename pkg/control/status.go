@@ -18,13 +18,12 @@ func (c *Controller) Get(kind, name string) (*crossfadev1.Document, *crossfadev1
 	if err != nil {
 		return nil, nil, err
 	}
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	doc := c.live.document(key)
+	live := c.snapshot()
+	doc := live.document(key)
 	if doc == nil {
 		return nil, nil, notFound(kind, name)
 	}
-	if s := c.live.services[name]; key.Kind == kindService {
+	if s := live.services[name]; key.Kind == kindService {
 		return doc, c.status(s), nil
 	}
 	return doc, nil, nil
@@ -32,9 +31,7 @@ func (c *Controller) Get(kind, name string) (*crossfadev1.Document, *crossfadev1
 
 // List returns the status of every service of a fleet, of all fleets if it is empty, by name.
 func (c *Controller) List(fleet string) []*crossfadev1.ServiceStatus {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	services := c.live.of(fleet)
+	services := c.snapshot().of(fleet) // a rollback does not wait for the figures
 	out := make([]*crossfadev1.ServiceStatus, 0, len(services))
 	for _, s := range services {
 		out = append(out, c.status(s))
@@ -52,7 +49,7 @@ func (c *Controller) Revision() int64 {
 // trafficWindow is over how long live figures are taken.
 const trafficWindow = 10 * time.Second
 
-// status describes a service. c.mu is held.
+// status describes a service.
 func (c *Controller) status(s *service) *crossfadev1.ServiceStatus {
 	st := &crossfadev1.ServiceStatus{
 		Name: s.compiled.Name, Fleet: s.compiled.Fleet, Hosts: s.compiled.Hosts, Primary: s.compiled.Primary, Split: policy.Weights(s.doc),
