@@ -22,18 +22,41 @@ func TestAFlagBeatsTheEnvironmentWhichBeatsTheFile(t *testing.T) {
 		env  map[string]string
 		want config
 	}{
-		{"defaults", []string{"--dev", "--data-dir", "/flag"}, nil,
-			config{dataDir: "/flag", api: "127.0.0.1:18080", logFormat: "text"}},
-		{"flag", []string{"--dev", "--data-dir=/flag", "--api-listen", "127.0.0.1:1", "--config", file}, map[string]string{"CROSSFADE_DATA_DIR": "/env", "CROSSFADE_API_LISTEN": "127.0.0.1:2"},
-			config{dataDir: "/flag", api: "127.0.0.1:1", logFormat: "json", advertise: "file.test", file: file}},
-		{"environment", []string{"--config", file}, map[string]string{"CROSSFADE_DATA_DIR": "/env", "CROSSFADE_API_LISTEN": "127.0.0.1:2", "CROSSFADE_LOG_FORMAT": "text"},
-			config{dataDir: "/env", api: "127.0.0.1:2", logFormat: "text", advertise: "file.test", file: file}},
-		{"file", nil, map[string]string{"CROSSFADE_CONFIG": file},
-			config{dataDir: "/file", api: "127.0.0.1:3", logFormat: "json", advertise: "file.test", file: file}},
-		{"an empty variable is none", []string{"--config", file}, map[string]string{"CROSSFADE_DATA_DIR": ""},
-			config{dataDir: "/file", api: "127.0.0.1:3", logFormat: "json", advertise: "file.test", file: file}},
-		{"dev by environment", []string{"--data-dir", "/flag"}, map[string]string{"CROSSFADE_DEV": "true"},
-			config{dataDir: "/flag", api: "127.0.0.1:18080", logFormat: "text"}},
+		{
+			"defaults",
+			[]string{"--dev", "--data-dir", "/flag"},
+			nil,
+			config{dataDir: "/flag", api: "127.0.0.1:18080", logFormat: "text"},
+		},
+		{
+			"flag",
+			[]string{"--dev", "--data-dir=/flag", "--api-listen", "127.0.0.1:1", "--config", file},
+			map[string]string{"CROSSFADE_DATA_DIR": "/env", "CROSSFADE_API_LISTEN": "127.0.0.1:2"},
+			config{dataDir: "/flag", api: "127.0.0.1:1", logFormat: "json", advertise: "file.test", file: file},
+		},
+		{
+			"environment",
+			[]string{"--config", file},
+			map[string]string{"CROSSFADE_DATA_DIR": "/env", "CROSSFADE_API_LISTEN": "127.0.0.1:2", "CROSSFADE_LOG_FORMAT": "text"},
+			config{dataDir: "/env", api: "127.0.0.1:2", logFormat: "text", advertise: "file.test", file: file},
+		},
+		{
+			"file", nil,
+			map[string]string{"CROSSFADE_CONFIG": file},
+			config{dataDir: "/file", api: "127.0.0.1:3", logFormat: "json", advertise: "file.test", file: file},
+		},
+		{
+			"an empty variable is none",
+			[]string{"--config", file},
+			map[string]string{"CROSSFADE_DATA_DIR": ""},
+			config{dataDir: "/file", api: "127.0.0.1:3", logFormat: "json", advertise: "file.test", file: file},
+		},
+		{
+			"dev by environment",
+			[]string{"--data-dir", "/flag"},
+			map[string]string{"CROSSFADE_DEV": "true"},
+			config{dataDir: "/flag", api: "127.0.0.1:18080", logFormat: "text"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := parse(c.args, in(c.env))

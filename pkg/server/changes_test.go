@@ -21,7 +21,9 @@ func TestEachMethodOfAChange(t *testing.T) {
 	told := make(chan string, 100)
 	f := start(t, server.Config{
 		Controller: newController(t), Info: server.Info{Version: "v1", Commit: "abc", Addresses: map[string]string{"api": "x:1"}, Started: time.Unix(7, 0)},
-		Changed: func(method string, changes []*crossfadev1.Change, _ time.Duration) { told <- method + " " + changes[0].GetService() },
+		Changed: func(method string, changes []*crossfadev1.Change, _ time.Duration) {
+			told <- method + " " + changes[0].GetService()
+		},
 	})
 	ctx := t.Context()
 	o := &crossfadev1.ChangeOptions{Actor: "ann", Reason: "trying"}

@@ -68,9 +68,9 @@ func (a *API) fail(ctx context.Context, c call, err error) error {
 	}}, changes)
 }
 
-// isStatus tells an error that has its form already.
+// isStatus tells an error that has its form already. A status that another error wraps is not meant for the caller.
 func isStatus(err error) bool {
-	_, ok := err.(interface{ GRPCStatus() *status.Status }) //nolint:errorlint // a status that something wraps is not one for the caller
+	_, ok := err.(interface{ GRPCStatus() *status.Status })
 	return ok
 }
 
@@ -165,7 +165,7 @@ func newStatus(code codes.Code, problems policy.Errors, changes []*crossfadev1.C
 func detailOf(e *policy.Error) *crossfadev1.ErrorDetail {
 	return &crossfadev1.ErrorDetail{
 		Code: cmp.Or(e.Code, string(e.Kind)), Field: clip(e.Field, maxStatusBytes), Value: clip(e.Value, maxStatusBytes), Message: clip(e.Message, 4*maxStatusBytes), Next: clip(e.Next, maxStatusBytes),
-		Document: int32(e.Document), //nolint:gosec // bounded by maxDocuments
+		Document: int32(e.Document),
 	}
 }
 

@@ -19,11 +19,11 @@ import (
 )
 
 // fails serves an API whose SetSplit fails, and returns what a caller sees.
-func fails(t *testing.T, err error) (error, *fixture) {
+func fails(t *testing.T, err error) (*fixture, error) {
 	t.Helper()
 	f := start(t, server.Config{Controller: &stub{split: func(context.Context, control.Options) (*crossfadev1.Change, error) { return nil, err }}})
 	_, got := f.SetSplit(t.Context(), &crossfadev1.SetSplitRequest{Service: "orders"})
-	return got, f
+	return f, got
 }
 
 func TestEachKindOfErrorHasItsStatus(t *testing.T) {
@@ -34,7 +34,7 @@ func TestEachKindOfErrorHasItsStatus(t *testing.T) {
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			e := &policy.Error{Kind: kind, Code: "the_code", Field: "split.weights", Value: "9", Message: "is wrong", Next: "correct it", Document: 3}
-			err, _ := fails(t, fmt.Errorf("on the way: %w", e))
+			_, err := fails(t, fmt.Errorf("on the way: %w", e))
 			if status.Code(err) != want {
 				t.Errorf("status %v, want %v", status.Code(err), want)
 			}
@@ -50,7 +50,7 @@ func TestEachKindOfErrorHasItsStatus(t *testing.T) {
 func TestAnErrorHoldsEveryProblemInOrderAndTheChangesThatStand(t *testing.T) {
 	changes := []*crossfadev1.Change{{Service: "orders", Revision: 7, Recorded: true}, {Service: "carts", Revision: 8, Recorded: true}}
 	many := policy.Errors{{Kind: policy.Refused, Code: "a", Message: "first"}, {Kind: policy.Invalid, Code: "b", Message: "second"}}
-	err, _ := fails(t, &control.ChangeError{Err: many, Changes: changes})
+	_, err := fails(t, &control.ChangeError{Err: many, Changes: changes})
 	problems, stand := details(t, err)
 	if status.Code(err) != codes.FailedPrecondition || len(problems) != 2 || problems[0].GetCode() != "a" || problems[1].GetCode() != "b" {
 		t.Errorf("%v with %v, want the status of the first and both in order", err, problems)
@@ -74,7 +74,7 @@ func TestAContextThatEndedSaysWhatBecameOfTheChange(t *testing.T) {
 		{"deadline, recorded", &control.ChangeError{Err: context.DeadlineExceeded, Changes: changes}, codes.DeadlineExceeded, "the change stands"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err, _ := fails(t, c.err)
+			_, err := fails(t, c.err)
 			problems, _ := details(t, err)
 			if status.Code(err) != c.want || !strings.Contains(status.Convert(err).Message(), c.says) || len(problems) != 1 {
 				t.Errorf("%v with %v, want %v that says %q", err, problems, c.want, c.says)
@@ -84,7 +84,7 @@ func TestAContextThatEndedSaysWhatBecameOfTheChange(t *testing.T) {
 }
 
 func TestAnUnknownErrorLeaksNothing(t *testing.T) {
-	err, f := fails(t, errors.New("password is swordfish"))
+	f, err := fails(t, errors.New("password is swordfish"))
 	problems, _ := details(t, err)
 	if status.Code(err) != codes.Internal || strings.Contains(fmt.Sprint(err, problems), "swordfish") {
 		t.Errorf("%v with %v", err, problems)
@@ -100,7 +100,7 @@ func TestMoreProblemsThanAHeaderHoldsAreCounted(t *testing.T) {
 	for i := range many {
 		many[i] = &policy.Error{Kind: policy.Invalid, Code: "bad", Field: fmt.Sprintf("documents[%d]", i), Message: "is wrong", Document: i}
 	}
-	err, _ := fails(t, many)
+	_, err := fails(t, many)
 	problems, _ := details(t, err)
 	last := problems[len(problems)-1]
 	if status.Code(err) != codes.InvalidArgument || len(problems) < 100 || last.GetCode() != "more_problems" {
@@ -112,7 +112,7 @@ func TestMoreProblemsThanAHeaderHoldsAreCounted(t *testing.T) {
 }
 
 func TestATextThatIsNotUTF8DoesNotBreakTheAnswer(t *testing.T) {
-	err, _ := fails(t, &policy.Error{Kind: policy.Refused, Code: "refused_by_proxy", Message: "Envoy said \xff\xfe" + strings.Repeat("ü", 10_000)})
+	_, err := fails(t, &policy.Error{Kind: policy.Refused, Code: "refused_by_proxy", Message: "Envoy said \xff\xfe" + strings.Repeat("ü", 10_000)})
 	problems, _ := details(t, err)
 	if status.Code(err) != codes.FailedPrecondition || len(problems) != 1 || !strings.HasPrefix(problems[0].GetMessage(), "Envoy said ") {
 		t.Errorf("%v with %v", err, problems)

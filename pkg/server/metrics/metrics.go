@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/otlptranslator"
 	"go.opentelemetry.io/otel/attribute"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
@@ -43,7 +44,8 @@ func New() (*Metrics, error) {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	exporter, err := otelprometheus.New(
 		otelprometheus.WithRegisterer(registry), otelprometheus.WithNamespace("crossfade"),
-		otelprometheus.WithoutScopeInfo(), otelprometheus.WithoutTargetInfo(), otelprometheus.WithoutUnits(), otelprometheus.WithoutCounterSuffixes(),
+		otelprometheus.WithoutScopeInfo(), otelprometheus.WithoutTargetInfo(),
+		otelprometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes), // names stay as they are written below
 	)
 	if err != nil {
 		return nil, err
@@ -81,6 +83,9 @@ func (m *Metrics) Changed(method string, changes []*crossfadev1.Change, took tim
 	fleets := map[string]bool{}
 	for _, c := range changes {
 		f := c.GetFleet()
+		if c.GetAction() == "none" {
+			continue
+		}
 		if f.GetAcked() > 0 && f.GetAcked() == f.GetConnected() && !fleets[f.GetName()] {
 			fleets[f.GetName()] = true
 			m.pushAck.Record(ctx, f.GetAckMs()/1e3, metric.WithAttributes(attribute.String("fleet", f.GetName())))

@@ -68,6 +68,7 @@ func TestNamesAndLabelsAreThoseOfTheInterface(t *testing.T) {
 	}
 	m.Changed("SetSplit", []*crossfadev1.Change{{Service: "orders", Fleet: fleet("default", 2)}, {Service: "carts", Fleet: fleet("default", 2)}}, time.Second)
 	m.Changed("SetSplit", []*crossfadev1.Change{{Service: "orders", Fleet: fleet("edge", 1)}}, time.Second)
+	m.Changed("Apply", []*crossfadev1.Change{{Service: "orders", Action: "none", Fleet: fleet("default", 2)}}, time.Second)
 	m.Changed("Rollback", []*crossfadev1.Change{
 		{Service: "orders", Fleet: fleet("default", 2), Proof: &crossfadev1.Proof{State: "proven", SinceMs: 200}},
 		{Service: "carts", Fleet: fleet("default", 2), Proof: &crossfadev1.Proof{State: "silent"}},
