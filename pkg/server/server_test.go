@@ -75,7 +75,8 @@ func start(t *testing.T, c server.Config) *fixture {
 	served := make(chan error, 1)
 	go func() { served <- f.grpc.Serve(l) }()
 	f.conn, err = grpc.NewClient("passthrough:///"+l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)),
+		grpc.WithStaticStreamWindowSize(64<<10), grpc.WithStaticConnWindowSize(64<<10)) // what is not read soon holds up the sender
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,4 +148,4 @@ func details(t *testing.T, err error) (problems []*crossfadev1.ErrorDetail, chan
 }
 
 // timeout is how long anything may take here.
-const timeout = 20 * time.Second
+const timeout = time.Minute
