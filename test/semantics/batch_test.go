@@ -2,6 +2,7 @@ package semantics
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
@@ -117,4 +118,18 @@ func (o *origins) retire() {
 		one.Close()
 	}
 	o.retired = nil
+}
+
+// addresses reads HOST:PORT texts.
+func addresses(t *testing.T, all ...string) []netip.AddrPort {
+	t.Helper()
+	var out []netip.AddrPort
+	for _, a := range all {
+		p, err := netip.ParseAddrPort(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, p)
+	}
+	return out
 }
