@@ -50,16 +50,44 @@ func (a *app) sayChange(c *crossfadev1.Change, done string) {
 	if len(fleet.GetLost()) > 0 && !named(c.GetWarnings(), fleet.GetLost()[0]) {
 		a.detail("lost", yellow, few(fleet.GetLost())+" (seen within 24 h, not connected now: still serving what it last had)")
 	}
-	for _, p := range c.GetProof().GetPerProxy() {
-		if p.GetReason() != "" && (p.GetState() == unknown || p.GetState() == pending) {
-			a.detail(p.GetState(), yellow, p.GetProxy()+": "+p.GetReason())
-		}
-	}
+	a.sayDoubts(c)
 	for _, w := range c.GetWarnings() {
 		if fleet.GetConnected() > 0 || !strings.HasPrefix(w, "no proxy of fleet") { // the sentence above says that
 			a.detail("warning", yellow, w)
 		}
 	}
+}
+
+// sayDoubts lists why proxies are not proven: those with the same reason in one line, and not what the sentence has said already.
+func (a *app) sayDoubts(c *crossfadev1.Change) {
+	type doubt struct{ state, reason string }
+	var order []doubt
+	proxies := map[doubt][]string{}
+	for _, p := range c.GetProof().GetPerProxy() {
+		d := doubt{p.GetState(), p.GetReason()}
+		if d.reason == "" || d.state != unknown && (d.state != pending || !a.proofWanted(c)) {
+			continue
+		}
+		if proxies[d] == nil {
+			order = append(order, d)
+		}
+		proxies[d] = append(proxies[d], p.GetProxy())
+	}
+	const most = 10 // reasons hold figures, so that a thousand proxies may have as many
+	for i, d := range order {
+		if i == most {
+			a.detail("and", yellow, count(int64(len(order)-most), "reason")+" more: -o json has them all")
+			break
+		}
+		if text := few(proxies[d]) + ": " + d.reason; c.GetProof().GetReason() != text {
+			a.detail(d.state, yellow, text)
+		}
+	}
+}
+
+// proofWanted tells whether the caller waits for proof. Without, it is not there at the moment of the answer, and that is no news.
+func (a *app) proofWanted(c *crossfadev1.Change) bool {
+	return a.wait == proven || strings.HasPrefix(c.GetAction(), "rollback")
 }
 
 // named tells whether a warning names a proxy already.
@@ -157,6 +185,9 @@ func (a *app) proofWords(c *crossfadev1.Change) string {
 	case silent:
 		return a.silentWords(c, drained)
 	case pending:
+		if !a.proofWanted(c) {
+			return ""
+		}
 		return a.paint("not proven yet"+because(p.GetReason()), yellow)
 	case unknown:
 		if drained == "" {
@@ -181,7 +212,7 @@ func (a *app) provenWords(p *crossfadev1.Proof, drained string) string {
 	return words
 }
 
-// silentWords says how many proxies had no request yet, and what the others show.
+// silentWords says how many proxies had no request since the change, and what the others show.
 func (a *app) silentWords(c *crossfadev1.Change, drained string) string {
 	quiet, busy := 0, 0
 	for _, one := range c.GetProof().GetPerProxy() {
@@ -193,9 +224,9 @@ func (a *app) silentWords(c *crossfadev1.Change, drained string) string {
 		}
 	}
 	if busy == 0 {
-		return "no proxy has had a request for " + c.GetService() + " yet, so the acknowledgement is all there is to show (silent)"
+		return "no proxy has had a request for " + c.GetService() + " since, so the acknowledgement is all there is to show (silent)"
 	}
-	return fmt.Sprintf("%s at %d of %d proxies; %d had no request for %s yet (silent)",
+	return fmt.Sprintf("%s at %d of %d proxies; %d had no request for %s since (silent)",
 		a.provenWords(c.GetProof(), drained), busy, busy+quiet, quiet, c.GetService())
 }
 

@@ -30,6 +30,21 @@ func TestSentences(t *testing.T) {
 		{"unknown: override", func(c *crossfadev1.Change) {
 			c.Proof = &crossfadev1.Proof{State: "unknown", PerProxy: []*crossfadev1.ProxyProof{{Proxy: "edge-1", State: "proven"}, {Proxy: "edge-2", State: "unknown", Reason: "runtime keys are overridden by hand"}}}
 		}},
+		{"unknown: said once", func(c *crossfadev1.Change) {
+			c.Proof = &crossfadev1.Proof{State: "unknown", Reason: "edge-2: sends no metrics", PerProxy: []*crossfadev1.ProxyProof{{Proxy: "edge-2", State: "unknown", Reason: "sends no metrics"}}}
+		}},
+		{"unknown: many alike, many different", func(c *crossfadev1.Change) {
+			c.Proof = &crossfadev1.Proof{State: "unknown", Reason: "a-1: pins are kept; 11 more are unknown"}
+			for i := range 12 {
+				name := fmt.Sprintf("-%d", i+1)
+				c.Proof.PerProxy = append(c.Proof.PerProxy, &crossfadev1.ProxyProof{Proxy: "a" + name, State: "unknown", Reason: "pins are kept"},
+					&crossfadev1.ProxyProof{Proxy: "b" + name, State: "pending", Reason: fmt.Sprintf("requests may have picked eks until %d.50 s after the call", i)})
+			}
+		}},
+		{"a step to nothing, proof not waited for", func(c *crossfadev1.Change) {
+			c.Action, c.Proof = "split set", &crossfadev1.Proof{State: "pending", Reason: "edge-1: no report yet",
+				PerProxy: []*crossfadev1.ProxyProof{{Proxy: "edge-1", State: "pending", Reason: "no report yet"}}}
+		}},
 		{"unknown: pins kept", func(c *crossfadev1.Change) { c.Proof = &crossfadev1.Proof{State: "unknown", Reason: "pins kept"} }},
 		{"pending", func(c *crossfadev1.Change) {
 			c.Fleet.Acked, c.Fleet.Pending = 5, []string{"a-1", "a-2", "a-3", "a-4", "a-5", "a-6", "a-7"}
