@@ -60,3 +60,18 @@ func cpuOf(pid int) float64 {
 	}
 	return sum
 }
+
+// turn is what a thread has got: seconds on a core, and seconds in which it could have run and waited for one.
+type turn struct{ ran, waited float64 }
+
+// turnOf is the turn of the main thread of a process, 0 where the system does not say it.
+func turnOf(pid int) (t turn) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))
+	if err != nil {
+		return turn{}
+	}
+	if _, err := fmt.Sscan(string(b), &t.ran, &t.waited); err != nil {
+		return turn{}
+	}
+	return turn{t.ran / 1e9, t.waited / 1e9}
+}

@@ -24,6 +24,13 @@ func (c crossfade) targets() (out []string) {
 	return out
 }
 
+func (c crossfade) pids() (out []int) {
+	for _, p := range c.Proxies {
+		out = append(out, p.PID())
+	}
+	return out
+}
+
 func changeOptions(wait crossfadev1.Wait) *crossfadev1.ChangeOptions {
 	return &crossfadev1.ChangeOptions{Wait: wait, Timeout: durationpb.New(patience)}
 }

@@ -6,7 +6,8 @@
 //
 // # One flip
 //
-// All traffic of a service is at eks. The clock is read, then the call Rollback is made; it waits for proof. Truth is the log of eks,
+// All traffic of a service is at eks. The clock is read, then the call Rollback is made; it waits for acknowledgements,
+// and each 25th, of each run the first, for proof, which takes seconds and is followed in both. Truth is the log of eks,
 // which notes each request when its head is complete: last_request is the newest note minus the time of the call. It is read when eks
 // has been silent for 200 ms, right before `split set eks=100%` brings the traffic back, so every request that reached eks because the
 // rollback was not there yet is in it. Nothing is left out: not the first flip, not what was in flight. Each proxy is asked under a host

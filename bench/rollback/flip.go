@@ -16,6 +16,7 @@ import (
 type system interface {
 	name() string
 	targets() []string // one for each proxy
+	pids() []int       // of the proxies
 	// away sends everything to the old origin, and returns when the proxies confirmed.
 	away(ctx context.Context) error
 	// back rolls back, waits for acknowledgements or for proof, and says what the answer said.
@@ -37,13 +38,14 @@ type flip struct {
 	late    float64   // how many came after the call
 	called  float64   // how long the call took
 	at      time.Duration
+	mains   []turn // of the main threads of the proxies during a call that waits for acknowledgements
 }
 
 const (
 	// silence is how long the old origin has had no request when a flip is over.
 	silence = 200 * time.Millisecond
 	// proofEvery is how many flips there are for each that waits for proof, which takes seconds. The others wait for acknowledgements.
-	proofEvery = 10
+	proofEvery = 25
 	// arrived is how long the new origin must have had none before the next flip.
 	arrived = 30 * time.Millisecond
 	// patience bounds each wait.
@@ -80,12 +82,18 @@ func (l *lab) toOld(ctx context.Context, s system) error {
 // flip measures one rollback; all traffic is at the old origin.
 func (l *lab) flip(ctx context.Context, s system, proven bool) (f flip, err error) {
 	monotime.SleepUntil(monotime.Now() + time.Duration(l.rnd.Int64N(int64(50*time.Millisecond))))
+	before := turns(s)
 	f.at = monotime.Now()
 	f.answer, err = s.back(ctx, proven)
 	if err != nil {
 		return f, fmt.Errorf("%s: rollback: %w", s.name(), err)
 	}
 	f.called = (monotime.Now() - f.at).Seconds()
+	if f.state == "" {
+		for i, t := range turns(s) {
+			f.mains = append(f.mains, turn{t.ran - before[i].ran, t.waited - before[i].waited})
+		}
+	}
 	if err := l.awaitSilence(ctx, f.at); err != nil {
 		return f, fmt.Errorf("%s: %w", s.name(), err)
 	}
@@ -101,6 +109,13 @@ func (l *lab) flip(ctx context.Context, s system, proven bool) (f flip, err erro
 		f.late += float64(n)
 	}
 	return f, nil
+}
+
+func turns(s system) (out []turn) {
+	for _, pid := range s.pids() {
+		out = append(out, turnOf(pid))
+	}
+	return out
 }
 
 // awaitSilence waits until the old origin is silent, and the new one has requests of every proxy.

@@ -131,6 +131,13 @@ func (h *haproxies) targets() (out []string) {
 	return out
 }
 
+func (h *haproxies) pids() (out []int) {
+	for _, p := range h.processes {
+		out = append(out, p.cmd.Process.Pid)
+	}
+	return out
+}
+
 func (h *haproxies) away(context.Context) error { return h.set(oldName, newName) }
 
 func (h *haproxies) back(context.Context, bool) (answer, error) {

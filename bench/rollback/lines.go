@@ -17,9 +17,10 @@ func progress(s setting, sys system, r *round) {
 	last := series([]*round{r}, func(f flip) []float64 { return []float64{f.last} }).All()
 	acked := series([]*round{r}, func(f flip) []float64 { return []float64{f.acked} }).All()
 	called := series([]*round{r}, provenIn).All()
+	cpu, wait := series([]*round{r}, ran).All(), series([]*round{r}, waited).All()
 	q := func(v []float64, share float64) float64 { return report.Quantile(v, share) * 1e3 }
-	fmt.Printf("%-24s %-9s %d flips: last request p50 %.1f ms p99 %.1f max %.1f; acked p50 %.1f p99 %.1f; proven answer p50 %.0f; %d of %d requests failed %s; latency p99 %.1f ms, lateness p99 %.1f ms; load average %s; %v\n",
-		s, sys.name(), len(r.flips), q(last, 0.5), q(last, 0.99), q(last, 1), q(acked, 0.5), q(acked, 0.99), q(called, 0.5),
+	fmt.Printf("%-24s %-9s %d flips: last request p50 %.1f ms p99 %.1f max %.1f; acked p50 %.1f p99 %.1f; main threads ran p50 %.1f p99 %.1f, waited p50 %.1f p99 %.1f; proven answer p50 %.0f; %d of %d requests failed %s; latency p99 %.1f ms, lateness p99 %.1f ms; load average %s; %v\n",
+		s, sys.name(), len(r.flips), q(last, 0.5), q(last, 0.99), q(last, 1), q(acked, 0.5), q(acked, 0.99), q(cpu, 0.5), q(cpu, 0.99), q(wait, 0.5), q(wait, 0.99), q(called, 0.5),
 		r.sum.Failed, r.sum.Done, reasons(r.sum.Failures), r.sum.P99*1e3, r.sum.Lateness*1e3, r.load, r.cpu)
 }
 
@@ -48,6 +49,22 @@ func provenIn(f flip) []float64 {
 		return nil
 	}
 	return []float64{f.called}
+}
+
+// ran is how long the main thread of each proxy ran during a call.
+func ran(f flip) (out []float64) {
+	for _, t := range f.mains {
+		out = append(out, t.ran)
+	}
+	return out
+}
+
+// waited is how long the main thread of each proxy waited for a core during a call.
+func waited(f flip) (out []float64) {
+	for _, t := range f.mains {
+		out = append(out, t.waited)
+	}
+	return out
 }
 
 // proofError is how much later than in truth, by the proof, the last request was sent.
@@ -101,6 +118,8 @@ func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*
 	add("late_requests", "requests", series(own, func(f flip) []float64 { return []float64{f.late} }))
 	add("acked", "s", series(own, func(f flip) []float64 { return []float64{f.acked} }))
 	if name == b.cf.name() {
+		add("proxy_main_cpu", "s", series(own, ran))
+		add("proxy_main_waited", "s", series(own, waited))
 		add("answer_proven", "s", series(own, provenIn))
 		add("proof_error", "s", series(own, proofError))
 	}

@@ -73,10 +73,11 @@ func (f *Fleet) Publish(u Update) *Waiter {
 		}
 	}
 	structural := next.structureSeq == next.seq
+	changed := u.Structure == nil && len(u.Levers) > 0 // a change of levers only is sent even if it brings nothing new: its stamp counts
 	for _, service := range sortedKeys(u.Levers) {
-		f.levers.set(service, u.Levers[service], next.seq, structural)
+		changed = f.levers.set(service, u.Levers[service], next.seq, structural) || changed
 	}
-	if len(u.Levers) > 0 {
+	if changed {
 		next.levers = f.levers.tables(old.levers, cmpOr(u.Stamp, old.levers.stamp))
 		f.lastChange = f.server.now()
 	}
@@ -126,19 +127,6 @@ func cmpOr(a, b string) string {
 		return a
 	}
 	return b
-}
-
-// touch puts services into the top layer, where a session can be given other values for them.
-func (f *Fleet) touch(services []string) {
-	f.mu.Lock()
-	if !f.levers.touch(services) {
-		f.mu.Unlock()
-		return
-	}
-	next := *f.config.Load()
-	next.seq++
-	next.levers = f.levers.tables(next.levers, next.levers.stamp)
-	f.publish(&next)
 }
 
 // Fold moves levers that have been quiet for long enough, or are too many, from the top layer to the base layers. It is called

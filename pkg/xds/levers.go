@@ -21,6 +21,7 @@ type leverState struct {
 	recent      map[string]bool              // services in the top layer
 	folding     map[string]bool              // in the top layer and, since the last fold, in their base layer
 	base        map[string]translate.Resource
+	based       map[string]map[string][]translate.Lever // base layer → service → its levers there; replaced, never changed
 	transitions []transition
 }
 
@@ -30,12 +31,14 @@ type transition struct {
 	service string
 	seq     int64
 	had     map[string]bool // keys of the old structure
+	primary string          // of them the one that its routes send everything to
 }
 
 func newLeverState() leverState {
 	s := leverState{
 		live: map[string][]translate.Lever{}, retired: map[string]map[string]int64{},
 		recent: map[string]bool{}, folding: map[string]bool{}, base: map[string]translate.Resource{},
+		based: map[string]map[string][]translate.Lever{},
 	}
 	for _, name := range translate.BaseLayerNames() {
 		s.base[name] = translate.Layer(name, nil)
@@ -43,13 +46,21 @@ func newLeverState() leverState {
 	return s
 }
 
-// set replaces the levers of a service, nil when it is gone. seq is the publication's, structural whether it changes structure.
-func (s *leverState) set(service string, levers []translate.Lever, seq int64, structural bool) {
+// set replaces the levers of a service, nil when it is gone, and says whether that changes anything: at each change of levers Envoy reads
+// those of all services anew, so a change of endpoints or routes should bring none. seq is the publication's, structural whether it
+// changes structure.
+func (s *leverState) set(service string, levers []translate.Lever, seq int64, structural bool) (changed bool) {
 	old := s.live[service]
-	had := make(map[string]bool, len(old)) // by the structure until now, which has no use for retired ones
+	if s.has(service, levers) {
+		return false
+	}
+	had, primary := make(map[string]bool, len(old)), "" // by the structure until now, which has no use for retired ones
 	for _, l := range old {
 		if _, retired := s.retired[service][l.Key]; !retired {
 			had[l.Key] = true
+			if l.Primary {
+				primary = l.Key
+			}
 		}
 	}
 	has := make(map[string]bool, len(levers))
@@ -80,23 +91,26 @@ func (s *leverState) set(service string, levers []translate.Lever, seq int64, st
 		live = append(live, l)
 	}
 	if structural && (added || removed) {
-		s.transitions = append(s.transitions, transition{service: service, seq: seq, had: had})
+		s.transitions = append(s.transitions, transition{service: service, seq: seq, had: had, primary: primary})
 	}
 	s.live[service] = live
 	s.recent[service] = true
 	delete(s.folding, service)
+	return true
 }
 
-// touch puts services into the top layer as they are, so that a session can be given other values for them.
-func (s *leverState) touch(services []string) (changed bool) {
-	for _, service := range services {
-		if mapHas(s.live, service) && (!s.recent[service] || s.folding[service]) {
-			s.recent[service] = true
-			delete(s.folding, service)
-			changed = true
+// has says whether these are exactly the levers that a service has, retired ones aside.
+func (s *leverState) has(service string, levers []translate.Lever) bool {
+	live, retired := s.live[service], s.retired[service]
+	if len(live) != len(levers)+len(retired) || len(levers) == 0 {
+		return false
+	}
+	for _, l := range levers {
+		if mapHas(retired, l.Key) || !slices.Contains(live, l) {
+			return false
 		}
 	}
-	return changed
+	return true
 }
 
 // fold moves what changed from the top layer to the base layers, in two steps of which each is a publication: first the base layers
@@ -111,18 +125,18 @@ func (s *leverState) fold(settled int64) {
 		return
 	}
 	s.forget(settled)
-	layers := map[string][]translate.Lever{}
+	layers := map[string]map[string][]translate.Lever{}
 	for service := range s.recent {
-		layers[translate.LayerOf(service)] = nil
+		layers[translate.LayerOf(service)] = map[string][]translate.Lever{}
 		s.folding[service] = true
 	}
-	for _, service := range sortedKeys(s.live) {
-		if name := translate.LayerOf(service); mapHas(layers, name) {
-			layers[name] = append(layers[name], s.live[service]...)
+	for service, levers := range s.live {
+		if layer := layers[translate.LayerOf(service)]; layer != nil {
+			layer[service] = levers
 		}
 	}
-	for name, all := range layers {
-		s.base[name] = translate.Layer(name, all)
+	for name, services := range layers {
+		s.based[name], s.base[name] = services, renderLayer(name, services)
 	}
 }
 
@@ -147,120 +161,4 @@ func (s *leverState) forget(settled int64) {
 			delete(s.live, service)
 		}
 	}
-}
-
-// leverTables are the layers of one config: as they should be, and as proxies get them that lag in structure.
-type leverTables struct {
-	final       *table
-	transitions []transition
-	recent      map[string][]translate.Lever
-	stamp       string
-
-	mu       sync.Mutex
-	variants map[string]*table
-}
-
-// tables renders the state. stamp tells later which revision the top layer belongs to.
-func (s *leverState) tables(old *leverTables, stamp string) *leverTables {
-	t := &leverTables{transitions: slices.Clone(s.transitions), recent: map[string][]translate.Lever{}, stamp: stamp, variants: map[string]*table{}}
-	for service := range s.recent {
-		t.recent[service] = s.live[service]
-	}
-	resources := make([]translate.Resource, 0, len(s.base)+2)
-	for _, name := range translate.BaseLayerNames() {
-		resources = append(resources, s.base[name])
-	}
-	resources = append(resources, topLayer(t.recent, stamp), translate.Ready(true))
-	var from *table
-	if old != nil {
-		from = old.final
-	}
-	t.final = newTable(resources, from)
-	return t
-}
-
-// topLayer renders the top layer; its version carries the stamp, see [parseStamp].
-func topLayer(services map[string][]translate.Lever, stamp string) translate.Resource {
-	var all []translate.Lever
-	for _, service := range sortedKeys(services) {
-		all = append(all, services[service]...)
-	}
-	r := translate.Layer(translate.TopLayer, all)
-	if stamp != "" {
-		r.Version += "@" + stamp
-	}
-	return r
-}
-
-// forSession returns the layers for a proxy that acknowledged structure up to seq and, if stale is not empty, has structure from
-// before it connected for some services. final says whether nothing is held back.
-func (t *leverTables) forSession(seq int64, stale map[string]bool) (layers *table, final bool) {
-	if len(t.transitions) == 0 && len(stale) == 0 {
-		return t.final, true
-	}
-	behind := map[string]map[string]bool{}
-	for _, tr := range t.transitions {
-		if tr.seq > seq {
-			behind[tr.service] = inBoth(behind[tr.service], tr.had)
-		}
-	}
-	for service := range stale {
-		if _, ok := t.recent[service]; ok { // the fleet puts it there, see touch
-			behind[service] = map[string]bool{}
-		}
-	}
-	if len(behind) == 0 {
-		return t.final, true
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	key := strings.Join(sortedKeys(behind), ",") + "@" + strconv.FormatInt(seq, 10)
-	if v, ok := t.variants[key]; ok {
-		return v, false
-	}
-	services := make(map[string][]translate.Lever, len(t.recent))
-	for service, levers := range t.recent {
-		if had, ok := behind[service]; ok {
-			levers = safeLevers(levers, had)
-		}
-		services[service] = levers
-	}
-	v := t.final.with([]translate.Resource{topLayer(services, t.stamp)}, nil)
-	t.variants[key] = v
-	return v, false
-}
-
-// inBoth returns the keys of both sets; a nil one stands for all.
-func inBoth(a, b map[string]bool) map[string]bool {
-	if a == nil {
-		return b
-	}
-	out := map[string]bool{}
-	for key := range a {
-		if b[key] {
-			out[key] = true
-		}
-	}
-	return out
-}
-
-// safeLevers returns values that are right both for structure that knows only the keys in had and for structure that knows all:
-// what is new gets nothing and is off, and the primary takes what that leaves.
-func safeLevers(live []translate.Lever, had map[string]bool) []translate.Lever {
-	out := slices.Clone(live)
-	rest := uint32(policy.Whole)
-	for i := range out {
-		if !had[out[i].Key] && !out[i].Primary {
-			out[i].Value = 0
-		}
-		if !out[i].Fraction && !out[i].Primary {
-			rest -= out[i].Value
-		}
-	}
-	for i := range out {
-		if out[i].Primary {
-			out[i].Value = rest
-		}
-	}
-	return out
 }

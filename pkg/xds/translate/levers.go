@@ -55,8 +55,9 @@ func BaseLayer(i int) string { return fmt.Sprintf("levers-%02d", i) }
 
 // Layer makes the runtime layer of that name. The order of levers does not matter; of two with one key the last wins.
 //
-// Weights travel as whole numbers, fractions as numerator and denominator: Envoy reads a bare number in the place of a fraction as per
-// cent, and acknowledges values of a wrong type only to use the one written in the route.
+// Weights travel as whole numbers. Envoy reads a bare number in the place of a fraction as per cent, which is how fractions travel that
+// are off or on altogether: at every change Envoy parses all levers of all layers anew, and a numerator with a denominator costs it
+// several times a number. Other fractions travel so; values of a wrong type are acknowledged, only to be passed over.
 func Layer(name string, levers []Lever) Resource {
 	fields := make(map[string]*structpb.Value, len(levers))
 	for _, l := range levers {
@@ -67,8 +68,11 @@ func Layer(name string, levers []Lever) Resource {
 
 func leverValue(l Lever) *structpb.Value {
 	n := structpb.NewNumberValue(float64(l.Value))
-	if !l.Fraction {
+	switch {
+	case !l.Fraction || l.Value == 0:
 		return n
+	case l.Value == On:
+		return structpb.NewNumberValue(100)
 	}
 	return structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{
 		"numerator":   n,

@@ -1,0 +1,49 @@
+package xds
+
+import (
+	"testing"
+
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
+)
+
+// What brings no other levers changes nothing: Envoy would read all of them anew.
+func TestSetSaysWhetherLeversChange(t *testing.T) {
+	weights := func(ecs, eks uint32, primary string) []translate.Lever {
+		return []translate.Lever{{Key: "w.ecs", Value: ecs, Primary: primary == "ecs"}, {Key: "w.eks", Value: eks, Primary: primary == "eks"}}
+	}
+	pin := translate.Lever{Key: "p.beta", Value: translate.On, Fraction: true}
+	live := append(weights(9000, 1000, "ecs"), pin)
+	for _, c := range []struct {
+		name    string
+		levers  []translate.Lever
+		changed bool
+	}{
+		{"the same", append(weights(9000, 1000, "ecs"), pin), false},
+		{"another weight", append(weights(8000, 2000, "ecs"), pin), true},
+		{"another primary", append(weights(9000, 1000, "eks"), pin), true},
+		{"a pin less", weights(9000, 1000, "ecs"), true},
+		{"a pin more", append(weights(9000, 1000, "ecs"), pin, translate.Lever{Key: "p.more", Fraction: true}), true},
+		{"gone", nil, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newLeverState()
+			if !s.set("orders", live, 1, true) {
+				t.Fatal("new levers change nothing")
+			}
+			if got := s.set("orders", c.levers, 2, true); got != c.changed {
+				t.Errorf("changed: %v, want %v", got, c.changed)
+			}
+		})
+	}
+	t.Run("back before it is forgotten", func(t *testing.T) {
+		s := newLeverState()
+		s.set("orders", live, 1, true)
+		s.set("orders", weights(9000, 1000, "ecs"), 2, true)
+		if s.set("orders", weights(9000, 1000, "ecs"), 3, true) {
+			t.Error("the same again, beside a retired pin, is a change")
+		}
+		if !s.set("orders", live, 4, true) {
+			t.Error("a retired pin that is back is no change")
+		}
+	})
+}
