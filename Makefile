@@ -110,8 +110,8 @@ run = go build -ldflags '$(LDFLAGS)' -o bin/$(notdir $(1)) ./$(1) && bin/$(notdi
 ifneq ($(DEMO),)
 .PHONY: demo
 demo:
-	@GOPROXY=off go list -deps $(addprefix ./,$(DEMO) $(COMMANDS)) >/dev/null 2>&1 || echo 'Downloading Go modules, once: about NNN MB.'
-	@echo 'Building $(notdir $(COMMANDS)) and the demo into bin/. The first time takes some minutes.'
+	@GOPROXY=off go list -deps $(addprefix ./,$(DEMO) $(COMMANDS)) >/dev/null 2>&1 || echo 'Downloading Go modules, once: about 45 MB.'
+	@echo 'Building $(notdir $(COMMANDS)) and the demo into bin/ (the first time it takes minutes).'
 	@mkdir -p bin
 	@go build -ldflags '$(LDFLAGS)' -o bin/ $(addprefix ./,$(DEMO) $(COMMANDS))
 	@bin/$(notdir $(DEMO)) $(if $(KEEP),-keep)
