@@ -86,6 +86,13 @@ func (h *hub) publish(service string, e *crossfadev1.WatchResponse) {
 	}
 }
 
+// watched says whether anybody listens.
+func (h *hub) watched() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.subs) > 0
+}
+
 // revision tells of a new revision.
 func (h *hub) revision(r *crossfadev1.Revision) {
 	if r != nil {
@@ -95,13 +102,32 @@ func (h *hub) revision(r *crossfadev1.Revision) {
 
 // ProxyChanged tells watchers that a proxy connected, left or refused something.
 func (c *Controller) ProxyChanged(fleet, proxy string) {
-	for _, p := range c.fleets.Fleet(fleet).Proxies() {
-		if p.Proxy == proxy {
-			c.events.publish("", &crossfadev1.WatchResponse{
-				Type: "proxy", Time: timestamppb.New(c.now()), Object: &crossfadev1.WatchResponse_Proxy{Proxy: c.proxy(p)},
-			})
-		}
+	if !c.events.watched() {
+		return
 	}
+	if p, ok := c.fleets.Fleet(fleet).Proxy(proxy); ok {
+		c.events.publish("", &crossfadev1.WatchResponse{
+			Type: "proxy", Time: timestamppb.New(c.now()), Object: &crossfadev1.WatchResponse_Proxy{Proxy: c.proxy(p)},
+		})
+	}
+}
+
+// serviceChanged tells watchers what a service is now.
+func (c *Controller) serviceChanged(name string) {
+	if !c.events.watched() {
+		return
+	}
+	c.mu.RLock()
+	s, ok := c.live.services[name]
+	var event *crossfadev1.WatchResponse
+	if ok {
+		event = &crossfadev1.WatchResponse{Type: "service", Object: &crossfadev1.WatchResponse_Service{Service: c.status(s)}}
+	} else {
+		event = &crossfadev1.WatchResponse{Type: "deleted", Object: &crossfadev1.WatchResponse_Service{Service: &crossfadev1.ServiceStatus{Name: name}}}
+	}
+	c.mu.RUnlock()
+	event.Time = timestamppb.New(c.now())
+	c.events.publish(name, event)
 }
 
 // Watch returns what is live of a service, or of all, and then every change.

@@ -36,7 +36,7 @@ func (ch *change) close() {
 func (c *Controller) follow(ctx context.Context, ch *change) ([]*crossfadev1.Change, error) {
 	defer ch.close()
 	for _, f := range ch.fleets {
-		f.lost = lostProxies(f.fleet)
+		f.lost = f.fleet.Lost()
 	}
 	if ch.o.Wait == crossfadev1.Wait_WAIT_NONE {
 		return c.describe(ch, nil), nil
@@ -142,16 +142,6 @@ func (ch *change) undoEdits(live *intent) []edit {
 		}
 	}
 	return out
-}
-
-func lostProxies(f *xds.Fleet) []string {
-	lost := []string{}
-	for _, p := range f.Proxies() {
-		if p.State == xds.StateLost {
-			lost = append(lost, p.Proxy)
-		}
-	}
-	return lost
 }
 
 // describe says what became of each object of a change.

@@ -55,8 +55,14 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 			ch.fleets[e.fleet] = &following{fleet: f, waiter: f.Follow()}
 		}
 	}
-	for _, e := range ch.edits {
+	for i, e := range ch.edits {
+		if i >= len(d.edits) {
+			break // the rest was so already
+		}
 		c.events.revision(e.record)
+		if e.key.Kind == kindService {
+			c.serviceChanged(e.key.Name)
+		}
 	}
 	return ch
 }

@@ -119,6 +119,9 @@ func (c *Controller) rollBackLive(called time.Time, t RollbackTarget, o Options,
 		c.fleets.Fleet(name).Release()
 		ch.fleets[name] = c.send(name, *u)
 	}
+	for _, e := range r.edits {
+		c.serviceChanged(e.key.Name)
+	}
 	return ch, r, nil
 }
 

@@ -233,6 +233,31 @@ func (f *Fleet) Proxies() []ProxyStatus {
 	return out
 }
 
+// Proxy describes one proxy, if it is known.
+func (f *Fleet) Proxy(id string) (ProxyStatus, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p, ok := f.proxies[id]
+	if !ok {
+		return ProxyStatus{}, false
+	}
+	return p.status(f, f.server.now()), true
+}
+
+// Lost returns the proxies that were seen within a day and are not connected, by id.
+func (f *Fleet) Lost() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lost := []string{}
+	for id, p := range f.proxies {
+		if len(p.sessions) == 0 {
+			lost = append(lost, id)
+		}
+	}
+	slices.Sort(lost)
+	return lost
+}
+
 // checkStamp looks, on the first request of a resumed session, whether the store knows the levers that the proxy has.
 func (s *session) checkStamp() {
 	stamp := stampOf(s.kinds[levers].have.version(translate.TopLayer))
