@@ -35,6 +35,9 @@ func (t *tracker) connected(proxy string, is bool, now time.Time) {
 	if w.connected && !is {
 		*w = witness{proxy: proxy, trusted: make([]bool, len(t.change.Away)), called: t.change.Called, version: w.version, reported: w.reported, period: w.period}
 	}
+	if is && !w.connected && now.After(t.change.Called) {
+		w.until = now // nothing is known of the time before
+	}
 	w.connected, w.seen = is, now
 }
 

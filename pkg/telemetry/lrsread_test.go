@@ -1,0 +1,129 @@
+package telemetry
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	loadstats "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+)
+
+func node(id, fleet string, minor uint32) *core.Node {
+	return &core.Node{Id: id, Cluster: fleet, UserAgentName: "envoy", UserAgentVersionType: &core.Node_UserAgentBuildVersion{
+		UserAgentBuildVersion: &core.BuildVersion{Version: &typev3.SemanticVersion{MajorNumber: 1, MinorNumber: minor}},
+	}}
+}
+
+func clusterStats(name string, length time.Duration, localities ...*endpoint.UpstreamLocalityStats) *endpoint.ClusterStats {
+	return &endpoint.ClusterStats{ClusterName: name, ClusterServiceName: "s", UpstreamLocalityStats: localities, LoadReportInterval: durationpb.New(length)}
+}
+
+func loadRequest(t testing.TB, n *core.Node, stats ...*endpoint.ClusterStats) []byte {
+	t.Helper()
+	b, err := proto.Marshal(&loadstats.LoadStatsRequest{Node: n, ClusterStats: stats})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// loadReference reads a message with the generated types; ok is false for what must be refused.
+func loadReference(raw []byte) (out map[string]loadReport, ok bool) {
+	var m loadstats.LoadStatsRequest
+	if proto.Unmarshal(raw, &m) != nil {
+		return nil, false
+	}
+	out = map[string]loadReport{}
+	for _, c := range m.GetClusterStats() {
+		d := c.GetLoadReportInterval()
+		if len(c.GetClusterName()) > maxNameLength || d.GetSeconds() < 0 || d.GetSeconds() > int64(maxReport/time.Second) || d.GetNanos() < 0 || d.GetNanos() >= 1e9 {
+			return nil, false
+		}
+		r := loadReport{length: d.AsDuration()}
+		for _, l := range c.GetUpstreamLocalityStats() {
+			r.issued += l.GetTotalIssuedRequests()
+			r.failed += l.GetTotalErrorRequests()
+			r.open += l.GetTotalRequestsInProgress()
+		}
+		out[c.GetClusterName()] = r
+	}
+	return out, true
+}
+
+func TestLoadReportsLikeGenerated(t *testing.T) {
+	full := loadRequest(t, node("p1", "default", 40),
+		clusterStats("orders/ecs", 250*time.Millisecond,
+			&endpoint.UpstreamLocalityStats{Locality: &core.Locality{Zone: "a"}, TotalIssuedRequests: 300, TotalSuccessfulRequests: 2, TotalErrorRequests: 1, TotalRequestsInProgress: 7},
+			&endpoint.UpstreamLocalityStats{TotalIssuedRequests: 1, TotalRequestsInProgress: 1}),
+		clusterStats("orders/eks", 70*time.Second))
+	got, err := readLoadReports(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (loadReport{load: load{issued: 301, failed: 1, open: 8}, length: 250 * time.Millisecond}); got["orders/ecs"] != want {
+		t.Errorf("%+v, want %+v", got["orders/ecs"], want)
+	}
+	if want := (loadReport{length: 70 * time.Second}); got["orders/eks"] != want || len(got) != 2 {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	m := newMutator(t)
+	valid := 0
+	for i := range 30_000 {
+		raw := full
+		for range 1 + m.IntN(8) {
+			raw = m.mutate(raw)
+		}
+		got, err := readLoadReports(raw)
+		want, ok := loadReference(raw)
+		if !ok {
+			continue
+		}
+		valid++
+		if err != nil {
+			t.Fatalf("mutation %d: refused: %v\n%x", i, err, raw)
+		}
+		if len(got) != len(want) {
+			t.Fatalf("mutation %d: %+v, want %+v", i, got, want)
+		}
+		for name, w := range want {
+			if got[name] != w {
+				t.Fatalf("mutation %d: %s: %+v, want %+v\n%x", i, name, got[name], w, raw)
+			}
+		}
+	}
+	if valid < 5_000 {
+		t.Errorf("only %d mutations were valid: they show little", valid)
+	}
+}
+
+func TestLoadNode(t *testing.T) {
+	got, err := readLoadNode(loadRequest(t, node("p1", "default", 37)))
+	if want := (loadNode{id: "p1", fleet: "default", version: version{1, 37, 0}}); err != nil || got != want {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+	for name, raw := range map[string][]byte{
+		"no node": nil, "no id": loadRequest(t, node("", "default", 40)), "no fleet": loadRequest(t, node("p1", "", 40)),
+		"long id": loadRequest(t, node(string(make([]byte, 300)), "default", 40)), "cut": loadRequest(t, node("p1", "default", 40))[:10],
+	} {
+		if got, err := readLoadNode(raw); err == nil {
+			t.Errorf("%s: taken as %+v", name, got)
+		}
+	}
+}
+
+func FuzzLoadReports(f *testing.F) {
+	f.Add(loadRequest(f, node("p1", "default", 40), clusterStats("orders/ecs", time.Second, &endpoint.UpstreamLocalityStats{TotalIssuedRequests: 3})))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		got, err := readLoadReports(raw)
+		want, ok := loadReference(raw)
+		if ok && (err != nil || len(got) != len(want)) {
+			t.Fatalf("%+v, %v, want %+v", got, err, want)
+		}
+		_, _ = readLoadNode(raw)
+	})
+}
