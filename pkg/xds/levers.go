@@ -2,9 +2,6 @@ package xds
 
 import (
 	"slices"
-	"strconv"
-	"strings"
-	"sync"
 
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"

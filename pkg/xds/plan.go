@@ -30,6 +30,9 @@ type want struct {
 	exact bool  // delta is all that differs: afterwards the proxy has to
 	full  bool  // nothing of to is withheld, refused or waiting for a subscription
 	final bool  // to is the fleet's own, not a rendering for a proxy that lags
+
+	layers *layers                      // of levers: what to is a table of
+	top    map[string][]translate.Lever // services in the top layer that is sent
 }
 
 // step sends what may be sent. The fleet calls it after each publication, the stream after each request.
@@ -85,8 +88,8 @@ func (s *session) synced(k kind, c *config, w want) {
 	if len(state.have.except) == 0 && k != levers {
 		state.have = holding{base: w.to}
 	}
-	if k == levers {
-		s.leversSeq = c.seq
+	if k == levers && state.asked {
+		s.leversSeq, s.top = c.seq, w.layers.top
 	}
 	if w.final {
 		state.reached = c.reached()
@@ -98,7 +101,8 @@ func (s *session) want(k kind, c *config) want {
 	state := &s.kinds[k]
 	w := want{full: true, final: true}
 	if k == levers {
-		w.to, w.final = c.levers.forSession(s.structureSeq, s.stale)
+		w.layers = c.levers.forSession(s.structureSeq, s.stale)
+		w.to, w.final = w.layers.table, w.layers.final
 		if !state.asked {
 			return want{to: w.to, delta: &diff{}, full: true, final: true} // an incompatible proxy: its weights are in its routes
 		}
@@ -277,16 +281,22 @@ func (s *session) onlySubscribed(k kind, w *want, d *diff) *diff {
 }
 
 func (s *session) withFresh(state *kindState, w *want, d *diff) *diff {
-	sending := make(map[string]bool, len(d.upserts))
-	for _, r := range d.upserts {
-		sending[r.Name] = true
+	var again []string // what the proxy lacks is in d already
+	for name := range state.fresh {
+		if v := w.to.version(name); v == "" || v == state.have.version(name) {
+			again = append(again, name)
+		}
 	}
-	out := &diff{upserts: d.upserts[:len(d.upserts):len(d.upserts)], removals: d.removals}
-	for _, name := range sortedKeys(state.fresh) {
-		if r, ok := w.to.byName[name]; !ok {
-			out.removals = append(out.removals, name)
-		} else if !sending[name] && state.parked[name] != r.Version {
+	if len(again) == 0 {
+		return d
+	}
+	slices.Sort(again)
+	out := &diff{upserts: slices.Clip(d.upserts), removals: slices.Clip(d.removals)}
+	for _, name := range again {
+		if r, ok := w.to.byName[name]; ok {
 			out.upserts = append(out.upserts, r)
+		} else {
+			out.removals = append(out.removals, name)
 		}
 	}
 	return out
@@ -317,11 +327,12 @@ func (s *session) onlyServed(c *config, w *want, d *diff) *diff {
 
 // routeConfigurationOf returns the namespace of a virtual host's name: "listener/10000" of "listener/10000/orders.test".
 func routeConfigurationOf(virtualHost string) string {
-	parts := strings.SplitN(virtualHost, "/", 3)
-	if len(parts) < 3 {
+	kind, rest, _ := strings.Cut(virtualHost, "/")
+	port, _, ok := strings.Cut(rest, "/")
+	if !ok {
 		return ""
 	}
-	return parts[0] + "/" + parts[1]
+	return virtualHost[:len(kind)+1+len(port)]
 }
 
 // narrowLevers holds the layers until it is known what structure a resumed proxy has, sends base layers before the top layer, and
@@ -336,16 +347,42 @@ func (s *session) narrowLevers(w *want, d *diff) *diff {
 	out := s.onlySubscribed(levers, w, d)
 	w.full = full // layers that the bootstrap lacks make the proxy incompatible, not behind
 	out = s.withReady(w, out)
-	base := &diff{}
+	w.top = w.layers.top
+	base, top := &diff{removals: out.removals}, &diff{}
 	for _, r := range out.upserts {
-		if r.Name != translate.TopLayer {
+		if r.Name == translate.TopLayer {
+			top.upserts = append(top.upserts, r)
+		} else {
 			base.upserts = append(base.upserts, r)
 		}
 	}
-	if top := len(out.upserts) - len(base.upserts); top > 0 && len(base.upserts) > 0 && state.have.version(translate.TopLayer) != "" {
-		base.removals = out.removals
-		w.exact, w.full = false, false
-		return base
+	if len(base.upserts) == 0 || len(top.upserts) == 0 || state.have.version(translate.TopLayer) == "" {
+		return out
+	}
+	w.exact, w.full = false, false
+	if base = s.coveredBase(w.layers, base); base.empty() {
+		return top
+	}
+	return base
+}
+
+// coveredBase returns base layers as they can be sent before the top one. What the top layer of the proxy does not cover yet would be
+// seen out of date, so it is overlaid with what the top one will say.
+func (s *session) coveredBase(l *layers, base *diff) *diff {
+	uncovered := map[string]bool{}
+	for service := range l.top {
+		if !mapHas(s.top, service) {
+			uncovered[translate.LayerOf(service)] = true
+		}
+	}
+	out := &diff{removals: base.removals}
+	for _, r := range base.upserts {
+		if uncovered[r.Name] {
+			r = l.overlaid(r.Name)
+		}
+		if s.kinds[levers].have.version(r.Name) != r.Version {
+			out.upserts = append(out.upserts, r)
+		}
 	}
 	return out
 }
@@ -502,6 +539,9 @@ func (s *session) acknowledged(k kind, sent *sending) {
 		if k == levers {
 			s.leversSeq = max(s.leversSeq, sent.of.seq)
 		}
+	}
+	if k == levers && mapHas(sent.delta.versions(), translate.TopLayer) {
+		s.top = sent.top
 	}
 	if state.solo != nil {
 		state.solo.progress = true

@@ -92,6 +92,9 @@ func (s *session) stillWanted(state *kindState, to *table, d *diff) bool {
 func (s *session) refused(k kind, sent *sending, message string) {
 	state := &s.kinds[k]
 	message = cleanMessage(message)
+	if k == levers {
+		s.top = sent.layers.top // overlaid ones are not tried again
+	}
 	s.proxy.nacked(Nack{Type: k.String(), Resource: strings.Join(sortedKeys(sent.delta.versions()), ", "), Message: message, Time: s.server.now()})
 	s.fleet.nacks(k)
 	switch {

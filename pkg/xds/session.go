@@ -9,6 +9,8 @@ import (
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
 // session is one stream of one proxy. It is the cache and the callbacks of the delta server that runs the stream: the server calls
@@ -24,13 +26,14 @@ type session struct {
 	proxy        *proxy
 	address      string // of the proxy's listeners
 	kinds        [numKinds]kindState
-	structureSeq int64           // publication whose structure it acknowledged in full
-	lastSeq      int64           // structureSeq of the proxy's session before this one
-	recognised   bool            // a resumed proxy has told what it has
-	leversSeq    int64           // publication whose levers, as rendered for it, it acknowledged
-	stale        map[string]bool // services of which it had other structure when it connected
-	lacksLayer   bool            // of its bootstrap; see incompatible
-	complete     bool            // had everything at least once: ready
+	structureSeq int64                        // publication whose structure it acknowledged in full
+	lastSeq      int64                        // structureSeq of the proxy's session before this one
+	recognised   bool                         // a resumed proxy has told what it has
+	leversSeq    int64                        // publication whose levers, as rendered for it, it acknowledged
+	stale        map[string]bool              // services of which it had other structure when it connected
+	lacksLayer   bool                         // of its bootstrap; see incompatible
+	complete     bool                         // had everything at least once: ready
+	top          map[string][]translate.Lever // services in its top layer; nil: not known
 	acked        reached
 	behindSince  time.Time  // zero while it has the latest
 	held         string     // stamp of levers that we do not know; see [Fleet.Release]
@@ -169,15 +172,10 @@ func (s *session) CreateDeltaWatch(req *cache.DeltaRequest, _ cache.Subscription
 			s.refused(k, sent, req.GetErrorDetail().GetMessage())
 		}
 	}
-	var stale []string
 	if k == virtualHosts && state.resumed && req.GetResponseNonce() == "" {
-		stale = s.findStale()
+		s.findStale()
 	}
 	s.mu.Unlock()
-
-	if len(stale) > 0 {
-		s.fleet.touch(stale)
-	}
 	s.step()
 	return func() { s.closeWatch(k) }, nil
 }
@@ -261,6 +259,9 @@ func (k *kindState) ask(name string) {
 // forgetVirtualHosts makes the virtual hosts of a newly asked route configuration be sent: Envoy drops those that came before it.
 func (s *session) forgetVirtualHosts(routeConfiguration string) {
 	state := &s.kinds[virtualHosts]
+	if len(state.have.base.names) == 0 && len(state.have.except) == 0 {
+		return // it has none
+	}
 	state.at = nil
 	config := s.fleet.config.Load()
 	state.have.settle(config.structure.virtualHosts, s.fleet.deltas.between)
@@ -271,8 +272,12 @@ func (s *session) forgetVirtualHosts(routeConfiguration string) {
 	}
 }
 
-// findStale returns the services of which the proxy has other structure than it should.
-func (s *session) findStale() []string {
+// findStale notes the services of which the proxy has other structure than it should, and nobody knows which. Of a proxy that this
+// process has served before it is known, see [transition].
+func (s *session) findStale() {
+	if s.lastSeq > 0 {
+		return
+	}
 	config := s.fleet.config.Load()
 	missing := s.kinds[virtualHosts].have.missing(config.structure.virtualHosts, s.fleet.deltas.between)
 	s.stale = map[string]bool{}
@@ -281,5 +286,4 @@ func (s *session) findStale() []string {
 			s.stale[service] = true
 		}
 	}
-	return sortedKeys(s.stale)
 }
