@@ -58,10 +58,10 @@ func (c crossfade) back(ctx context.Context, proven bool) (answer, error) {
 	}
 	change := resp.GetChanges()[0]
 	fleet := change.GetFleet()
-	if int(fleet.GetConnected()) != len(c.Proxies) || fleet.GetAcked() != fleet.GetConnected() || len(fleet.GetRefused()) > 0 || !change.GetRecorded() {
-		return answer{}, fmt.Errorf("not whole: recorded %v, %v", change.GetRecorded(), fleet)
+	if int(fleet.GetConnected()) != len(c.Proxies) || fleet.GetAcked() != fleet.GetConnected() || len(fleet.GetRefused()) > 0 {
+		return answer{}, fmt.Errorf("not every proxy acknowledged: %v", fleet)
 	}
-	a := answer{acked: fleet.GetAckMs() / 1e3}
+	a := answer{acked: fleet.GetAckMs() / 1e3, unrecorded: !change.GetRecorded()}
 	if proven {
 		a.proof, a.state = change.GetProof().GetSinceMs()/1e3, change.GetProof().GetState()
 	}

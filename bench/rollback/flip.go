@@ -28,6 +28,8 @@ type answer struct {
 	acked float64 // when the last proxy had acknowledged
 	proof float64 // when, by the proof, the last request was sent to the old origin
 	state string  // of the proof; empty if it was not waited for
+
+	unrecorded bool // the disk was slower than the answer
 }
 
 // flip is one rollback, in seconds from its call.

@@ -136,6 +136,7 @@ func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*
 
 // totals adds requests up; the note says why some failed, what the proofs were, and how busy the machine was.
 func totals(rounds []*round) (total, failed int, note string) {
+	unrecorded := 0
 	failures, proofs, loads := map[string]uint64{}, map[string]uint64{}, []string{}
 	for _, r := range rounds {
 		total, failed = total+int(r.sum.Done), failed+int(r.sum.Failed)
@@ -143,6 +144,9 @@ func totals(rounds []*round) (total, failed int, note string) {
 			failures[why] += n
 		}
 		for _, f := range r.flips {
+			if f.unrecorded {
+				unrecorded++
+			}
 			if f.state != "" {
 				proofs[f.state]++
 			}
@@ -155,6 +159,9 @@ func totals(rounds []*round) (total, failed int, note string) {
 	note += "load average at the end of each run: " + strings.Join(loads, ", ")
 	if len(proofs) > 0 {
 		note += "; proofs: " + reasons(proofs)
+	}
+	if unrecorded > 0 {
+		note += fmt.Sprintf("; %d answers came before the disk had the record", unrecorded)
 	}
 	if failed > 0 {
 		note += "; failed: " + reasons(failures)
