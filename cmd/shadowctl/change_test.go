@@ -42,8 +42,10 @@ func TestSentences(t *testing.T) {
 			}
 		}},
 		{"a step to nothing, proof not waited for", func(c *crossfadev1.Change) {
-			c.Action, c.Proof = "split set", &crossfadev1.Proof{State: "pending", Reason: "edge-1: no report yet",
-				PerProxy: []*crossfadev1.ProxyProof{{Proxy: "edge-1", State: "pending", Reason: "no report yet"}}}
+			c.Action, c.Proof = "split set", &crossfadev1.Proof{
+				State: "pending", Reason: "edge-1: no report yet",
+				PerProxy: []*crossfadev1.ProxyProof{{Proxy: "edge-1", State: "pending", Reason: "no report yet"}},
+			}
 		}},
 		{"unknown: pins kept", func(c *crossfadev1.Change) { c.Proof = &crossfadev1.Proof{State: "unknown", Reason: "pins kept"} }},
 		{"pending", func(c *crossfadev1.Change) {
