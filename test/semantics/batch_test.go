@@ -133,3 +133,7 @@ func addresses(t *testing.T, all ...string) []netip.AddrPort {
 	}
 	return out
 }
+
+func staticOrigin(name string, endpoints ...string) *crossfadev1.Origin {
+	return &crossfadev1.Origin{Name: name, Discovery: &crossfadev1.Origin_Static{Static: &crossfadev1.StaticEndpoints{Endpoints: endpoints}}}
+}

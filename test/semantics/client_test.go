@@ -51,19 +51,32 @@ func (c *client) close() {
 	c.conns = map[place]*conn{}
 }
 
-// do sends a request and reads its answer.
+// do sends a request and reads its answer, which is an echo of ours or an error of the proxy's.
 func (c *client) do(q policy.Request) (answer, error) {
-	at := place{q.Port, q.ClientAddress}
-	conn, err := c.conn(at)
+	resp, body, err := c.ask(q)
 	if err != nil {
 		return answer{}, err
 	}
-	a, keep, err := conn.exchange(q)
-	if err != nil || !keep {
+	a := answer{status: resp.StatusCode, origin: resp.Header.Get("x-origin"), cookies: resp.Cookies()}
+	if a.origin == "" {
+		return a, a.readOwn(body)
+	}
+	return a, json.Unmarshal(body, &a.echo)
+}
+
+// ask sends a request and reads any answer.
+func (c *client) ask(q policy.Request) (*http.Response, []byte, error) {
+	at := place{q.Port, q.ClientAddress}
+	conn, err := c.conn(at)
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, body, err := conn.exchange(q)
+	if err != nil || resp.Close {
 		conn.Close()
 		delete(c.conns, at)
 	}
-	return a, err
+	return resp, body, err
 }
 
 // conn connects from the peer's address, or says it in a PROXY protocol header if the fleet wants one.
@@ -108,29 +121,20 @@ func text(q policy.Request) string {
 	return b.String()
 }
 
-func (c *conn) exchange(q policy.Request) (a answer, keep bool, err error) {
+func (c *conn) exchange(q policy.Request) (*http.Response, []byte, error) {
 	if err := c.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
-		return a, false, err
+		return nil, nil, err
 	}
 	if _, err := io.WriteString(c, text(q)); err != nil {
-		return a, false, err
+		return nil, nil, err
 	}
 	resp, err := http.ReadResponse(c.r, nil)
 	if err != nil {
-		return a, false, err
+		return nil, nil, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return a, false, err
-	}
-	a = answer{status: resp.StatusCode, origin: resp.Header.Get("x-origin"), cookies: resp.Cookies()}
-	if a.origin != "" {
-		err = json.Unmarshal(body, &a.echo)
-	} else {
-		err = a.readOwn(body)
-	}
-	return a, !resp.Close, err
+	return resp, body, err
 }
 
 // readOwn reads the body of an answer of the proxy's own.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -28,7 +29,8 @@ type fleet struct {
 	revision int64
 	settings *policy.Fleet
 	services []*policy.Service
-	origins  *origins // of random services
+	origins  *origins        // of random services
+	shared   *http.Transport // of clients without an address of their own
 }
 
 // fleet starts a fleet with so many ports to listen on.
@@ -142,7 +144,7 @@ func (f *fleet) barrier() {
 	defer c.close()
 	for _, port := range f.usedPorts() {
 		await(f.t, "an answer on port "+fmt.Sprint(port), func(context.Context) error {
-			_, err := c.do(policy.Request{Port: port, Host: "barrier.invalid", Path: "/", ClientAddress: "127.0.0.1"})
+			_, _, err := c.ask(policy.Request{Port: port, Host: "barrier.invalid", Path: "/", ClientAddress: "127.0.0.1"})
 			return err
 		})
 	}
