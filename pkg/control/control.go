@@ -122,6 +122,9 @@ func (c *Controller) Load(ctx context.Context) error {
 	}
 	for name := range c.live.fleetNames() {
 		c.publish(name, xds.Update{Revision: c.live.revision, Levers: c.live.levers(name), Endpoints: c.live.endpoints(name), Stamp: c.live.stamp}).Close()
+		for range 2 { // both steps: proxies that come back have it so, and base layers that are sent empty would show
+			c.fleets.Fleet(name).Fold(0)
+		}
 	}
 	return c.replayJournal(ctx)
 }

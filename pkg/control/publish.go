@@ -45,7 +45,7 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 	c.mu.Unlock()
 	for name, u := range updates {
 		if slices.ContainsFunc(d.edits, func(e edit) bool { return decides(e.action) }) {
-			c.fleets.Fleet(name).Release()
+			u.Release = true
 		}
 		ch.fleets[name] = c.send(name, *u)
 	}

@@ -14,6 +14,7 @@ type config struct {
 	structure    *structure
 	endpoints    *table
 	levers       *leverTables
+	inlineOf     func() *translate.Structure // see [Update].Inline
 }
 
 func (c *config) reached() reached { return reached{c.seq, c.revision} }

@@ -23,7 +23,7 @@ type Fleet struct {
 	levers      leverState
 	lastChange  time.Time
 	proxies     map[string]*proxy
-	inlineOf    func() *translate.Structure
+	inlineMu    sync.Mutex
 	inlineCache *structure
 	inlineFor   int64 // seq
 
@@ -45,6 +45,8 @@ type Update struct {
 	Endpoints []translate.Resource
 	// Stamp identifies the change among all that the store knows; proxies remember it. See [Options].KnownStamp.
 	Stamp string
+	// Release lets held sessions go on from this publication, see [Fleet.Release].
+	Release bool
 	// Named says that a service or a fleet document names the fleet.
 	Named bool
 }
@@ -85,12 +87,15 @@ func (f *Fleet) Publish(u Update) *Waiter {
 		next.endpoints = old.endpoints.with(u.Endpoints, old.endpoints.notIn(next.structure.clusters)).reuse(old.endpoints)
 	}
 	if u.Inline != nil {
-		f.inlineOf = u.Inline
+		next.inlineOf = u.Inline
 	}
 	if u.Named {
 		f.named.Store(true)
 	}
 	w := f.follow(next.seq)
+	if u.Release {
+		f.release(&next)
+	}
 	f.publish(&next)
 	return w
 }
@@ -168,13 +173,13 @@ func (f *Fleet) settled() int64 {
 
 // inline returns the structure with weights in its routes.
 func (f *Fleet) inline(c *config) *structure {
-	f.deltas.mu.Lock()
-	defer f.deltas.mu.Unlock()
+	f.inlineMu.Lock()
+	defer f.inlineMu.Unlock()
 	if f.inlineCache == nil || f.inlineFor != c.seq {
-		if f.inlineOf == nil {
+		if c.inlineOf == nil {
 			return c.structure
 		}
-		s := newStructure(f.inlineOf(), f.inlineCache)
+		s := newStructure(c.inlineOf(), f.inlineCache)
 		s.clusters = s.clusters.reuse(c.structure.clusters)
 		f.inlineCache, f.inlineFor = s, c.seq
 	}
@@ -192,7 +197,7 @@ func (f *Fleet) add(s *session, id, version string) {
 	}
 	p.version = version
 	p.sessions[s] = true
-	s.fleet, s.proxy, s.lastSeq = f, p, p.structureSeq
+	s.fleet, s.proxy, s.lastSeq, s.firstSeq = f, p, p.structureSeq, f.config.Load().seq
 	s.behindSince = s.connected
 	for k := range s.kinds {
 		s.kinds[k].parked = p.parked[k]
@@ -275,13 +280,18 @@ func stampOf(version string) string {
 // It returns how many there were.
 func (f *Fleet) Release() int {
 	f.mu.Lock()
-	sessions := f.sessions()
-	f.mu.Unlock()
-	n := 0
-	for _, s := range sessions {
+	defer f.mu.Unlock()
+	return f.release(f.config.Load())
+}
+
+// release stores a config and lets held sessions go on with it: not with the one before, which may be what they were held from. The
+// fleet's lock is held.
+func (f *Fleet) release(next *config) (n int) {
+	f.config.Store(next)
+	for _, s := range f.sessions() {
 		s.mu.Lock()
 		if s.held != "" {
-			s.held = ""
+			s.held, s.kinds[levers].at = "", nil
 			n++
 		}
 		s.mu.Unlock()

@@ -66,7 +66,7 @@ func (s *session) pass(c *config) bool {
 			state.at = w.to
 		}
 		if k == levers || k == endpoints {
-			settled = settled && state.inSync && w.final
+			settled = settled && state.reached.seq >= c.structureSeq
 		} else {
 			settled = settled && (state.inSync || k == clusters && onlyRemovals(w, state))
 		}
@@ -187,7 +187,7 @@ func (s *session) narrow(k kind, c *config, w *want) {
 		}
 		if k == virtualHosts {
 			d = s.onlyServed(c, w, d)
-			if s.kinds[levers].sent != nil && !d.empty() {
+			if !d.empty() && s.leversFirst() {
 				d, w.exact, w.full = &diff{}, false, false // each costs Envoy a rebuild of the whole table: levers go first
 			}
 		}
@@ -198,6 +198,23 @@ func (s *session) narrow(k kind, c *config, w *want) {
 	} else if k == clusters {
 		w.cut(clustersPerPiece)
 	}
+}
+
+// maxOvertaken is how many responses of levers virtual hosts wait for: under steady change there is always one on its way.
+const maxOvertaken = 8
+
+// leversFirst says whether virtual hosts wait because levers are on their way.
+func (s *session) leversFirst() bool {
+	sent := s.kinds[levers].sent
+	if sent == nil || s.overtaken >= maxOvertaken {
+		s.overtaken, s.overtook = 0, nil
+		return false
+	}
+	if s.overtook != sent {
+		s.overtook = sent
+		s.overtaken++
+	}
+	return true
 }
 
 // firstPiece returns how many resources fit into one response.
@@ -249,10 +266,24 @@ func (s *session) entered(c *config) bool {
 		return false
 	}
 	missing := cl.have.missing(s.structure(c).clusters, s.fleet.deltas.between)
-	if len(missing.upserts) > 0 || !s.kinds[endpoints].inSync {
+	if len(missing.upserts) > 0 || !s.warm(c) {
 		return false
 	}
 	return !s.kinds[levers].asked || s.leversSeq >= c.structureSeq
+}
+
+// warm says whether every cluster has endpoints. They need not be the latest: under steady change they never are.
+func (s *session) warm(c *config) bool {
+	e := &s.kinds[endpoints]
+	if e.inSync {
+		return true
+	}
+	if !e.asked || len(e.fresh) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(s.structure(c).clusters.names, func(name string) bool {
+		return c.endpoints.version(name) != "" && e.have.version(name) == ""
+	})
 }
 
 // onlySubscribed keeps what the proxy asked for by name and adds what it asks for anew. Removals are not sent: a proxy lets go of
@@ -452,13 +483,11 @@ func (s *session) conclude(c *config) (again bool) {
 		s.structureSeq, s.stale, again = c.structureSeq, nil, true
 	}
 	acked := c.reached()
-	all := true
 	for k := range numKinds {
 		acked = acked.min(s.kinds[k].reached)
-		all = all && s.kinds[k].inSync
 	}
-	all = all && acked == c.reached()
-	if all && !s.complete && s.kinds[listeners].asked && s.fleet.named.Load() {
+	// Under steady change a proxy never has the latest; what there was when it came, and the structure, is enough to be ready.
+	if all := acked.seq >= max(s.firstSeq, c.structureSeq); all && !s.complete && s.kinds[listeners].asked && s.fleet.named.Load() {
 		s.complete, again = true, true
 		s.kinds[levers].at = nil // the readiness layer is due
 	}

@@ -27,6 +27,7 @@ type session struct {
 	address      string // of the proxy's listeners
 	kinds        [numKinds]kindState
 	structureSeq int64                        // publication whose structure it acknowledged in full
+	firstSeq     int64                        // publication when it connected
 	lastSeq      int64                        // structureSeq of the proxy's session before this one
 	recognised   bool                         // a resumed proxy has told what it has
 	leversSeq    int64                        // publication whose levers, as rendered for it, it acknowledged
@@ -38,6 +39,8 @@ type session struct {
 	behindSince  time.Time  // zero while it has the latest
 	held         string     // stamp of levers that we do not know; see [Fleet.Release]
 	refusals     []*Refusal // to be told to the fleet
+	overtook     *sending   // levers for which virtual hosts waited last
+	overtaken    int        // how many responses of levers they waited for
 	ended        bool
 }
 
