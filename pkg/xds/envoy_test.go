@@ -40,8 +40,10 @@ type fixture struct {
 	origins  map[string]netip.AddrPort
 	stamp    string
 	options  xds.Options
-	grpc     *grpc.Server
-	counter  *counter
+	// serverOptions are further ones of the gRPC server.
+	serverOptions []grpc.ServerOption
+	grpc          *grpc.Server
+	counter       *counter
 }
 
 // counter counts the discovery responses of one gRPC server.
@@ -86,7 +88,7 @@ func (f *fixture) serve() {
 		return err == nil
 	})
 	f.address, f.counter = l.Addr().String(), &counter{}
-	f.grpc = grpc.NewServer(grpc.StatsHandler(f.counter))
+	f.grpc = grpc.NewServer(slices.Concat(xds.GRPCOptions(), f.serverOptions, []grpc.ServerOption{grpc.StatsHandler(f.counter)})...)
 	f.server.Register(f.grpc)
 	g := f.grpc
 	go func() { _ = g.Serve(l) }()
