@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/keepalive"
 
 	"github.com/crossfade-proxy/crossfade/internal/version"
 	"github.com/crossfade-proxy/crossfade/pkg/control"
@@ -67,15 +66,9 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 	return p, nil
 }
 
-// newXDS returns the gRPC server for proxies: thousands of connections of which each is mostly idle.
+// newXDS returns the gRPC server for proxies, with room for what they report.
 func newXDS() *grpc.Server {
-	return grpc.NewServer(
-		grpc.ReadBufferSize(4<<10), grpc.WriteBufferSize(16<<10), // per connection
-		grpc.MaxRecvMsgSize(telemetry.MaxMessage), grpc.ConnectionTimeout(10*time.Second),
-		// A proxy that is gone without a word is noticed within 15 s. Its own pings come every 5 s, with jitter.
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
-	)
+	return grpc.NewServer(append(xds.GRPCOptions(), grpc.MaxRecvMsgSize(telemetry.MaxMessage))...)
 }
 
 // requests are the counters of the proxies, for metrics.
