@@ -153,7 +153,7 @@ func totals(rounds []*round) (total, failed int, note string) {
 		}
 		loads = append(loads, r.load)
 	}
-	if len(rounds) > 0 {
+	if len(rounds) > 0 && rounds[len(rounds)-1].cpu != (cpus{}) {
 		note = rounds[len(rounds)-1].cpu.String() + "; "
 	}
 	note += "load average at the end of each run: " + strings.Join(loads, ", ")
