@@ -17,8 +17,9 @@ import (
 
 // client sends requests byte by byte as they are, one after another, on one connection per port and peer.
 type client struct {
-	fleet *fleet
-	conns map[place]*conn
+	fleet    *fleet
+	conns    map[place]*conn
+	patience time.Duration // for one answer
 }
 
 // place is where a connection goes and where it comes from.
@@ -42,7 +43,9 @@ type answer struct {
 	echo    origin.Echo // what the origin saw
 }
 
-func newClient(f *fleet) *client { return &client{fleet: f, conns: map[place]*conn{}} }
+func newClient(f *fleet) *client {
+	return &client{fleet: f, conns: map[place]*conn{}, patience: patience}
+}
 
 func (c *client) close() {
 	for _, conn := range c.conns {
@@ -71,7 +74,7 @@ func (c *client) ask(q policy.Request) (*http.Response, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	resp, body, err := conn.exchange(q)
+	resp, body, err := conn.exchange(q, c.patience)
 	if err != nil || resp.Close {
 		conn.Close()
 		delete(c.conns, at)
@@ -121,8 +124,8 @@ func text(q policy.Request) string {
 	return b.String()
 }
 
-func (c *conn) exchange(q policy.Request) (*http.Response, []byte, error) {
-	if err := c.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
+func (c *conn) exchange(q policy.Request, patience time.Duration) (*http.Response, []byte, error) {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return nil, nil, err
 	}
 	if _, err := io.WriteString(c, text(q)); err != nil {
