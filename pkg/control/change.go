@@ -48,6 +48,9 @@ type applied struct {
 // something else was written in between.
 func (c *Controller) change(ctx context.Context, o Options, plan func(live *intent) ([]edit, error)) ([]*crossfadev1.Change, error) {
 	called := c.now()
+	c.mu.RLock()
+	began := c.live.rollbacks
+	c.mu.RUnlock()
 	if o.Key != "" {
 		if done, replayed, err := c.replay(ctx, o, called); replayed || err != nil {
 			return done, err
@@ -56,7 +59,7 @@ func (c *Controller) change(ctx context.Context, o Options, plan func(live *inte
 	if err := c.lockWrite(ctx); err != nil {
 		return nil, err
 	}
-	ch, err := c.writeAndPublish(ctx, called, o, plan)
+	ch, err := c.writeAndPublish(ctx, called, o, func(live *intent) ([]edit, error) { return notOvertaken(live, began, plan) })
 	c.unlockWrite()
 	if errors.Is(err, errReplayed) {
 		done, _, err := c.replay(ctx, o, called)
@@ -66,6 +69,21 @@ func (c *Controller) change(ctx context.Context, o Options, plan func(live *inte
 		return nil, err
 	}
 	return c.follow(ctx, ch)
+}
+
+// notOvertaken plans a change and refuses it if it would move traffic away from where a rollback sent it that came while the change waited.
+func notOvertaken(live *intent, began int, plan func(*intent) ([]edit, error)) ([]edit, error) {
+	edits, err := plan(live)
+	for _, e := range edits {
+		s := live.services[e.key.Name]
+		if s != nil && e.after.GetService() != nil && s.rollbacks > began && policy.RaisesTraffic(s.doc, e.after.GetService()) {
+			return nil, &policy.Error{
+				Kind: policy.Held, Code: "rolled_back", Field: "split", Value: e.key.Name,
+				Message: "the service was rolled back while this change waited; nothing was changed", Next: "look at `shadowctl history " + e.key.Name + "`, then decide again",
+			}
+		}
+	}
+	return edits, err
 }
 
 // errReplayed: another request with the same idempotency key wrote first.

@@ -337,3 +337,34 @@ func TestChangesAtAHungStoreEnd(t *testing.T) {
 		}
 	}
 }
+
+// A change that waits while a rollback comes does not undo it, however late it gets its turn.
+func TestRollbackOverridesAChangeThatWaits(t *testing.T) {
+	w := newWorld(t, t.TempDir())
+	w.apply(5000)
+	w.store.close()
+	done := make(chan error, 2)
+	for _, eks := range []int32{6000, 7000} {
+		go func() {
+			_, err := w.SetSplit(context.Background(), "orders", split(eks), control.Options{})
+			done <- err
+		}()
+	}
+	<-w.store.arrived
+	for range 1000 { // the other one comes to its wait
+		runtime.Gosched()
+	}
+	if _, err := w.Rollback(t.Context(), orderTarget, control.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	w.store.open()
+	for range 2 {
+		if err := <-done; err != nil && !is(err, policy.Held) {
+			t.Fatal(err)
+		}
+	}
+	if w.eks() != 0 {
+		t.Fatalf("eks %d after the rollback", w.eks())
+	}
+	w.sameAsStore()
+}

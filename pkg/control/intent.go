@@ -20,10 +20,11 @@ const (
 
 // intent is what is live. What its maps hold is never changed, only replaced: a clone of the maps is a snapshot.
 type intent struct {
-	services map[string]*service
-	fleets   map[string]*fleetSettings
-	revision int64
-	stamp    string // of the last change of levers
+	services  map[string]*service
+	fleets    map[string]*fleetSettings
+	revision  int64
+	stamp     string // of the last change of levers
+	rollbacks int    // in this process
 }
 
 // service is a live service.
@@ -32,7 +33,7 @@ type service struct {
 	compiled   *policy.Service
 	record     *crossfadev1.Revision // the last one
 	rolledBack bool                  // and nobody has deliberately moved traffic since
-	rollbacks  int                   // in this process: a change that is being written meanwhile is published rolled back
+	rollbacks  int                   // the number of its last one in this process: a change that is being written meanwhile is published rolled back
 	keepPins   bool                  // of the last one
 }
 

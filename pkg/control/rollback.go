@@ -142,7 +142,8 @@ func (in *intent) targets(t RollbackTarget) ([]*service, error) {
 func (in *intent) rollBack(old *service, keepPins bool, updates map[string]*xds.Update) *applied {
 	before := serviceDocument(old.doc)
 	s := old.rolled(keepPins)
-	s.rollbacks++
+	in.rollbacks++
+	s.rollbacks = in.rollbacks
 	in.services[s.compiled.Name] = s
 	updateFor(updates, s.compiled.Fleet).Levers[s.compiled.Name] = translate.Levers(s.compiled)
 	return &applied{
