@@ -111,7 +111,7 @@ ifneq ($(DEMO),)
 .PHONY: demo
 demo:
 	@GOPROXY=off go list -deps $(addprefix ./,$(DEMO) $(COMMANDS)) >/dev/null 2>&1 || echo 'Downloading Go modules, once: about 45 MB.'
-	@echo 'Building $(notdir $(COMMANDS)) and the demo into bin/ (the first time it takes minutes).'
+	@echo 'Building $(notdir $(COMMANDS) $(DEMO)) into bin/; the first time it takes minutes.'
 	@mkdir -p bin
 	@go build -ldflags '$(LDFLAGS)' -o bin/ $(addprefix ./,$(DEMO) $(COMMANDS))
 	@bin/$(notdir $(DEMO)) $(if $(KEEP),-keep)

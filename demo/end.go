@@ -87,7 +87,7 @@ func (d *demo) invite() {
 		bin = d.bin
 	}
 	at := d.addresses()
-	d.tell("It stays up, the client still sends, and eks is sound again. Paste into another terminal:")
+	d.tell("It stays up, the client sends on (for two hours), and eks is sound again. Paste into another terminal:")
 	d.say(`
   export PATH=%q:$PATH CROSSFADE_SERVER=%s
   cd %s
@@ -99,6 +99,9 @@ func (d *demo) invite() {
   curl -i -H 'Host: %s' http://%s/
   curl -i -H 'Host: %s' -H 'x-beta: 1' http://%s/
   shadowctl route explain --host %s --header x-beta=1 /
+
+  # every request, as a proxy saw it
+  tail -n 3 proxy-1*.log
 
   # eks breaks (the same again: it is sound); roll back; who did what
   kill -USR1 %d

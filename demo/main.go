@@ -114,7 +114,7 @@ func play(ctx context.Context, o options, s *screen, res *result) (err error) {
 	}
 	d := &demo{options: o, screen: s, result: res}
 	defer d.close()
-	if err = d.story(ctx, binary); err != nil {
+	if err = d.story(ctx, binary); err != nil && ctx.Err() == nil {
 		d.showLogs()
 	}
 	return cause(ctx, err)

@@ -52,7 +52,7 @@ func (d *demo) introduce(envoy envoybin.Binary) {
 		d.say("  %s         envoy %s (%s), at %s", d.Proxies[i].ID, envoy.Version, envoy.Source, address)
 	}
 	for _, o := range d.origins() {
-		d.say("  %s             toy origin at %s; its log is the truth below", o.Name(), o.Addr())
+		d.say("  %s             toy origin at %s; its log is the truth", o.Name(), o.Addr())
 	}
 	d.say("  client          %d requests/s for %s over both proxies, throughout", rate, host)
 }

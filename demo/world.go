@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -163,15 +164,15 @@ func (w *world) rollbackRecord(ctx context.Context) (rev *crossfadev1.Revision, 
 	return rev, err
 }
 
-// logs returns the end of what the control plane and the proxies printed.
+// logs returns the end of what the control plane and the proxies printed, access logs left out.
 func (w *world) logs() string {
 	var b strings.Builder
 	tail := func(name string, text []byte) {
-		lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
+		lines := slices.DeleteFunc(bytes.Split(text, []byte("\n")), func(line []byte) bool {
+			return len(line) == 0 || line[0] == '{'
+		})
 		for _, line := range lines[max(0, len(lines)-6):] {
-			if len(line) > 0 {
-				fmt.Fprintf(&b, "%s: %s\n", name, line)
-			}
+			fmt.Fprintf(&b, "%s: %s\n", name, line)
 		}
 	}
 	if text, err := os.ReadFile(w.serverLog.Name()); err == nil {

@@ -195,7 +195,7 @@ func (s *Stack) addProxy(ctx context.Context, fleet, id string, workers int) (*P
 	if p.log, err = os.Create(filepath.Join(s.Dir, fmt.Sprintf("%s-%d.log", p.ID, len(s.Proxies)))); err != nil {
 		return nil, err
 	}
-	p.Process, err = envoyproc.Start(ctx, envoyproc.Config{Binary: s.Envoy, Bootstrap: boot.Bytes(), Concurrency: workers, Log: p.log})
+	p.Process, err = envoyproc.Start(ctx, envoyproc.Config{Binary: s.Envoy, Bootstrap: boot.Bytes(), Concurrency: workers, Log: &capped{file: p.log}})
 	if err != nil {
 		return nil, errors.Join(err, p.log.Close())
 	}
