@@ -1,0 +1,101 @@
+package xds
+
+import (
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
+)
+
+// narrowLevers holds the layers until it is known what structure a resumed proxy has, sends base layers before the top layer, and
+// the readiness layer on only when the proxy has everything.
+func (s *session) narrowLevers(w *want, d *diff) *diff {
+	state := &s.kinds[levers]
+	if s.held != "" || state.resumed && !s.recognised {
+		w.exact, w.full = false, false
+		return &diff{}
+	}
+	full := w.full
+	out := s.onlySubscribed(levers, w, d)
+	w.full = full // layers that the bootstrap lacks make the proxy incompatible, not behind
+	out = s.withReady(w, out)
+	w.top = w.layers.top
+	base, top := &diff{removals: out.removals}, &diff{}
+	for _, r := range out.upserts {
+		if r.Name == translate.TopLayer {
+			top.upserts = append(top.upserts, r)
+		} else {
+			base.upserts = append(base.upserts, r)
+		}
+	}
+	if len(base.upserts) == 0 || len(top.upserts) == 0 || state.have.version(translate.TopLayer) == "" {
+		return out
+	}
+	w.exact, w.full = false, false
+	if base = s.coveredBase(w.layers, base); base.empty() {
+		return top
+	}
+	return base
+}
+
+// coveredBase returns base layers as they can be sent before the top one. What the top layer of the proxy does not cover yet would be
+// seen out of date, so it is overlaid with what the top one will say.
+func (s *session) coveredBase(l *layers, base *diff) *diff {
+	uncovered := map[string]bool{}
+	for service := range l.top {
+		if !mapHas(s.top, service) {
+			uncovered[translate.LayerOf(service)] = true
+		}
+	}
+	out := &diff{removals: base.removals}
+	for _, r := range base.upserts {
+		if uncovered[r.Name] {
+			r = l.overlaid(r.Name)
+		}
+		if s.kinds[levers].have.version(r.Name) != r.Version {
+			out.upserts = append(out.upserts, r)
+		}
+	}
+	return out
+}
+
+// recognise settles, once a resumed proxy has told what it has, with which structure its levers must be right.
+func (s *session) recognise(c *config) {
+	if s.recognised || !s.kinds[levers].resumed || !s.heard() {
+		return
+	}
+	s.recognised, s.structureSeq = true, s.lastSeq
+	for _, k := range []kind{clusters, listeners, routes, virtualHosts} {
+		if !s.kinds[k].have.missing(s.table(k, c), s.fleet.deltas.between).empty() {
+			return
+		}
+	}
+	s.structureSeq = c.structureSeq
+}
+
+// heard says whether the proxy has told what structure it has.
+func (s *session) heard() bool {
+	if s.server.now().Sub(s.connected) > hearingTime {
+		return true
+	}
+	l, v := &s.kinds[listeners], &s.kinds[virtualHosts]
+	return l.asked && (!l.resumed || v.asked)
+}
+
+// withReady replaces the readiness layer by one that is off until the proxy has everything. Once on, it is left on.
+func (s *session) withReady(w *want, d *diff) *diff {
+	if s.complete {
+		return d
+	}
+	out := &diff{removals: d.removals}
+	for _, r := range d.upserts {
+		if r.Name != translate.ReadyLayer {
+			out.upserts = append(out.upserts, r)
+			continue
+		}
+		w.exact = false
+		if s.kinds[levers].have.version(translate.ReadyLayer) == "" {
+			out.upserts = append(out.upserts, notReady)
+		}
+	}
+	return out
+}
+
+var notReady = wrap(translate.Ready(false))
