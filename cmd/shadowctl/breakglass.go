@@ -86,7 +86,7 @@ func (a *app) glassDocument(ctx context.Context, g *glass, name string) (*crossf
 				return s, nil
 			}
 		}
-		return nil, &failure{exitNotFound, []problem{{code: "not_found", field: "SERVICE", value: name, message: "the files describe no service of this name"}}}
+		return nil, &failure{exit: exitNotFound, problems: []problem{{code: "not_found", field: "SERVICE", value: name, message: "the files describe no service of this name"}}}
 	}
 	got, err := read(ctx, a, crossfadev1.CrossfadeServiceClient.Get, &crossfadev1.GetRequest{Kind: "service", Name: name})
 	if err != nil {

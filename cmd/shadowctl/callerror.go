@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -30,7 +31,7 @@ var exitOfStatus = map[codes.Code]exitCode{
 func (a *app) failureOfCall(err error) *failure {
 	s, ok := status.FromError(err)
 	if !ok {
-		return &failure{exitInternal, []problem{{code: "internal", message: err.Error()}}}
+		return &failure{exit: exitInternal, problems: []problem{{code: "internal", message: err.Error()}}}
 	}
 	f := &failure{exit: exitInternal}
 	if exit, ok := exitOfStatus[s.Code()]; ok {
@@ -38,11 +39,14 @@ func (a *app) failureOfCall(err error) *failure {
 	}
 	var details policy.Errors
 	for _, d := range s.Details() {
-		if d, ok := d.(*crossfadev1.ErrorDetail); ok {
+		switch d := d.(type) {
+		case *crossfadev1.ErrorDetail:
 			details = append(details, policyError(d))
 			if d.GetCode() == refusedByProxy {
 				f.exit = exitRefused
 			}
+		case *crossfadev1.Change:
+			f.changes = append(f.changes, d)
 		}
 	}
 	if len(details) == 0 {
@@ -50,6 +54,20 @@ func (a *app) failureOfCall(err error) *failure {
 		return f
 	}
 	f.problems = a.failureOfAll(a.locate(details)).problems
+	if slices.ContainsFunc(f.changes, notRecorded) {
+		f.exit = exitNotRecorded
+		f.problems = append(f.problems, problem{
+			code: "not_recorded", message: "the rollback is live, and not recorded yet",
+			next: "leave the server running and make room for its store: it goes on trying, and `shadowctl history` shows when it has it",
+		})
+	}
+	return f
+}
+
+// failureAfter says, with the changes that come with an error, what was done.
+func (a *app) failureAfter(err error, done string) *failure {
+	f := a.failureOf(err)
+	f.done = done
 	return f
 }
 

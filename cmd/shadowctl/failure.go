@@ -34,6 +34,8 @@ const (
 type failure struct {
 	exit     exitCode
 	problems []problem
+	changes  []*crossfadev1.Change // what became of the changes all the same, where the server says so
+	done     string                // as in [app.showChange]
 }
 
 // problem is one thing that is wrong, with the keys of the JSON form.
@@ -59,7 +61,7 @@ func (p problem) sentence() string {
 
 // usage is a mistake on the command line.
 func usage(code, format string, args ...any) *failure {
-	return &failure{exitInvalid, []problem{{code: code, message: fmt.Sprintf(format, args...)}}}
+	return &failure{exit: exitInvalid, problems: []problem{{code: code, message: fmt.Sprintf(format, args...)}}}
 }
 
 func usageOf(cmd *cobra.Command, format string, args ...any) *failure {
@@ -69,7 +71,7 @@ func usageOf(cmd *cobra.Command, format string, args ...any) *failure {
 }
 
 func badValue(code, field, value, message string) *failure {
-	return &failure{exitInvalid, []problem{{code: code, field: field, value: value, message: message}}}
+	return &failure{exit: exitInvalid, problems: []problem{{code: code, field: field, value: value, message: message}}}
 }
 
 func badFlag(flag, value, message string) *failure {
@@ -147,6 +149,9 @@ func (a *app) fail(err error) exitCode {
 		fmt.Fprintln(a.err, string(manifest.JSON(f.tree())))
 		return f.exit
 	}
+	for _, c := range f.changes {
+		a.sayChange(c, f.done)
+	}
 	next := ""
 	for _, p := range f.problems {
 		if next != "" && next != p.next {
@@ -161,10 +166,15 @@ func (a *app) fail(err error) exitCode {
 	return f.exit
 }
 
-// tree is the JSON form: {"error":{…}}, and every problem in "errors" where there are several.
+// tree is the JSON form: {"error":{…}}, with the changes that are known in "error", and every problem in "errors" where there are
+// several.
 func (f *failure) tree() *yaml.Node {
 	out := manifest.Map()
-	manifest.Put(out, "error", f.problems[0].tree())
+	first := f.problems[0].tree()
+	if len(f.changes) > 0 {
+		manifest.Put(first, "changes", answers(f.changes))
+	}
+	manifest.Put(out, "error", first)
 	if len(f.problems) > 1 {
 		all := manifest.List()
 		for _, p := range f.problems {

@@ -89,7 +89,7 @@ func canned(answers map[string]proto.Message) func(context.Context, string, prot
 }
 
 // failing answers every call with a status and its details.
-func failing(code codes.Code, details ...*crossfadev1.ErrorDetail) func(context.Context, string, proto.Message) (proto.Message, error) {
+func failing[D proto.Message](code codes.Code, details ...D) func(context.Context, string, proto.Message) (proto.Message, error) {
 	return func(context.Context, string, proto.Message) (proto.Message, error) {
 		s := status.New(code, "refused")
 		for _, d := range details {

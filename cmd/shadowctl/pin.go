@@ -40,11 +40,12 @@ TEST looks at one header, cookie or query parameter:
 				return err
 			}
 			req := &crossfadev1.PutPinRequest{Service: args[0], Pin: pin, Options: a.options()}
+			done := "pin " + pinWords(pin)
 			out, err := write(ctx, a, crossfadev1.CrossfadeServiceClient.PutPin, req, args[0])
 			if err != nil {
-				return err
+				return a.failureAfter(err, done)
 			}
-			return a.showChange(out.GetChange(), "pin "+pinWords(pin))
+			return a.showChange(out.GetChange(), done)
 		}),
 	}
 	flags := cmd.Flags()
@@ -138,11 +139,12 @@ func newPinRemove(a *app) *cobra.Command {
 		Args: exactly("SERVICE", "PIN"), ValidArgsFunction: a.completeArgs(completeService, completePin, completeNothing),
 		RunE: a.do(func(ctx context.Context, args []string) error {
 			req := &crossfadev1.DeletePinRequest{Service: args[0], Name: args[1], Options: a.options()}
+			done := "pin " + args[1] + " removed"
 			out, err := write(ctx, a, crossfadev1.CrossfadeServiceClient.DeletePin, req, args[0])
 			if err != nil {
-				return err
+				return a.failureAfter(err, done)
 			}
-			return a.showChange(out.GetChange(), "pin "+args[1]+" removed")
+			return a.showChange(out.GetChange(), done)
 		}),
 	}
 }

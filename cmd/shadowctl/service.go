@@ -22,11 +22,12 @@ func newSetPrimary(a *app) *cobra.Command {
 		RunE: a.do(func(ctx context.Context, args []string) error {
 			req := &crossfadev1.SetPrimaryRequest{Service: args[0], Origin: args[1], Options: a.options()}
 			req.Options.Force = force
+			done := "primary " + args[1]
 			out, err := write(ctx, a, crossfadev1.CrossfadeServiceClient.SetPrimary, req, args[0])
 			if err != nil {
-				return err
+				return a.failureAfter(err, done)
 			}
-			return a.showChange(out.GetChange(), "primary "+args[1])
+			return a.showChange(out.GetChange(), done)
 		}),
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "even if the origin does not carry everything")

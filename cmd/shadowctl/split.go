@@ -57,7 +57,7 @@ func parseWeights(words []string) (map[string]int32, error) {
 		weight, err := policy.ParseWeight(percent)
 		if pe := (*policy.Error)(nil); errors.As(err, &pe) {
 			pe.Field = origin
-			return nil, &failure{exitInvalid, []problem{{code: pe.Code, field: origin, value: pe.Value, message: pe.Message, next: pe.Next}}}
+			return nil, &failure{exit: exitInvalid, problems: []problem{{code: pe.Code, field: origin, value: pe.Value, message: pe.Message, next: pe.Next}}}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read weight: %w", err)
