@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -99,9 +100,17 @@ func timedOut(ch *change) *policy.Error {
 	slices.Sort(pending)
 	return &policy.Error{
 		Kind: policy.TimedOut, Code: "timed_out", Field: "timeout",
-		Message: fmt.Sprintf("the change stands, but %d proxies have not acknowledged it yet: %s", len(pending), brief(pending)),
+		Message: "the change stands, but " + haveNot(pending) + " acknowledged it yet: " + brief(pending),
 		Next:    "`shadowctl fleet` shows what each of them has",
 	}
+}
+
+// haveNot is "1 proxy has not", "2 proxies have not".
+func haveNot(proxies []string) string {
+	if len(proxies) == 1 {
+		return "1 proxy has not"
+	}
+	return fmt.Sprintf("%d proxies have not", len(proxies))
 }
 
 // brief joins at most a few names.
@@ -160,7 +169,7 @@ func (c *Controller) describe(ch *change, p *proofs) []*crossfadev1.Change {
 		}
 		if f := ch.fleets[e.fleet]; f != nil {
 			a.Fleet = fleetState(e.fleet, f, ch.called)
-			a.Warnings = warnings(e, a.Fleet)
+			a.Warnings = append(warnings(e, a.Fleet), c.overrideWarnings(e, f)...)
 		}
 		if e.overtaken {
 			a.Warnings = append(a.Warnings, "a rollback came while this was written: it holds")
@@ -195,6 +204,33 @@ func warnings(e *applied, st *crossfadev1.FleetState) []string {
 		out = append(out, "not connected, and with what they last had: "+brief(st.Lost))
 	}
 	return out
+}
+
+// overrideWarnings names the connected proxies where weights that were set by hand beat those of a service.
+func (c *Controller) overrideWarnings(e *applied, f *following) []string {
+	if e.service() == nil {
+		return nil
+	}
+	connected := slices.AppendSeq(f.waiter.Pending(), maps.Keys(f.waiter.Acks()))
+	slices.Sort(connected)
+	return overridesAt(e.key.Name, slices.Compact(connected), func(proxy string) bool { return c.overridden(e.fleet, proxy) })
+}
+
+func overridesAt(service string, proxies []string, overridden func(proxy string) bool) []string {
+	var at []string
+	for _, proxy := range proxies {
+		if overridden(proxy) {
+			at = append(at, proxy)
+		}
+	}
+	if len(at) == 0 {
+		return nil
+	}
+	follow := "does not follow"
+	if len(at) > 1 {
+		follow = "do not follow"
+	}
+	return []string{fmt.Sprintf("override: %s %s levers; `shadowctl break-glass %s` shows how to clear it", brief(at), follow, service)}
 }
 
 // annotate adds what the fleet confirmed to the history. It is a note: its failure is only logged.

@@ -124,7 +124,7 @@ func TestStopEndsWatchesAtOnceAndTellsWaitsThatTheChangeStands(t *testing.T) {
 		close(waiting)
 		<-ctx.Done()
 		return nil, &control.ChangeError{
-			Err:     &policy.Error{Kind: policy.TimedOut, Code: "timed_out", Message: "the change stands, but 1 proxies have not acknowledged it yet: p1"},
+			Err:     &policy.Error{Kind: policy.TimedOut, Code: "timed_out", Message: "the change stands, but 1 proxy has not acknowledged it yet: p1"},
 			Changes: []*crossfadev1.Change{{Service: "orders", Revision: 2, Recorded: true}},
 		}
 	}}

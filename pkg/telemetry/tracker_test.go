@@ -226,7 +226,7 @@ func TestTrackerOfFleet(t *testing.T) {
 		proven(tr.at(id), 0)
 		tr.at(id).acked, tr.at(id).clean = time.Time{}, evidence{}
 	}
-	if s = tr.state(at(1000)); s.State != Pending || !strings.HasPrefix(s.Reason, "p3: has not acknowledged") || !strings.HasSuffix(s.Reason, "; 1 more are pending") {
+	if s = tr.state(at(1000)); s.State != Pending || !strings.HasPrefix(s.Reason, "p3: has not acknowledged") || !strings.HasSuffix(s.Reason, "; 1 more is pending") {
 		t.Errorf("two pending: %+v", s)
 	}
 	tr.connected("p0", true, at(900))

@@ -22,5 +22,9 @@ func (p ProxyProof) reason(others int) string {
 	if others == 0 {
 		return p.Proxy + ": " + p.Reason
 	}
-	return fmt.Sprintf("%s: %s; %d more are %s", p.Proxy, p.Reason, others, p.State)
+	are := "are"
+	if others == 1 {
+		are = "is"
+	}
+	return fmt.Sprintf("%s: %s; %d more %s %s", p.Proxy, p.Reason, others, are, p.State)
 }

@@ -123,13 +123,14 @@ func (s *session) park(k kind, d *diff, message string) {
 	})
 }
 
-// cleanMessage drops the dump of the resource that some of Envoy's messages begin with.
+// cleanMessage drops the dump of the resource that some of Envoy's messages begin with, and the newline that others end with.
 func cleanMessage(message string) string {
+	message = strings.TrimSpace(message)
 	if !strings.HasPrefix(message, "goo.gle/debug") {
 		return message
 	}
 	if i := strings.LastIndex(message, "\n: "); i >= 0 {
-		return message[i+3:]
+		return strings.TrimSpace(message[i+3:])
 	}
 	return message
 }
