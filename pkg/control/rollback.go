@@ -115,7 +115,7 @@ func (c *Controller) rollBackLive(called time.Time, t RollbackTarget, o Options,
 	c.mu.Unlock()
 	ch := &change{edits: r.edits, called: called, o: o, fleets: map[string]*following{}}
 	for name, u := range updates {
-		u.Revision, u.Stamp, u.Release = revision, r.stamp, true
+		u.Revision, u.Stamp, u.Release, u.Rollback = revision, r.stamp, true, true
 		ch.fleets[name] = c.send(name, *u)
 	}
 	for _, e := range r.edits {

@@ -39,6 +39,7 @@ type fixture struct {
 	services map[string]*policy.Service
 	origins  map[string]netip.AddrPort
 	stamp    string
+	rollback bool
 	options  xds.Options
 	// serverOptions are further ones of the gRPC server.
 	serverOptions []grpc.ServerOption
@@ -205,7 +206,7 @@ func (f *fixture) flip(doc *crossfadev1.Service) *xds.Waiter {
 
 func (f *fixture) publish(u xds.Update) *xds.Waiter {
 	f.revision++
-	u.Revision, u.Stamp = f.revision, f.stamp
+	u.Revision, u.Stamp, u.Rollback = f.revision, f.stamp, f.rollback
 	w := f.fleet.Publish(u)
 	f.t.Cleanup(w.Close)
 	return w

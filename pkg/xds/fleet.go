@@ -45,6 +45,8 @@ type Update struct {
 	Endpoints []translate.Resource
 	// Stamp identifies the change among all that the store knows; proxies remember it. See [Options].KnownStamp.
 	Stamp string
+	// Rollback makes the waiter ask for levers alone: they are right for whatever structure a proxy has, also where it refused some.
+	Rollback bool
 	// Release lets held sessions go on from this publication, see [Fleet.Release].
 	Release bool
 	// Named says that a service or a fleet document names the fleet.
@@ -92,7 +94,7 @@ func (f *Fleet) Publish(u Update) *Waiter {
 	if u.Named {
 		f.named.Store(true)
 	}
-	w := f.follow(next.seq)
+	w := f.follow(next.seq, u.Rollback)
 	if u.Release {
 		f.release(&next)
 	}
@@ -104,7 +106,7 @@ func (f *Fleet) Publish(u Update) *Waiter {
 func (f *Fleet) Follow() *Waiter {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.follow(f.config.Load().seq)
+	return f.follow(f.config.Load().seq, false)
 }
 
 // publish stores a config, unlocks the fleet and steps its sessions.

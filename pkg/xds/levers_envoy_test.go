@@ -256,3 +256,41 @@ func TestReadyOnlyWithEverything(t *testing.T) {
 	f.await("readiness", func() bool { return status(ready) == http.StatusOK })
 	f.want("orders.test", "200 ecs")
 }
+
+// A server on a wrong or lost data directory takes nothing from a running fleet.
+func TestAServerThatKnowsNothingTakesNothing(t *testing.T) {
+	f := newFixture(t)
+	three(f)
+	f.apply(f.service("orders", map[string]int32{"eks": 10000}, "ecs", "eks"))
+	f.proxy("", "p1")
+	f.replace()
+	f.await("the proxy to come back", func() bool {
+		p := f.fleet.Proxies()
+		return len(p) == 1 && p[0].State == xds.StateUnknownFleet
+	})
+	f.want("orders.test", "200 eks")
+	if n := f.sent(); n != 0 {
+		t.Errorf("%d responses from a server that knows nothing", n)
+	}
+	f.acked(f.apply(f.service("pay", map[string]int32{"ecs": 10000}, "ecs", "eks"))) // now it knows
+	f.want("pay.test", "200 ecs")
+}
+
+// A rollback is acknowledged by a proxy that refused structure of something else.
+func TestRollbackWhileStructureIsRefused(t *testing.T) {
+	f := newFixture(t)
+	three(f)
+	f.apply(f.service("orders", map[string]int32{"eks": 10000}, "ecs", "eks"))
+	f.proxy("", "p1")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	bad := f.service("bad", map[string]int32{"ecs": 10000}, "ecs", "eks")
+	bad.Listener.Port = int32(taken.Addr().(*net.TCPAddr).Port)
+	<-f.apply(bad).Refused()
+	f.rollback = true
+	f.acked(f.flip(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks")))
+	f.want("orders.test", "200 ecs")
+}

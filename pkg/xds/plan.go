@@ -54,6 +54,9 @@ func (s *session) step() {
 
 // pass looks at every kind once and says whether something came into reach that wants another look.
 func (s *session) pass(c *config) bool {
+	if s.forsaken() {
+		return false
+	}
 	settled := true
 	s.recognise(c)
 	for k := range numKinds {
@@ -399,6 +402,28 @@ func (s *session) conclude(c *config) (again bool) {
 	return again
 }
 
+// forsaken says whether a running proxy met a server that has nothing for its fleet: a wrong or a lost data directory. It keeps what it
+// has, as it does without a server, until a document names its fleet.
+func (s *session) forsaken() bool {
+	if s.fleet.named.Load() {
+		return false
+	}
+	for k := range s.kinds {
+		if s.kinds[k].resumed {
+			return true
+		}
+	}
+	return false
+}
+
+// levered is the last publication whose levers the proxy acknowledged as they are right for it, whatever structure it refused.
+func (s *session) levered() int64 {
+	if !s.kinds[levers].asked {
+		return s.acked.seq
+	}
+	return max(s.leversSeq, s.acked.seq)
+}
+
 // progress tells the fleet how far the proxy has come.
 func (s *session) progress(acked reached, current bool) {
 	if current {
@@ -406,9 +431,12 @@ func (s *session) progress(acked reached, current bool) {
 	} else if s.behindSince.IsZero() {
 		s.behindSince = s.server.now()
 	}
+	before, levered := s.acked.seq, s.told
 	if acked.seq > s.acked.seq {
 		s.acked = acked
-		s.fleet.ackedUp(s, acked.seq)
+	}
+	if s.told = s.levered(); s.acked.seq > before || s.told > levered {
+		s.fleet.ackedUp(s)
 	}
 }
 

@@ -36,6 +36,7 @@ type session struct {
 	complete     bool                         // had everything at least once: ready
 	top          map[string][]translate.Lever // services in its top layer; nil: not known
 	acked        reached
+	told         int64      // levered, as the waiters know it
 	behindSince  time.Time  // zero while it has the latest
 	held         string     // stamp of levers that we do not know; see [Fleet.Release]
 	refusals     []*Refusal // to be told to the fleet

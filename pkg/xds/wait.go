@@ -9,8 +9,9 @@ import (
 
 // Waiter follows one publication through a fleet.
 type Waiter struct {
-	fleet *Fleet
-	seq   int64
+	fleet      *Fleet
+	seq        int64
+	leversOnly bool
 
 	mu       sync.Mutex
 	behind   map[*session]bool
@@ -22,9 +23,9 @@ type Waiter struct {
 }
 
 // follow makes a waiter for a publication. The fleet's lock is held, so that no session comes or is stepped in between.
-func (f *Fleet) follow(seq int64) *Waiter {
+func (f *Fleet) follow(seq int64, leversOnly bool) *Waiter {
 	w := &Waiter{
-		fleet: f, seq: seq, behind: map[*session]bool{}, acks: map[string]time.Time{},
+		fleet: f, seq: seq, leversOnly: leversOnly, behind: map[*session]bool{}, acks: map[string]time.Time{},
 		done: make(chan struct{}), refused: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
 	f.waitMu.Lock()
@@ -33,7 +34,7 @@ func (f *Fleet) follow(seq int64) *Waiter {
 	for _, s := range f.sessions() {
 		s.mu.Lock()
 		w.mu.Lock()
-		if s.acked.seq >= seq {
+		if w.has(s) {
 			w.acks[s.proxy.id] = f.server.now()
 		} else {
 			w.behind[s] = true
@@ -101,10 +102,18 @@ func (w *Waiter) finish() {
 	}
 }
 
-func (w *Waiter) reached(s *session, seq int64, now time.Time) {
+// has says whether a session has what is waited for. The session's lock is held.
+func (w *Waiter) has(s *session) bool {
+	if w.leversOnly {
+		return s.levered() >= w.seq
+	}
+	return s.acked.seq >= w.seq
+}
+
+func (w *Waiter) reached(s *session, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if seq >= w.seq && w.behind[s] {
+	if w.behind[s] && w.has(s) {
 		delete(w.behind, s)
 		w.acks[s.proxy.id] = now
 		select {
@@ -135,7 +144,7 @@ func (w *Waiter) refusal(r *Refusal) {
 }
 
 // ackedUp tells the waiters of a session's progress. The session's lock is held.
-func (f *Fleet) ackedUp(s *session, seq int64) {
+func (f *Fleet) ackedUp(s *session) {
 	f.waitMu.Lock()
 	defer f.waitMu.Unlock()
 	if len(f.waiters) == 0 {
@@ -143,7 +152,7 @@ func (f *Fleet) ackedUp(s *session, seq int64) {
 	}
 	now := f.server.now()
 	for w := range f.waiters {
-		w.reached(s, seq, now)
+		w.reached(s, now)
 	}
 }
 
