@@ -91,10 +91,13 @@ func requests(least uint64) func(telemetry.Traffic) bool {
 	return func(t telemetry.Traffic) bool { return t.Requests >= least }
 }
 
+// onTheWay is how long a request may take from the pick to the origin's log on a busy machine.
+const onTheWay = 200 * time.Millisecond
+
 // checkTruth compares a proof with what the origin itself saw.
 func (h *house) checkTruth(change telemetry.Change, s telemetry.ProofState, calledBy time.Duration) {
 	h.t.Helper()
-	if last, ok := h.eks.Last("orders"); ok && last-calledBy > s.Since+20*time.Millisecond {
+	if last, ok := h.eks.Last("orders"); ok && last-calledBy > s.Since+onTheWay {
 		h.t.Errorf("proven since %s after the call, but eks got a request %s after it", s.Since, last-calledBy)
 	}
 }
@@ -107,12 +110,13 @@ func TestRollbackIsProven(t *testing.T) {
 		for _, protocol := range protocols {
 			for _, state := range states {
 				t.Run(fmt.Sprint(protocol, " ", state), func(t *testing.T) {
+					t.Parallel()
 					h := newHouse(t, protocol)
 					h.apply(5000)
 					p := h.proxy(version, "p1")
 					p.load(t)
 					h.awaitTraffic("eks", requests(100))
-					h.eks.SetState(state)
+					h.set(state)
 					h.awaitFlushes(3)
 					change, calledBy := away(time.Now()), origin.Now()
 					s := h.rollBack(change, is(telemetry.Proven))
@@ -132,27 +136,31 @@ func TestNeverProvenWhilePicked(t *testing.T) {
 		for _, protocol := range protocols {
 			for _, state := range states {
 				for _, when := range []string{"before", "at the call"} {
+					if state == origin.Serving && when == "before" {
+						continue // it is serving anyway
+					}
 					t.Run(fmt.Sprint(protocol, " ", state, " ", when), func(t *testing.T) {
+						t.Parallel()
 						h := newHouse(t, protocol)
 						h.apply(5000)
 						p := h.proxy(version, "p1")
 						p.load(t)
 						h.awaitTraffic("eks", requests(100))
 						if when == "before" {
-							h.eks.SetState(state)
+							h.set(state)
 							h.awaitFlushes(3)
 						}
 						change := away(time.Now())
 						proof := h.telemetry.Follow(change)
 						defer proof.Close()
-						h.eks.SetState(state)
+						h.set(state)
 						proof.Acked("p1", time.Now())
 						before := h.telemetry.Stats().Messages
 						h.awaitProof(proof, change, func(s telemetry.ProofState) bool {
 							if s.State == telemetry.Proven || s.State == telemetry.Silent {
 								t.Fatalf("%s while requests pick eks", s.State)
 							}
-							return h.telemetry.Stats().Messages >= before+5
+							return h.telemetry.Stats().Messages >= before+4
 						})
 					})
 				}

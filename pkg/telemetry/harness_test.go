@@ -28,7 +28,7 @@ import (
 )
 
 // flushInterval is that of the proxies of these tests.
-const flushInterval = 500 * time.Millisecond
+const flushInterval = 300 * time.Millisecond
 
 // house is a control plane without a store: what pkg/control does for one service, real Envoys, and two origins.
 type house struct {
@@ -141,7 +141,7 @@ func (h *house) proxy(version, id string) *proxy {
 	}); err != nil {
 		h.t.Fatal(err)
 	}
-	e := envoytest.Start(h.t, envoytest.Config{Version: version, Bootstrap: b.Bytes()})
+	e := envoytest.Start(h.t, envoytest.Config{Version: version, Bootstrap: b.Bytes(), Args: []string{"--file-flush-interval-msec", "100"}})
 	e.AwaitReady()
 	h.awaitOK("http://" + ready.Addr() + "/ready")
 	return &proxy{Envoy: e, id: id, address: fmt.Sprintf("%s:%d", ready.Host(), h.port)}
@@ -223,4 +223,12 @@ func (p *proxy) load(t *testing.T) (stop func()) {
 func (h *house) flip(eks int32) *xds.Waiter {
 	s := h.service(eks)
 	return h.publish(xds.Update{Levers: map[string][]translate.Lever{s.Name: translate.Levers(s)}})
+}
+
+// set changes how eks treats connections.
+func (h *house) set(state origin.State) {
+	h.t.Helper()
+	if err := h.eks.SetState(state); err != nil {
+		h.t.Fatal(err)
+	}
 }

@@ -86,15 +86,20 @@ func (t *Telemetry) export(ctx context.Context, raw []byte) error {
 // sender reads from the request's metadata which proxy it is.
 func sender(ctx context.Context) (fleet, proxy string, err error) {
 	md, _ := metadata.FromIncomingContext(ctx)
-	for key, into := range map[string]*string{FleetMetadata: &fleet, ProxyMetadata: &proxy} {
-		values := md.Get(key)
-		if len(values) != 1 || values[0] == "" || len(values[0]) > maxNameLength {
-			return "", "", status.Errorf(codes.InvalidArgument,
-				"metadata %s is needed once, 1 to %d characters: it says which proxy this is; `shadowctl bootstrap` sets it", key, maxNameLength)
-		}
-		*into = values[0]
+	if proxy, err = nameIn(md, ProxyMetadata); err != nil {
+		return "", "", err
 	}
-	return fleet, proxy, nil
+	fleet, err = nameIn(md, FleetMetadata)
+	return fleet, proxy, err
+}
+
+func nameIn(md metadata.MD, key string) (string, error) {
+	values := md.Get(key)
+	if len(values) != 1 || values[0] == "" || len(values[0]) > maxNameLength {
+		return "", status.Errorf(codes.InvalidArgument,
+			"metadata %s is needed once, 1 to %d characters: it says which proxy this is; `shadowctl bootstrap` sets it", key, maxNameLength)
+	}
+	return values[0], nil
 }
 
 // resolve finds the layout of each histogram, before anything of the message is taken.

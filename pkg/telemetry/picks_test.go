@@ -32,11 +32,11 @@ func TestFailedPicksCount(t *testing.T) {
 		count   func(telemetry.Counts) uint64 // must grow by one for each request
 	}{
 		{
-			name: "refused", prepare: func(_ *testing.T, h *house, _ *proxy) { h.eks.SetState(origin.Refusing) },
+			name: "refused", prepare: func(_ *testing.T, h *house, _ *proxy) { h.set(origin.Refusing) },
 			count: func(c telemetry.Counts) uint64 { return c.Queued },
 		},
 		{
-			name: "black hole", prepare: func(_ *testing.T, h *house, _ *proxy) { h.eks.SetState(origin.BlackHole) },
+			name: "black hole", prepare: func(_ *testing.T, h *house, _ *proxy) { h.set(origin.BlackHole) },
 			count: func(c telemetry.Counts) uint64 { return c.Queued },
 		},
 		{
@@ -61,7 +61,7 @@ func TestFailedPicksCount(t *testing.T) {
 				s.Origins[1].CircuitBreakers = &crossfadev1.CircuitBreakers{MaxPendingRequests: 1}
 			},
 			prepare: func(t *testing.T, h *house, p *proxy) {
-				h.eks.SetState(origin.BlackHole)
+				h.set(origin.BlackHole)
 				p.hold(t)
 				h.awaitCounts(func(c telemetry.Counts) bool { return c.Queued == 1 })
 			},
