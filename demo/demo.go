@@ -26,6 +26,9 @@ func (d *demo) close() {
 	}
 	if !d.told {
 		d.count()
+		if d.failed > 0 {
+			d.broke(plural(d.failed, "request") + " failed")
+		}
 	}
 	d.world.close()
 }
@@ -69,7 +72,9 @@ func (d *demo) watch(ctx context.Context, when string, since mark, began time.Ti
 	}
 	v := look(requests, d.origins())
 	d.show(v, when, over)
-	d.promise(v.failed == 0, "%s failed", plural(v.failed, "request"))
+	if v.failed > 0 {
+		d.say("%s", d.paint("NOT AS PROMISED: "+plural(v.failed, "request")+" failed", red)) // the reason at the end has the sum
+	}
 	d.promise(len(v.stray) == 0, "the client and the logs of the origins differ on %s: %s", plural(len(v.stray), "request"), some(v.stray))
 	return v, nil
 }
@@ -129,6 +134,11 @@ func rest(ctx context.Context, t time.Duration) error {
 func (d *demo) showLogs() {
 	if d.Stack == nil {
 		return
+	}
+	for _, p := range d.Proxies {
+		if err, ended := p.Exited(); ended {
+			d.say("\n%s has ended: %v", p.ID, err)
+		}
 	}
 	if text := d.logs(); text != "" {
 		d.say("\nThe last lines of the logs:\n%s", text)

@@ -114,7 +114,8 @@ func play(ctx context.Context, o options, s *screen, res *result) (err error) {
 	}
 	d := &demo{options: o, screen: s, result: res}
 	defer d.close()
-	if err = d.story(ctx, binary); err != nil && ctx.Err() == nil {
+	err = d.story(ctx, binary)
+	if (err != nil || len(res.why) > 0) && ctx.Err() == nil {
 		d.showLogs()
 	}
 	return cause(ctx, err)

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -164,22 +162,25 @@ func (w *world) rollbackRecord(ctx context.Context) (rev *crossfadev1.Revision, 
 	return rev, err
 }
 
-// logs returns the end of what the control plane and the proxies printed, access logs left out.
+// logs returns the last lines that the control plane and the proxies logged, without what they print besides.
 func (w *world) logs() string {
 	var b strings.Builder
-	tail := func(name string, text []byte) {
-		lines := slices.DeleteFunc(bytes.Split(text, []byte("\n")), func(line []byte) bool {
-			return len(line) == 0 || line[0] == '{'
-		})
+	tail := func(name, begin, text string) {
+		var lines []string
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, begin) {
+				lines = append(lines, name+": "+strings.TrimSpace(line))
+			}
+		}
 		for _, line := range lines[max(0, len(lines)-6):] {
-			fmt.Fprintf(&b, "%s: %s\n", name, line)
+			b.WriteString(line + "\n")
 		}
 	}
 	if text, err := os.ReadFile(w.serverLog.Name()); err == nil {
-		tail("xds-server", text)
+		tail("xds-server", "time=", string(text))
 	}
 	for _, p := range w.Proxies {
-		tail(p.ID, []byte(p.Logs()))
+		tail(p.ID, "[", p.Logs())
 	}
-	return b.String()
+	return strings.TrimSpace(b.String())
 }
