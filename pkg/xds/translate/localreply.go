@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"net/http"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -29,7 +28,7 @@ var answers = []answer{
 	{[]string{"SI"}, 0, "idle", "nothing was sent or received for too long"},
 	{[]string{"UC", "UR", "UPE", "LR", "URX"}, 0, "connection_lost", "the connection to the origin broke before it answered"},
 	{[]string{"OM"}, 0, "overloaded", "this proxy is short of memory or connections"},
-	{nil, http.StatusGatewayTimeout, "max_duration", "the request lasted longer than it may"}, // a stream's longest duration has no flag
+	{nil, 504, "max_duration", "the request lasted longer than it may"}, // a stream's longest duration has no flag
 }
 
 // localReplies makes Envoy's own answers say host and cause in JSON. Towards a gRPC client the same text is the grpc-message.

@@ -1,0 +1,63 @@
+package xds
+
+import "time"
+
+// conclude notes what the proxy has reached.
+func (s *session) conclude(c *config) (again bool) {
+	structural := true
+	for _, k := range []kind{listeners, routes, virtualHosts} {
+		structural = structural && s.kinds[k].inSync
+	}
+	if structural && s.entered(c) && s.structureSeq < c.structureSeq {
+		s.structureSeq, s.stale, again = c.structureSeq, nil, true
+	}
+	acked := c.reached()
+	for k := range numKinds {
+		acked = acked.min(s.kinds[k].reached)
+	}
+	// Under steady change a proxy never has the latest; what there was when it came, and the structure, is enough to be ready.
+	if all := acked.seq >= max(s.firstSeq, c.structureSeq); all && !s.complete && s.kinds[listeners].asked && s.fleet.named.Load() {
+		s.complete, again = true, true
+		s.kinds[levers].at = nil // the readiness layer is due
+	}
+	s.progress(acked, acked == c.reached())
+	return again
+}
+
+// forsaken says whether a running proxy met a server that has nothing for its fleet: a wrong or a lost data directory. It keeps what it
+// has, as it does without a server, until a document names its fleet.
+func (s *session) forsaken() bool {
+	if s.fleet.named.Load() {
+		return false
+	}
+	for k := range s.kinds {
+		if s.kinds[k].resumed {
+			return true
+		}
+	}
+	return false
+}
+
+// levered is the last publication whose levers the proxy acknowledged as they are right for it, whatever structure it refused.
+func (s *session) levered() int64 {
+	if !s.kinds[levers].asked {
+		return s.acked.seq
+	}
+	return max(s.leversSeq, s.acked.seq)
+}
+
+// progress tells the fleet how far the proxy has come.
+func (s *session) progress(acked reached, current bool) {
+	if current {
+		s.behindSince = time.Time{}
+	} else if s.behindSince.IsZero() {
+		s.behindSince = s.server.now()
+	}
+	before, levered := s.acked.seq, s.told
+	if acked.seq > s.acked.seq {
+		s.acked = acked
+	}
+	if s.told = s.levered(); s.acked.seq > before || s.told > levered {
+		s.fleet.ackedUp(s)
+	}
+}
