@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 	case testing.Short(): // what every planted bug is tried on
 		run.extent = extent{versions: []string{envoybin.Newest}, batches: 6, services: 8, requests: 60, shares: 5, shareRequests: 2_000, clients: 200}
 	case run.full:
-		run.shareRequests, run.bugs = 20_000, 20
+		run.shareRequests, run.bugs = 20_000, len(bugs)
 	}
 	fmt.Printf("semantics: %s=%d\n", seedVariable, run.seed)
 	os.Exit(m.Run())

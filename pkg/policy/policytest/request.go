@@ -153,7 +153,11 @@ func (m *requestMaker) stickyKeys() {
 	}
 }
 
+// user is what a sticky split recognises somebody by; now and then it is there, but empty.
 func (m *requestMaker) user() string {
+	if m.IntN(10) == 0 {
+		return ""
+	}
 	return pick(m.Rand, []string{"", "u"}) + fmt.Sprint(m.IntN(1_000_000))
 }
 
