@@ -31,9 +31,13 @@ func (o *options) metrics() []metric {
 		{name: "memory_per_proxy", unit: "bytes", of: one(func(m *measured) float64 { return perProxy(m.RSS - m.RSSBefore) }), by: report.ByMean},
 		{name: "heap", unit: "bytes", of: one(func(m *measured) int64 { return m.Heap }), by: report.ByMean},
 		{name: "heap_per_proxy", unit: "bytes", of: one(func(m *measured) float64 { return perProxy(m.Heap - m.HeapBefore) }), by: report.ByMean},
+		{name: "stacks", unit: "bytes", of: one(func(m *measured) int64 { return m.Stacks }), by: report.ByMean},
+		{name: "goroutines", unit: "goroutines", of: one(func(m *measured) int { return m.Goroutines }), by: report.ByMean},
 		{name: "cold_start", unit: "s", of: one(func(m *measured) float64 { return m.Cold }), by: report.ByMean},
+		{name: "cold_start_cpu", unit: "s", of: one(func(m *measured) float64 { return m.ColdCPU }), by: report.ByMean},
 		{name: "cold_start_bytes", unit: "bytes", of: one(func(m *measured) int64 { return m.ColdBytes }), by: report.ByMean},
 		{name: "reconnect_storm", unit: "s", of: one(func(m *measured) float64 { return m.Storm }), by: report.ByMean},
+		{name: "reconnect_storm_cpu", unit: "s", of: one(func(m *measured) float64 { return m.StormCPU }), by: report.ByMean},
 		{name: "reconnect_storm_bytes", unit: "bytes", of: one(func(m *measured) int64 { return m.StormBytes }), by: report.ByMean},
 		{name: "reconnect_storm_resources", unit: "resources", of: one(func(m *measured) int { return m.StormUpserts }), by: report.ByMean},
 		{name: "streams_lost", unit: "streams", of: one(func(m *measured) int64 { return m.Lost }), by: report.ByMean},
@@ -41,10 +45,11 @@ func (o *options) metrics() []metric {
 	}
 }
 
-// peers are what the peer changes in a flip, by system.
-var peers = []struct{ system, changes string }{
-	{linear, "the same runtime layer"},
-	{linearRoutes, "the virtual host"},
+// peers are what the peer changes in a flip and how gRPC is set, by system.
+var peers = []struct{ system, changes, grpc string }{
+	{linear, "the same runtime layer", "as ours"},
+	{linearDefaults, "the same runtime layer", "defaults"},
+	{linearRoutes, "the virtual host", "as ours"},
 }
 
 // lines makes the report: a case for each peer. A quick run has neither ratios nor aims: it says nothing about speed.
@@ -53,7 +58,7 @@ func (o *options) lines(runs map[string][]*measured, add func(*report.Line)) {
 		if runs[peer.system] == nil {
 			continue
 		}
-		c := map[string]any{"proxies": o.Clients, "services": o.Workload.Services, "flipping": o.Workload.Flipping, "peerChanges": peer.changes}
+		c := map[string]any{"proxies": o.Clients, "services": o.Workload.Services, "flipping": o.Workload.Flipping, "peerChanges": peer.changes, "peerGrpc": peer.grpc}
 		for _, m := range o.metrics() {
 			if m.oursOnly && i > 0 {
 				continue

@@ -50,8 +50,8 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.Workload.Services, "services", 200, "services")
 	f.IntVar(&o.Workload.Flipping, "flipping", 20, "services whose weights change, in turn")
 	f.IntVar(&o.Flips, "flips", 100, "measured changes per run")
-	f.IntVar(&o.pairs, "pairs", 5, "runs of each system, alternating")
-	systems := f.String("peers", linear+","+linearRoutes, "what to compare with")
+	f.IntVar(&o.pairs, "pairs", 5, "rounds, in each of which every system runs")
+	systems := f.String("peers", strings.Join(allPeers(), ","), "what to compare with")
 	f.BoolVar(&o.quick, "quick", false, "everything once and small: shows that it works, not how fast")
 	f.StringVar(&o.results, "results", "", "folder for results (default bench/results)")
 	f.StringVar(&o.Profiles, "profiles", "", "folder for CPU and heap profiles of the servers, which cost time")
@@ -87,11 +87,18 @@ func (o *options) check() error {
 		return errors.New("-services must be at most 60000: each has addresses of its own")
 	}
 	for _, name := range o.systems[1:] {
-		if name != linear && name != linearRoutes {
-			return fmt.Errorf("-peers: there is no %q; there are %s and %s", name, linear, linearRoutes)
+		if !slices.Contains(allPeers(), name) {
+			return fmt.Errorf("-peers: there is no %q, only %s", name, strings.Join(allPeers(), ", "))
 		}
 	}
 	return nil
+}
+
+func allPeers() (names []string) {
+	for _, p := range peers {
+		names = append(names, p.system)
+	}
+	return names
 }
 
 // maxFlipping is how many services the small layer of the server holds.
@@ -127,26 +134,31 @@ func run(args []string, out io.Writer) error {
 	return nil
 }
 
-// measure runs the systems in turn, each round in another order, so that what changes on the machine meanwhile hits all alike.
+// measure runs the rounds, every other one in reverse order.
 func (o *options) measure(out io.Writer) (map[string][]*measured, error) {
 	runs := map[string][]*measured{}
-	for pair := range o.pairs {
+	for number := range o.pairs {
 		order := slices.Clone(o.systems)
-		if pair%2 == 1 {
+		if number%2 == 1 {
 			slices.Reverse(order)
 		}
-		for _, name := range order {
-			began := time.Now()
-			m, err := o.run(name, pair)
-			if err != nil {
-				return nil, err
-			}
-			runs[name] = append(runs[name], m)
-			last := slices.Sorted(slices.Values(m.Last))
-			fmt.Fprintf(out, "%-19s run %d: flip p50 %.1f ms p99 %.1f ms, %.1f ms CPU, %.0f kB; memory %.0f MB, peak %.0f; cold %.2f s; storm %.2f s (took %.0f s)\n",
-				name, pair+1, report.Quantile(last, 0.5)*1e3, report.Quantile(last, 0.99)*1e3, m.FlipCPU*1e3, m.FlipBytes/1e3,
-				float64(m.RSS)/1e6, float64(m.Peak)/1e6, m.Cold, m.Storm, time.Since(began).Seconds())
+		began := time.Now()
+		round, err := o.round(order, number)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(out, "round %d of %d took %.0f s\n", number+1, o.pairs, time.Since(began).Seconds())
+		for _, name := range o.systems {
+			runs[name] = append(runs[name], round[name])
+			fmt.Fprintf(out, "  %-20s %v\n", name, round[name])
 		}
 	}
 	return runs, nil
+}
+
+// String is what one looks at first.
+func (m *measured) String() string {
+	return fmt.Sprintf("flip p50 %.1f ms, p99 %.1f, CPU %.1f, %.1f MB; memory %.0f MB, peak %.0f; cold %.2f s, CPU %.2f; storm %.2f s, CPU %.2f; %d streams lost",
+		report.ByP50.Of(m.Last)*1e3, report.ByP99.Of(m.Last)*1e3, m.FlipCPU*1e3, m.FlipBytes/1e6,
+		float64(m.RSS)/1e6, float64(m.Peak)/1e6, m.Cold, m.ColdCPU, m.Storm, m.StormCPU, m.Lost)
 }

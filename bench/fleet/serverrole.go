@@ -15,7 +15,7 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 )
 
-// serverRole is the process of a system that serves. Both systems have the same gRPC options and the same meter.
+// serverRole is the process of a system that serves. All have the same meter.
 type serverRole struct {
 	system  system
 	meter   meter
@@ -43,7 +43,11 @@ func (r *serverRole) Start(args StartArgs, address *string) error {
 		return err
 	}
 	r.system = s
-	g := grpc.NewServer(append(xds.GRPCOptions(), grpc.StreamInterceptor(r.meter.intercept))...)
+	opts := xds.GRPCOptions()
+	if args.System == linearDefaults {
+		opts = nil
+	}
+	g := grpc.NewServer(append(opts, grpc.StreamInterceptor(r.meter.intercept))...)
 	s.register(g)
 	go s.run(context.Background())
 	go func() { panic(g.Serve(l)) }() // until the process ends
@@ -56,20 +60,14 @@ type PrepareArgs struct {
 	Flip flip
 }
 
-// Prepare makes ready what a flip publishes, and settles the CPU time of the one before.
+// Prepare makes ready what a flip publishes.
 func (r *serverRole) Prepare(args PrepareArgs, _ *struct{}) error {
-	if err := r.settle(); err != nil {
-		return err
-	}
 	r.target.typeURL, r.target.name = r.system.prepare(args.Flip)
 	return nil
 }
 
-// settle ends the time that counts for flips.
-func (r *serverRole) settle() error {
-	if r.cpuFrom == 0 {
-		return nil
-	}
+// Settle ends the time that counts for a flip: when the fleet has been seen to hold it, also the last acknowledgements are dealt with.
+func (r *serverRole) Settle(struct{}, *struct{}) error {
 	now, err := cpuSeconds()
 	r.cpu, r.cpuFrom = r.cpu+now-r.cpuFrom, 0
 	return err
@@ -136,7 +134,10 @@ type Usage struct {
 	RSS, PeakRSS, Heap int64   // bytes; Heap is what the last collection found alive and what was allocated since
 	CPU                float64 // seconds, of all flips since the last time asked
 	Flips              int     // since then
+	AllCPU             float64 // seconds, since the process began
 	Goroutines         int
+	Stacks             int64 // bytes
+	GCs                uint32
 }
 
 // UsageArgs say whether to collect garbage first.
@@ -146,17 +147,17 @@ type UsageArgs struct {
 
 // Usage measures.
 func (r *serverRole) Usage(args UsageArgs, u *Usage) (err error) {
-	if err := r.settle(); err != nil {
-		return err
-	}
 	if args.Collect {
 		runtime.GC()
 		runtime.GC() // what the first one freed by finalizers
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	*u = Usage{Heap: int64(m.HeapAlloc), CPU: r.cpu, Flips: r.flips, Goroutines: runtime.NumGoroutine()}
+	*u = Usage{Heap: int64(m.HeapAlloc), CPU: r.cpu, Flips: r.flips, Goroutines: runtime.NumGoroutine(), Stacks: int64(m.StackInuse), GCs: m.NumGC}
 	r.cpu, r.flips = 0, 0
+	if u.AllCPU, err = cpuSeconds(); err != nil {
+		return err
+	}
 	u.RSS, u.PeakRSS, err = memory()
 	return err
 }

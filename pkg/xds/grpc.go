@@ -10,11 +10,16 @@ import (
 // maxFromProxy bounds a message of a proxy, in bytes.
 const maxFromProxy = 16 << 20
 
+// window is how much a proxy may send ahead, in bytes: a few reports of its statistics.
+const window = 1 << 20
+
 // GRPCOptions are those of a gRPC server for proxies: thousands of connections of which each is mostly idle.
 func GRPCOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.ReadBufferSize(4 << 10), grpc.WriteBufferSize(16 << 10), grpc.SharedWriteBuffer(true),
+		// Fixed windows: to size them itself, gRPC would ping a proxy for every acknowledgement.
+		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 		grpc.MaxRecvMsgSize(maxFromProxy), grpc.ConnectionTimeout(10 * time.Second),
 		// A proxy that is gone without a word is noticed within 15 s. Its own pings come every 5 s, with jitter.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
