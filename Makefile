@@ -33,7 +33,7 @@ RACE     := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v $$(go env CC)
 TESTFLAGS ?=
 
 # ---- Build and test ---------------------------------------------------------------------------------------------------------------
-.PHONY: help build test check lint fmt proto proto-check proto-baseline docs docs-check tidy-check vuln
+.PHONY: help build test test-semantics test-mutants check lint fmt proto proto-check proto-baseline docs docs-check tidy-check vuln
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,12 @@ build: ## Build the commands into bin/
 test: build ## Build, then run all tests, the ones with real Envoys included
 	@$(if $(RACE),,echo 'NOTE: no C compiler: the tests run without the race detector')
 	go test $(RACE) -timeout 20m $(TESTFLAGS) ./...
+
+test-semantics: build ## The semantics tests in full: shares of 20,000 requests each, every planted bug
+	CROSSFADE_FULL=1 go test -count=1 -timeout 40m -v $(TESTFLAGS) ./test/semantics
+
+test-mutants: build ## Only the planted bugs, all of them
+	CROSSFADE_FULL=1 go test -count=1 -timeout 40m -v -run 'TestBugsFit|TestPlantedBugs' $(TESTFLAGS) ./test/semantics
 
 check: ## What CI runs: formatting, lint, protos, go.mod, generated pages, then every test anew
 	@$(MAKE) tidy-check proto-check docs-check lint
