@@ -34,13 +34,7 @@ func (p *Proof) wants(x *proxy, now time.Time) bool {
 	if w == nil || !w.connected || w.acked.IsZero() || c.KeepPins || now.Sub(c.Called) > followFor {
 		return false
 	}
-	return !p.telemetry.lanes.contended() || !p.settled(w, now)
-}
-
-// settled says whether more load reports of a proxy would add nothing to the state.
-func (p *Proof) settled(w *witness, now time.Time) bool {
-	s := w.judge(&p.tracker.change, now).State
-	return s == Proven || s == Silent
+	return !p.telemetry.lanes.contended() || !w.settled(c, now)
 }
 
 // loads takes a load report into account, if it is about the change. The fleet's lock is held.

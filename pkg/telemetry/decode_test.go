@@ -195,7 +195,9 @@ func (r *readFlush) histogram(p *metricsv1.HistogramDataPoint) bool {
 	if !ours || !ok {
 		return ok
 	}
-	r.counts[cluster] = r.counts[cluster]
+	if _, ok := r.counts[cluster]; !ok {
+		r.counts[cluster] = Counts{}
+	}
 	r.histograms = append(r.histograms, fmt.Sprintf("%s %x %x", cluster, packFloats(p.GetExplicitBounds()...), pack(p.GetBucketCounts()...)))
 	return true
 }

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -58,7 +59,6 @@ func TestExportRefuses(t *testing.T) {
 	conn := serve(t, tel)
 	named := func(proxy string) []string { return []string{ProxyMetadata, proxy, FleetMetadata, "default"} }
 	one := dataOf(counterMetric("cluster.upstream_rq_total", "orders/ecs", "", 1))
-	many := dataOf()
 	point := counterMetric("cluster.upstream_rq_total", "", "", 1).GetSum().GetDataPoints()[0]
 	sum := &metricsv1.Sum{AggregationTemporality: metricsv1.AggregationTemporality_AGGREGATION_TEMPORALITY_DELTA}
 	for i := range maxClusters + 1 {
@@ -66,7 +66,7 @@ func TestExportRefuses(t *testing.T) {
 		p.Attributes = attributes(fmt.Sprintf("s%d/o", i), "")
 		sum.DataPoints = append(sum.DataPoints, p)
 	}
-	many = dataOf(&metricsv1.Metric{Name: "cluster.upstream_rq_total", Data: &metricsv1.Metric_Sum{Sum: sum}})
+	many := dataOf(&metricsv1.Metric{Name: "cluster.upstream_rq_total", Data: &metricsv1.Metric_Sum{Sum: sum}})
 	cases := []struct {
 		name   string
 		send   proto.Message
@@ -167,8 +167,11 @@ func TestRoomForNewProxies(t *testing.T) {
 		id    string
 		want  codes.Code
 	}{
-		{0, "stray", codes.OK}, {0, "new", codes.ResourceExhausted}, {keepUnknown + 1, "new", codes.OK},
-		{0, "newer", codes.ResourceExhausted}, {keepLost, "newer", codes.OK},
+		{0, "stray", codes.OK},
+		{0, "new", codes.ResourceExhausted},
+		{keepUnknown + 1, "new", codes.OK},
+		{0, "newer", codes.ResourceExhausted},
+		{keepLost, "newer", codes.OK},
 	}
 	for i, s := range steps {
 		now = now.Add(s.after)
@@ -200,7 +203,7 @@ func TestLoadStreamRefuses(t *testing.T) {
 	if err := open(&loadstats.LoadStatsRequest{}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("without a node: %v", err)
 	}
-	if err := open(&loadstats.LoadStatsRequest{Node: node("p1", "default", 40)}); err != io.EOF {
+	if err := open(&loadstats.LoadStatsRequest{Node: node("p1", "default", 40)}); !errors.Is(err, io.EOF) {
 		t.Errorf("a stream that ends: %v", err)
 	}
 	if got := tel.Proxies("default", time.Now()); len(got) != 1 || got[0].Version != "1.40.0" {

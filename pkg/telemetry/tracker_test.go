@@ -25,14 +25,16 @@ func p1(t *tracker) *witness { return t.at("p1") }
 func connect(when int) event {
 	return event{when: when, apply: func(t *tracker) { t.connected("p1", true, at(when)) }}
 }
+
 func disconnect(when int, want string) event {
 	return event{when, func(t *tracker) { t.connected("p1", false, at(when)) }, want}
 }
+
 func ack(when int, want string) event {
 	return event{when, func(t *tracker) { t.acked("p1", at(when)) }, want}
 }
 
-// flush is an interval with so many picks away and toward.
+// flushed is an interval with so many picks away and toward.
 func flushed(from, to int, away, toward uint64, want string) event {
 	return flushOf(from, to, away, toward, health{used: away > 0, answering: away > 0}, want)
 }
@@ -159,7 +161,8 @@ func TestTracker(t *testing.T) {
 		"never reported":  {{runs(new140), connect(-2000)}, {ack(4, "unknown 0")}},
 		"stops reporting": {answering, {ack(4, ""), loaded(5, 255, quiet, 50, "proven 5"), {6999, nothing, "proven 5"}, {7001, nothing, "unknown 0"}}},
 		"comes back as another process": {answering, {
-			ack(4, ""), loaded(5, 255, quiet, 50, "proven 5"), disconnect(300, "unknown 0"), connect(400), {401, nothing, "pending 400"},
+			ack(4, ""), loaded(5, 255, quiet, 50, "proven 5"), disconnect(300, "unknown 0"), connect(400),
+			{401, nothing, "pending 400"},
 			flushed(2000, 4000, 0, 9, "pending 400"), ack(4100, "pending 400"), flushed(4000, 6000, 0, 9, "pending 400"), flushed(6000, 8000, 0, 9, "proven 400"),
 		}},
 		"a load report without the origin": {answering, {

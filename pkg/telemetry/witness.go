@@ -155,6 +155,12 @@ func (w *witness) judge(c *Change, now time.Time) ProxyProof {
 	return p
 }
 
+// settled says whether it is proven or silent: more load reports would add nothing.
+func (w *witness) settled(c *Change, now time.Time) bool {
+	hindered, _ := w.hindered(c, now)
+	return hindered == "" && (w.clean.is || w.loadClean.is && w.loadClean.served)
+}
+
 // hindered says why nothing can be known; the empty state if nothing hinders.
 func (w *witness) hindered(c *Change, now time.Time) (State, string) {
 	switch {
