@@ -55,8 +55,10 @@ func newProxy(t *testing.T, b envoy.Bootstrap, handler http.HandlerFunc) *proxy 
 }
 
 func origin(name string) policy.Origin {
-	return policy.Origin{Name: name, Protocol: policy.HTTP1, ConnectTimeout: time.Second,
-		CircuitBreakers: policy.CircuitBreakers{MaxConnections: 1000, MaxPendingRequests: 1000, MaxRequests: 1000, MaxRetries: 10}}
+	return policy.Origin{
+		Name: name, Protocol: policy.HTTP1, ConnectTimeout: time.Second,
+		CircuitBreakers: policy.CircuitBreakers{MaxConnections: 1000, MaxPendingRequests: 1000, MaxRequests: 1000, MaxRetries: 10},
+	}
 }
 
 // serve hands out the configuration, all but readiness.
@@ -77,7 +79,7 @@ func startOrigin(t *testing.T, handler http.HandlerFunc) netip.AddrPort {
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
 		s.Close()
-		if err := <-served; err != http.ErrServerClosed {
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
 		}
 	})

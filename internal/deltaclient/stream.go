@@ -16,7 +16,7 @@ import (
 // DialOptions are those of a connection like an Envoy's, with little memory. Credentials are left to the caller.
 func DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithReadBufferSize(4 << 10), grpc.WithWriteBufferSize(4 << 10), grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(4 << 10), grpc.WithWriteBufferSize(4 << 10),
 		grpc.WithInitialWindowSize(16 << 20), grpc.WithInitialConnWindowSize(24 << 20), // Envoy's defaults
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1 << 30)),
 		grpc.WithDisableServiceConfig(),

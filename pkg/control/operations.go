@@ -26,8 +26,10 @@ func planApply(live *intent, docs []*crossfadev1.Document, force bool) ([]edit, 
 		}
 		all = append(all, errs...)
 		if first, again := seen[key]; again {
-			all = append(all, &policy.Error{Kind: policy.Invalid, Code: "duplicate_document", Field: "name", Value: key.Name, Document: i,
-				Message: fmt.Sprintf("document %d is the same %s", first+1, key.Kind), Next: "keep one of them"})
+			all = append(all, &policy.Error{
+				Kind: policy.Invalid, Code: "duplicate_document", Field: "name", Value: key.Name, Document: i,
+				Message: fmt.Sprintf("document %d is the same %s", first+1, key.Kind), Next: "keep one of them",
+			})
 		}
 		seen[key] = i
 		edits = append(edits, edit{key: key, after: after, action: ActionApply})
@@ -200,8 +202,10 @@ func (c *Controller) undoTarget(ctx context.Context, service string, to int64) (
 		case len(last) == 0:
 			return nil, notFound("service", service)
 		case last[0].GetBefore() == nil:
-			return nil, &policy.Error{Kind: policy.Invalid, Code: "nothing_before", Field: "service", Value: service,
-				Message: fmt.Sprintf("revision %d created the service: there is nothing before it", last[0].GetRevision()), Next: "`shadowctl delete service " + service + "` removes it"}
+			return nil, &policy.Error{
+				Kind: policy.Invalid, Code: "nothing_before", Field: "service", Value: service,
+				Message: fmt.Sprintf("revision %d created the service: there is nothing before it", last[0].GetRevision()), Next: "`shadowctl delete service " + service + "` removes it",
+			}
 		}
 		return last[0].GetBefore(), nil
 	}

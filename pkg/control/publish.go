@@ -176,16 +176,4 @@ func (in *intent) fleetOf(key store.ObjectKey) string {
 	return key.Name
 }
 
-// names returns the services of a change, sorted.
-func (ch *change) names() []string {
-	var out []string
-	for _, e := range ch.edits {
-		if e.key.Kind == kindService {
-			out = append(out, e.key.Name)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
 func (a *applied) service() *crossfadev1.Service { return a.after.GetService() }

@@ -17,7 +17,7 @@ const window = 1 << 20
 func GRPCOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()),
-		grpc.ReadBufferSize(4 << 10), grpc.WriteBufferSize(16 << 10), grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(4 << 10), grpc.WriteBufferSize(16 << 10),
 		// Fixed windows: to size them itself, gRPC would ping a proxy for every acknowledgement.
 		grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(window),
 		grpc.MaxRecvMsgSize(maxFromProxy), grpc.ConnectionTimeout(10 * time.Second),

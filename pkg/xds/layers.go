@@ -176,16 +176,16 @@ func inBoth(a, b map[string]bool) map[string]bool {
 
 // safe returns values that are right for any structure that the proxy may have and for the one to come: what is new gets nothing and is
 // off, and the primary takes what that leaves. Structure that would be left with nothing sends everything to the primary that it had.
-func (g lag) safe(live []translate.Lever) []translate.Lever {
+func (l lag) safe(live []translate.Lever) []translate.Lever {
 	out := slices.Clone(live)
 	rest := uint32(policy.Whole)
 	for i := range out {
-		l := &out[i]
-		if !g.kept[l.Key] && !l.Primary {
-			l.Value = 0
+		v := &out[i]
+		if !l.kept[v.Key] && !v.Primary {
+			v.Value = 0
 		}
-		if !l.Fraction && !l.Primary {
-			rest -= min(rest, l.Value)
+		if !v.Fraction && !v.Primary {
+			rest -= min(rest, v.Value)
 		}
 	}
 	for i := range out {
@@ -193,7 +193,7 @@ func (g lag) safe(live []translate.Lever) []translate.Lever {
 			out[i].Value = rest
 		}
 	}
-	for _, tr := range g.had {
+	for _, tr := range l.had {
 		if tr.sum(out) == 0 {
 			for i := range out {
 				if out[i].Key == tr.primary {

@@ -117,8 +117,13 @@ split: {weights: {ecs: 8000, eks: 2000}, sticky: {header: {name: x-user}}}
 // origins whose weights change are moved, in the direction of the change.
 func TestStickyThreeOrigins(t *testing.T) {
 	steps := []map[string]policy.BasisPoints{
-		{"ecs": 8000, "eks": 2000, "new": 0}, {"ecs": 7000, "eks": 2000, "new": 1000}, {"ecs": 5000, "eks": 4000, "new": 1000},
-		{"ecs": 2000, "eks": 4000, "new": 4000}, {"ecs": 0, "eks": 6000, "new": 4000}, {"ecs": 3000, "eks": 6000, "new": 1000}, {"ecs": 9000, "eks": 0, "new": 1000},
+		{"ecs": 8000, "eks": 2000, "new": 0},
+		{"ecs": 7000, "eks": 2000, "new": 1000},
+		{"ecs": 5000, "eks": 4000, "new": 1000},
+		{"ecs": 2000, "eks": 4000, "new": 4000},
+		{"ecs": 0, "eks": 6000, "new": 4000},
+		{"ecs": 3000, "eks": 6000, "new": 1000},
+		{"ecs": 9000, "eks": 0, "new": 1000},
 	}
 	const clients = 300
 	for _, primary := range []string{"ecs", "eks", "new"} {
