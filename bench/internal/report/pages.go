@@ -3,7 +3,6 @@ package report
 import (
 	"bytes"
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"html/template"
 	"maps"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -38,11 +38,7 @@ func groups(lines []*Line) (out []*group) {
 func caseText(c map[string]any) string {
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(c)) {
-		v, err := json.Marshal(c[k])
-		if err != nil {
-			v = []byte("?")
-		}
-		parts = append(parts, k+" "+strings.Trim(string(v), `"`))
+		parts = append(parts, fmt.Sprint(k, " ", c[k]))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -164,9 +160,22 @@ func amount(v float64, unit string) string {
 	case unit == "bytes":
 		return fmt.Sprintf("%.0f B", v)
 	case unit == "s" && abs < 1:
-		return fmt.Sprintf("%.3g ms", v*1e3)
+		return short(v*1e3) + " ms"
 	}
-	return fmt.Sprintf("%.3g %s", v, unit)
+	return short(v) + " " + unit
+}
+
+// short writes three significant digits, and all those before the point.
+func short(v float64) string {
+	digits := 0
+	for size := math.Abs(v); size < 100 && digits < 6 && v != 0; size *= 10 {
+		digits++
+	}
+	s := strconv.FormatFloat(v, 'f', digits, 64)
+	if digits > 0 {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	return s
 }
 
 //go:embed page.html.tmpl

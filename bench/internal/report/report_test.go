@@ -1,0 +1,195 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestQuantileIsANearestRank(t *testing.T) {
+	hundred := make([]float64, 100)
+	for i := range hundred {
+		hundred[i] = float64(i + 1)
+	}
+	for _, c := range []struct {
+		samples []float64
+		q, want float64
+	}{
+		{hundred, 0.5, 50}, {hundred, 0.99, 99}, {hundred, 1, 100}, {hundred, 0, 1},
+		{[]float64{7}, 0.99, 7}, {[]float64{1, 2, 3}, 0.5, 2}, {nil, 0.5, 0},
+	} {
+		if got := Quantile(c.samples, c.q); got != c.want {
+			t.Errorf("%g of %d samples is %g, want %g", c.q, len(c.samples), got, c.want)
+		}
+	}
+}
+
+func TestRatioOf(t *testing.T) {
+	twice := func(n int, factor ...float64) (own, other Series) {
+		for i := range n {
+			other = append(other, []float64{float64(i + 1)})
+			own = append(own, []float64{float64(i+1) * factor[i%len(factor)]})
+		}
+		return own, other
+	}
+	own, other := twice(5, 2)
+	if r, ok := RatioOf(ByP50, own, other, 1); !ok || math.Abs(r.Mid-2) > 1e-9 || math.Abs(r.Low-2) > 1e-9 || math.Abs(r.High-2) > 1e-9 {
+		t.Errorf("always twice is %+v, %t", r, ok)
+	}
+	own, other = twice(6, 0.5, 2)
+	r, ok := RatioOf(ByP50, own, other, 1)
+	if !ok || math.Abs(r.Mid-1) > 1e-9 || r.Low < 0.5 || r.Low >= 0.9 || r.High > 2 || r.High <= 1.1 {
+		t.Errorf("half and twice is %+v, %t", r, ok)
+	}
+	if again, _ := RatioOf(ByP50, own, other, 1); again != r {
+		t.Errorf("the same seed gives %+v and %+v", r, again)
+	}
+	for name, c := range map[string][2]Series{
+		"no pair": {nil, nil}, "one has more": {{{1}, {2}}, {{1}}}, "zero": {{{0}}, {{1}}}, "no samples": {{{}}, {{1}}},
+	} {
+		if r, ok := RatioOf(ByMean, c[0], c[1], 1); ok {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+// TestAnAimIsMetByTheWorseEnd also holds that one is missed: a bar that cannot be missed is none.
+func TestAnAimIsMetByTheWorseEnd(t *testing.T) {
+	own, other := Series{{1}, {1.3}, {1}, {1}, {1}}, Series{{1}, {1}, {1}, {1}, {1}}
+	l := NewLine("ours", "time", "s", nil, own).Compare("peer", ByP50, own, other, 1)
+	if *l.Ratio > 1.1 || *l.RatioHigh <= 1.1 {
+		t.Fatalf("ratio %g up to %g", *l.Ratio, *l.RatioHigh)
+	}
+	if l.AimRatio(1.1); *l.Met {
+		t.Error("met, though its interval reaches above")
+	}
+	if l.AimRatio(1.4); !*l.Met {
+		t.Error("not met, though all of its interval is below")
+	}
+	for name, c := range map[string]struct {
+		l    *Line
+		want bool
+	}{
+		"p99 within":    {NewLine("s", "m", "ms", nil, Series{{1, 2, 3}}).AimP99(3), true},
+		"p99 above":     {NewLine("s", "m", "ms", nil, Series{{1, 2, 3}}).AimP99(2), false},
+		"nothing":       {NewLine("s", "m", "ms", nil, nil).AimP99(2), false},
+		"none measured": {NewLine("s", "m", "ms", nil, nil).AimNone(), false},
+		"no ratio":      {NewLine("s", "m", "ms", nil, own).AimRatio(2), false},
+	} {
+		if *c.l.Met != c.want {
+			t.Errorf("%s: met is %t", name, *c.l.Met)
+		}
+	}
+}
+
+func TestThinKeepsTheEnds(t *testing.T) {
+	all := make([]float64, 1000)
+	for i := range all {
+		all[i] = float64(i)
+	}
+	got := thin(all)
+	if len(got) != maxSamples || got[0] != 0 || got[len(got)-1] != 999 || !slices.IsSorted(got) {
+		t.Errorf("%d samples from %g to %g", len(got), got[0], got[len(got)-1])
+	}
+	if got := thin([]float64{1, 2}); !slices.Equal(got, []float64{1, 2}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// keys of interface.md, in any order.
+var keys = []string{
+	"schema", "bench", "system", "case", "metric", "unit", "n", "p50", "p90", "p99", "max", "mean", "failed", "peer", "ratio", "ratioLow", "ratioHigh",
+	"aim", "met", "offeredRps", "achievedRps", "run", "seed", "time", "commit", "machine", "versions", "command",
+}
+
+func TestWrite(t *testing.T) {
+	folder := t.TempDir()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, bench := range []string{"one", "two"} {
+		r := NewRun(bench, "go run ./bench/"+bench, 7, now)
+		var own, other Series
+		for run := range 5 {
+			own, other = append(own, nil), append(other, nil)
+			for i := range 50 {
+				own[run] = append(own[run], float64(i+1)/1000)
+				other[run] = append(other[run], float64(i+1)/500)
+			}
+		}
+		c := map[string]any{"proxies": 3, "name": `<b>"x"</b>`}
+		r.Add(NewLine("ours", "time", "s", c, own).Compare("theirs", ByP99, own, other, 7).AimRatio(0.4))
+		r.Add(NewLine("theirs", "time", "s", c, other))
+		if got := r.Missed(); len(got) != 1 || !strings.Contains(got[0], "p99 of theirs is 0.5 [0.5, 0.5]") {
+			t.Errorf("missed: %q", got)
+		}
+		if got := filepath.Base(r.Folder("x", false)); !strings.HasPrefix(got, "2026-03-01-") || len(got) > len("2026-03-01-1234567") {
+			t.Errorf("folder %s", got)
+		}
+		if err := r.Write(folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := os.ReadFile(filepath.Join(folder, "one.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(b) {
+		var m map[string]any
+		if err := json.Unmarshal(line, &m); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			if _, ok := m[key]; !ok {
+				t.Errorf("a line lacks %q", key)
+			}
+		}
+	}
+	// Both benches are on the pages, each with its command, and text from cases is text.
+	for name, wants := range map[string][]string{
+		"summary.md": {"go run ./bench/one", "go run ./bench/two", "not met: ratioHigh <= 0.4", "| 250 |"},
+		"index.html": {"go run ./bench/one", "go run ./bench/two", `class="text missed"`, "<svg", "&lt;b&gt;"},
+	} {
+		b, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(string(b), want) {
+				t.Errorf("%s lacks %q", name, want)
+			}
+		}
+	}
+}
+
+func TestReadRefusesBrokenLines(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "x.jsonl"), []byte("{}\n{\"schema\":"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(folder); err == nil || !strings.Contains(err.Error(), "x.jsonl") {
+		t.Errorf("got %v", err)
+	}
+	if err := Pages(t.TempDir()); err == nil || !strings.Contains(err.Error(), "no report") {
+		t.Errorf("an empty folder gives %v", err)
+	}
+}
+
+func TestAmountsReadWell(t *testing.T) {
+	for _, c := range []struct {
+		v    float64
+		unit string
+		want string
+	}{
+		{0.0123, "s", "12.3 ms"}, {1.5, "s", "1.5 s"}, {0, "s", "0 ms"}, {512, "bytes", "512 B"}, {1.5e6, "bytes", "1.5 MB"},
+		{2.5e9, "bytes", "2.50 GB"}, {3, "streams", "3 streams"}, {1000, "resources", "1000 resources"},
+	} {
+		if got := amount(c.v, c.unit); got != c.want {
+			t.Errorf("%g %s is %q, want %q", c.v, c.unit, got, c.want)
+		}
+	}
+}
