@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/control"
@@ -23,6 +24,7 @@ type gate struct {
 	mu      sync.Mutex
 	closed  chan struct{} // nil: open
 	arrived chan struct{}
+	asked   chan string // gets the keys that Replay is asked for; nil: nobody listens
 	fail    error
 }
 
@@ -45,6 +47,14 @@ func (g *gate) Commit(ctx context.Context, c store.Commit) ([]*crossfadev1.Revis
 		}
 	}
 	return g.Store.Commit(ctx, c)
+}
+
+// Replay tells which keys are asked for, if anybody wants to know.
+func (g *gate) Replay(ctx context.Context, key string, digest []byte, now time.Time) ([]*crossfadev1.Revision, bool, error) {
+	if g.asked != nil {
+		g.asked <- key
+	}
+	return g.Store.Replay(ctx, key, digest, now)
 }
 
 func (g *gate) close() {

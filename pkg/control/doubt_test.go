@@ -343,17 +343,18 @@ func TestRollbackOverridesAChangeThatWaits(t *testing.T) {
 	w := newWorld(t, t.TempDir())
 	w.apply(5000)
 	w.store.close()
+	w.store.asked = make(chan string, 2)
 	done := make(chan error, 2)
 	for _, eks := range []int32{6000, 7000} {
 		go func() {
-			_, err := w.SetSplit(context.Background(), "orders", split(eks), control.Options{})
+			_, err := w.SetSplit(context.Background(), "orders", split(eks), control.Options{Key: fmt.Sprint(eks)})
 			done <- err
 		}()
 	}
-	<-w.store.arrived
-	for range 1000 { // the other one comes to its wait
-		runtime.Gosched()
+	for range 2 { // both have begun: each asks for its key before it waits for its turn
+		<-w.store.asked
 	}
+	<-w.store.arrived
 	if _, err := w.Rollback(t.Context(), orderTarget, control.Options{}); err != nil {
 		t.Fatal(err)
 	}
