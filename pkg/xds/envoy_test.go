@@ -22,6 +22,7 @@ import (
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/deploy/envoy"
 	"github.com/crossfade-proxy/crossfade/internal/envoytest"
+	"github.com/crossfade-proxy/crossfade/internal/loopback"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
@@ -33,8 +34,8 @@ type fixture struct {
 	t        *testing.T
 	server   *xds.Server
 	fleet    *xds.Fleet
-	address  string // of the xDS listener
-	port     int
+	address  string         // of the xDS listener
+	listen   *loopback.Port // of the services
 	revision int64
 	services map[string]*policy.Service
 	origins  map[string]netip.AddrPort
@@ -68,8 +69,8 @@ func newFixture(t *testing.T) *fixture { return newFixtureWith(t, xds.Options{})
 
 func newFixtureWith(t *testing.T, o xds.Options) *fixture {
 	t.Helper()
-	f := &fixture{t: t, options: o, services: map[string]*policy.Service{}, origins: map[string]netip.AddrPort{}, port: envoytest.Port(t).Number()}
-	f.address = "127.0.0.1:0"
+	f := &fixture{t: t, options: o, services: map[string]*policy.Service{}, origins: map[string]netip.AddrPort{}, listen: envoytest.Port(t)}
+	f.address = loopback.Host() + ":0"
 	f.renew()
 	f.serve()
 	return f
@@ -135,7 +136,7 @@ func (f *fixture) start(version, id string, edit func([]byte) []byte) (*envoytes
 	admin.Release()
 	var b bytes.Buffer
 	if err := envoy.Render(&b, envoy.Bootstrap{
-		NodeID: id, ListenAddress: "127.0.0.1", XDSAddress: f.address, ReadyAddress: ready.Addr(), AdminAddress: admin.Addr(),
+		NodeID: id, ListenAddress: f.listen.Host(), XDSAddress: f.address, ReadyAddress: ready.Addr(), AdminAddress: admin.Addr(),
 	}); err != nil {
 		f.t.Fatal(err)
 	}
@@ -223,7 +224,7 @@ func (f *fixture) acked(w *xds.Waiter) {
 
 func (f *fixture) get(host, path string) string {
 	f.t.Helper()
-	req, _ := http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", f.port, path), nil)
+	req, _ := http.NewRequest(http.MethodGet, "http://"+f.listen.Addr()+path, nil)
 	req.Host = host
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -237,7 +238,7 @@ func (f *fixture) get(host, path string) string {
 func (f *fixture) service(name string, weights map[string]int32, origins ...string) *crossfadev1.Service {
 	s := &crossfadev1.Service{
 		ApiVersion: "crossfade/v1", Kind: "Service", Name: name, Hosts: []string{name + ".test"}, Primary: origins[0],
-		Listener: &crossfadev1.Listener{Port: int32(f.port)}, Split: &crossfadev1.Split{Weights: weights},
+		Listener: &crossfadev1.Listener{Port: int32(f.listen.Number())}, Split: &crossfadev1.Split{Weights: weights},
 	}
 	for _, o := range origins {
 		s.Origins = append(s.Origins, &crossfadev1.Origin{Name: o, Discovery: &crossfadev1.Origin_Static{

@@ -147,7 +147,7 @@ func TestRefusalIsParked(t *testing.T) {
 		three(f)
 		f.apply(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks"))
 		f.proxy(version, "p1")
-		taken, err := net.Listen("tcp", "127.0.0.1:0")
+		taken, err := net.Listen("tcp", f.listen.Host()+":0")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,7 +282,7 @@ func TestRollbackWhileStructureIsRefused(t *testing.T) {
 	three(f)
 	f.apply(f.service("orders", map[string]int32{"eks": 10000}, "ecs", "eks"))
 	f.proxy("", "p1")
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	taken, err := net.Listen("tcp", f.listen.Host()+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
