@@ -207,7 +207,9 @@ func TestAProxyThatComesBackIsSentWhatItLacks(t *testing.T) {
 }
 
 func TestARefusedResourceIsParkedAndTheOthersApplied(t *testing.T) {
-	virtualHost := func(f *fixture, service string) string { return fmt.Sprintf("listener/%d/%s.test", f.listen.Number(), service) }
+	virtualHost := func(f *fixture, service string) string {
+		return fmt.Sprintf("listener/%d/%s.test", f.listen.Number(), service)
+	}
 	cluster := func(_ *fixture, service string) string { return service + "/eks" }
 	for name, c := range map[string]struct {
 		typeURL string

@@ -21,8 +21,13 @@ func TestQuantileIsANearestRank(t *testing.T) {
 		samples []float64
 		q, want float64
 	}{
-		{hundred, 0.5, 50}, {hundred, 0.99, 99}, {hundred, 1, 100}, {hundred, 0, 1},
-		{[]float64{7}, 0.99, 7}, {[]float64{1, 2, 3}, 0.5, 2}, {nil, 0.5, 0},
+		{hundred, 0.5, 50},
+		{hundred, 0.99, 99},
+		{hundred, 1, 100},
+		{hundred, 0, 1},
+		{[]float64{7}, 0.99, 7},
+		{[]float64{1, 2, 3}, 0.5, 2},
+		{nil, 0.5, 0},
 	} {
 		if got := Quantile(c.samples, c.q); got != c.want {
 			t.Errorf("%g of %d samples is %g, want %g", c.q, len(c.samples), got, c.want)
@@ -185,8 +190,14 @@ func TestAmountsReadWell(t *testing.T) {
 		unit string
 		want string
 	}{
-		{0.0123, "s", "12.3 ms"}, {1.5, "s", "1.5 s"}, {0, "s", "0 ms"}, {512, "bytes", "512 B"}, {1.5e6, "bytes", "1.5 MB"},
-		{2.5e9, "bytes", "2.50 GB"}, {3, "streams", "3 streams"}, {1000, "resources", "1000 resources"},
+		{0.0123, "s", "12.3 ms"},
+		{1.5, "s", "1.5 s"},
+		{0, "s", "0 ms"},
+		{512, "bytes", "512 B"},
+		{1.5e6, "bytes", "1.5 MB"},
+		{2.5e9, "bytes", "2.50 GB"},
+		{3, "streams", "3 streams"},
+		{1000, "resources", "1000 resources"},
 	} {
 		if got := amount(c.v, c.unit); got != c.want {
 			t.Errorf("%g %s is %q, want %q", c.v, c.unit, got, c.want)
