@@ -146,6 +146,25 @@ func (l *layers) services(all map[string][]translate.Lever) map[string][]transla
 	return out
 }
 
+// gone returns the services that still have levers, for proxies that lag, and no structure.
+func (t *leverTables) gone(in *structure) map[string]bool {
+	out := map[string]bool{}
+	for _, services := range t.based {
+		for service := range services {
+			out[service] = true
+		}
+	}
+	for service := range t.recent {
+		out[service] = true
+	}
+	for _, services := range in.services {
+		for _, service := range services {
+			delete(out, service)
+		}
+	}
+	return out
+}
+
 // overlaid returns a base layer with what the top one says already: sent before the top one, it shows nothing that is out of date.
 func (l *layers) overlaid(name string) *item {
 	all := maps.Clone(l.tables.based[name])

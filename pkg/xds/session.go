@@ -290,4 +290,9 @@ func (s *session) findStale() {
 			s.stale[service] = true
 		}
 	}
+	if len(missing.removals) > 0 { // of services that are gone, it may have any structure
+		for service := range config.levers.gone(config.structure) {
+			s.stale[service] = true
+		}
+	}
 }
