@@ -65,6 +65,20 @@ func (s *structure) same(o *structure) bool {
 	return s.listenersAt("") == o.listenersAt("")
 }
 
+// table returns one kind of the structure, as proxies have it that listen on an address.
+func (s *structure) table(k kind, address string) *table {
+	switch k {
+	case clusters:
+		return s.clusters
+	case listeners:
+		return s.listenersAt(address)
+	case routes:
+		return s.routes
+	default:
+		return s.virtualHosts
+	}
+}
+
 // listenersAt returns the listeners of proxies that listen on an address.
 func (s *structure) listenersAt(address string) *table {
 	s.mu.Lock()

@@ -94,7 +94,7 @@ func (f *Fleet) Publish(u Update) *Waiter {
 	if u.Named {
 		f.named.Store(true)
 	}
-	w := f.follow(next.seq, u.Rollback)
+	w := f.follow(old, &next, u.Rollback)
 	if u.Release {
 		f.release(&next)
 	}
@@ -106,7 +106,8 @@ func (f *Fleet) Publish(u Update) *Waiter {
 func (f *Fleet) Follow() *Waiter {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.follow(f.config.Load().seq, false)
+	c := f.config.Load()
+	return f.follow(c, c, false)
 }
 
 // publish stores a config, unlocks the fleet and steps its sessions.
@@ -200,10 +201,15 @@ func (f *Fleet) add(s *session, id, version string) {
 	p.version = version
 	p.sessions[s] = true
 	s.fleet, s.proxy, s.lastSeq, s.firstSeq = f, p, p.structureSeq, f.config.Load().seq
-	s.behindSince = s.connected
+	s.structureSeq, s.behindSince = s.lastSeq, s.connected
 	for k := range s.kinds {
 		s.kinds[k].parked = p.parked[k]
 		p.parked[k] = nil
+	}
+	f.waitMu.Lock()
+	defer f.waitMu.Unlock()
+	for w := range f.waiters {
+		w.joined(s)
 	}
 }
 

@@ -79,8 +79,12 @@ func renderLayer(name string, services map[string][]translate.Lever) translate.R
 }
 
 // forSession returns the layers for a proxy that acknowledged structure up to seq. Services in stale are those of which it has structure
-// that nobody knows: they get no levers at all, so that its routes send everything to their primary.
-func (t *leverTables) forSession(seq int64, stale map[string]bool) *layers {
+// that nobody knows: they get no levers at all, so that its routes send everything to their primary. A strange proxy has structure of
+// services that are gone: one that came since may have the name of one of them.
+func (t *leverTables) forSession(seq int64, stale map[string]bool, strange bool) *layers {
+	if strange {
+		stale = t.withNewcomers(seq, stale)
+	}
 	if len(t.transitions) == 0 && len(stale) == 0 {
 		return &layers{table: t.final, final: true, top: t.recent, tables: t}
 	}
@@ -103,6 +107,17 @@ func (t *leverTables) forSession(seq int64, stale map[string]bool) *layers {
 	l.render()
 	t.variants[key] = l
 	return l
+}
+
+// withNewcomers returns stale and the services that have come since seq.
+func (t *leverTables) withNewcomers(seq int64, stale map[string]bool) map[string]bool {
+	out := maps.Clone(stale)
+	for _, tr := range t.transitions {
+		if tr.seq > seq && len(tr.had) == 0 {
+			out[tr.service] = true
+		}
+	}
+	return out
 }
 
 func (l lag) with(tr transition) lag {

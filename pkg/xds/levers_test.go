@@ -47,3 +47,19 @@ func TestSetSaysWhetherLeversChange(t *testing.T) {
 		}
 	})
 }
+
+// A proxy that had a service which is gone was given the levers of another one of that name: what it had of routes then had a sum of 0.
+func TestAStrangeProxyGetsNoLeversOfServicesThatCome(t *testing.T) {
+	s := newLeverState()
+	s.set("orders", []translate.Lever{{Key: "w.orders/eks", Value: 10000, Primary: true}}, 1, true)
+	s.set("old", []translate.Lever{{Key: "w.old/ecs", Value: 10000, Primary: true}}, 1, true)
+	s.forget(1)
+	s.set("new", []translate.Lever{{Key: "w.new/ecs", Value: 0, Primary: true}, {Key: "w.new/eks", Value: 10000}}, 2, true)
+	tables := s.tables(nil, "")
+	if top := tables.forSession(1, map[string]bool{}, true).top; mapHas(top, "new") || !mapHas(top, "orders") {
+		t.Errorf("a strange proxy has levers of %v", sortedKeys(top))
+	}
+	if top := tables.forSession(1, nil, false).top; !mapHas(top, "new") {
+		t.Errorf("an ordinary proxy has levers of %v", sortedKeys(top))
+	}
+}

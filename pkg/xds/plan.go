@@ -104,7 +104,7 @@ func (s *session) want(k kind, c *config) want {
 	state := &s.kinds[k]
 	w := want{full: true, final: true}
 	if k == levers {
-		w.layers = c.levers.forSession(s.structureSeq, s.stale)
+		w.layers = c.levers.forSession(s.structureSeq, s.stale, s.strange)
 		w.to, w.final = w.layers.table, w.layers.final
 		if !state.asked {
 			return want{to: w.to, delta: &diff{}, full: true, final: true} // an incompatible proxy: its weights are in its routes
@@ -128,18 +128,10 @@ func (s *session) want(k kind, c *config) want {
 
 // table is what the proxy should have of a kind other than levers.
 func (s *session) table(k kind, c *config) *table {
-	switch k {
-	case clusters:
-		return s.structure(c).clusters
-	case listeners:
-		return s.structure(c).listenersAt(s.address)
-	case routes:
-		return s.structure(c).routes
-	case virtualHosts:
-		return s.structure(c).virtualHosts
-	default:
+	if k == endpoints {
 		return c.endpoints
 	}
+	return s.structure(c).table(k, s.address)
 }
 
 // structure is the fleet's, or with live weights in the routes for a proxy that lacks a runtime layer.

@@ -61,7 +61,7 @@ func (s *session) recognise(c *config) {
 	if s.recognised || !s.kinds[levers].resumed || !s.heard() {
 		return
 	}
-	s.recognised, s.structureSeq = true, s.lastSeq
+	s.recognised = true
 	for _, k := range []kind{clusters, listeners, routes, virtualHosts} {
 		if !s.kinds[k].have.missing(s.table(k, c), s.fleet.deltas.between).empty() {
 			return

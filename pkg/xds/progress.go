@@ -9,7 +9,7 @@ func (s *session) conclude(c *config) (again bool) {
 		structural = structural && s.kinds[k].inSync
 	}
 	if structural && s.entered(c) && s.structureSeq < c.structureSeq {
-		s.structureSeq, s.stale, again = c.structureSeq, nil, true
+		s.structureSeq, s.stale, s.strange, again = c.structureSeq, nil, false, true
 	}
 	acked := c.reached()
 	for k := range numKinds {

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -12,6 +13,7 @@ type Refusal struct {
 	Message   string
 	Revision  int64 // of the fleet when it was parked
 	seq       int64
+	changedIn func(was, is *config) bool // says whether a publication changed any of the resources
 }
 
 // soloPass finds out which of several resources a proxy refuses: an Envoy refuses a whole response and seldom names the culprit.
@@ -120,7 +122,20 @@ func (s *session) park(k kind, d *diff, message string) {
 	at := s.fleet.config.Load().reached()
 	s.refusals = append(s.refusals, &Refusal{
 		Proxy: s.proxy.id, Type: k.String(), Resources: sortedKeys(d.versions()), Message: message, Revision: at.revision, seq: at.seq,
+		changedIn: s.changedIn(k, d),
 	})
+}
+
+// changedIn returns what says whether a publication changed any resource of d. Of levers, and of routes that carry weights, every one may.
+func (s *session) changedIn(k kind, d *diff) func(was, is *config) bool {
+	names, address, any := sortedKeys(d.versions()), s.address, k == levers || k == endpoints || s.incompatible()
+	return func(was, is *config) bool {
+		if any {
+			return true
+		}
+		from, to := was.structure.table(k, address), is.structure.table(k, address)
+		return slices.ContainsFunc(names, func(name string) bool { return from.version(name) != to.version(name) })
+	}
 }
 
 // cleanMessage drops the dump of the resource that some of Envoy's messages begin with, and the newline that others end with.

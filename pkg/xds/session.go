@@ -28,10 +28,11 @@ type session struct {
 	kinds        [numKinds]kindState
 	structureSeq int64                        // publication whose structure it acknowledged in full
 	firstSeq     int64                        // publication when it connected
-	lastSeq      int64                        // structureSeq of the proxy's session before this one
+	lastSeq      int64                        // structureSeq of the proxy's session before this one, 0: none in this process
 	recognised   bool                         // a resumed proxy has told what it has
 	leversSeq    int64                        // publication whose levers, as rendered for it, it acknowledged
 	stale        map[string]bool              // services of which it had other structure when it connected
+	strange      bool                         // it then had virtual hosts of services that are gone
 	lacksLayer   bool                         // of its bootstrap; see incompatible
 	complete     bool                         // had everything at least once: ready
 	top          map[string][]translate.Lever // services in its top layer; nil: not known
@@ -291,6 +292,7 @@ func (s *session) findStale() {
 		}
 	}
 	if len(missing.removals) > 0 { // of services that are gone, it may have any structure
+		s.strange = true
 		for service := range config.levers.gone(config.structure) {
 			s.stale[service] = true
 		}

@@ -11,6 +11,7 @@ import (
 type Waiter struct {
 	fleet      *Fleet
 	seq        int64
+	was, is    *config // what the fleet should have before and since
 	leversOnly bool
 
 	mu       sync.Mutex
@@ -23,9 +24,9 @@ type Waiter struct {
 }
 
 // follow makes a waiter for a publication. The fleet's lock is held, so that no session comes or is stepped in between.
-func (f *Fleet) follow(seq int64, leversOnly bool) *Waiter {
+func (f *Fleet) follow(was, is *config, leversOnly bool) *Waiter {
 	w := &Waiter{
-		fleet: f, seq: seq, leversOnly: leversOnly, behind: map[*session]bool{}, acks: map[string]time.Time{},
+		fleet: f, seq: is.seq, was: was, is: is, leversOnly: leversOnly, behind: map[*session]bool{}, acks: map[string]time.Time{},
 		done: make(chan struct{}), refused: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
 	f.waitMu.Lock()
@@ -48,10 +49,10 @@ func (f *Fleet) follow(seq int64, leversOnly bool) *Waiter {
 	return w
 }
 
-// Done is closed when every proxy that was connected at the start has it or is gone.
+// Done is closed when every connected proxy has it. Those that connect later are followed too, but do not open it again.
 func (w *Waiter) Done() <-chan struct{} { return w.done }
 
-// Refused is closed when a proxy refused something of this publication or a later one.
+// Refused is closed when a proxy refused, at this publication or a later one, a resource that this one changed.
 func (w *Waiter) Refused() <-chan struct{} { return w.refused }
 
 // Changed is signalled when a proxy acknowledged; several signals may be one.
@@ -124,6 +125,15 @@ func (w *Waiter) reached(s *session, now time.Time) {
 	}
 }
 
+// joined follows a session that came after the publication. If its proxy was there before and lost its stream, what counts is what it
+// acknowledges on the new one.
+func (w *Waiter) joined(s *session) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.acks, s.proxy.id)
+	w.behind[s] = true
+}
+
 func (w *Waiter) gone(s *session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -134,7 +144,7 @@ func (w *Waiter) gone(s *session) {
 func (w *Waiter) refusal(r *Refusal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if r.seq < w.seq {
+	if r.seq < w.seq || !r.changedIn(w.was, w.is) {
 		return
 	}
 	w.refusals = append(w.refusals, *r)
