@@ -150,13 +150,17 @@ var preserves = []preserve{
 		"only the server's main wires",
 	},
 	{
-		[]string{"/internal/deltaclient", "/internal/origin", "/internal/loadgen", "/internal/envoyproc", "/internal/envoytest", "/internal/loopback", "/internal/poll"},
+		[]string{"/internal/deltaclient", "/internal/origin", "/internal/loadgen", "/internal/envoyproc", "/internal/envoytest", "/internal/loopback", "/internal/poll", "/internal/smalldisk", "/internal/diskfault"},
 		[]string{"internal/...", "bench/...", "test/...", "demo/..."},
 		true,
 		"toys do not ship",
 	},
-	{[]string{"testing"}, []string{"pkg/store/internal/smalldisk"}, true, // a disk for tests
-		"what ships does not link the test framework"},
+	{
+		[]string{"testing"},
+		[]string{"internal/smalldisk", "internal/diskfault"},
+		true,
+		"what ships does not link the test framework",
+	},
 }
 
 func TestPreserves(t *testing.T) {

@@ -4,6 +4,7 @@ package stack
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,8 @@ type Config struct {
 	Binary string          // xds-server, see [Build]
 	Envoy  envoybin.Binary // what the proxies run
 	Dir    string          // for data, logs and bootstraps
+	Data   string          // data directory of the control plane; empty: in Dir
+	Env    []string        // more variables for the control plane
 	Log    io.Writer       // gets what the control plane prints; may be nil
 }
 
@@ -100,7 +103,7 @@ func Start(ctx context.Context, c Config) (*Stack, error) {
 func (s *Stack) ServerCommand() []string {
 	return []string{
 		s.Binary, "--dev", "--xds-listen", s.Server.XDS, "--api-listen", s.Server.API, "--http-listen", s.Server.HTTP,
-		"--comparator-listen", s.Server.Comparator, "--data-dir", filepath.Join(s.Dir, "data"), "--ready-file", s.readyFile(),
+		"--comparator-listen", s.Server.Comparator, "--data-dir", cmp.Or(s.Data, filepath.Join(s.Dir, "data")), "--ready-file", s.readyFile(),
 	}
 }
 
@@ -120,6 +123,7 @@ func (s *Stack) startServer(ctx context.Context) error {
 		cmd.Stderr = io.MultiWriter(&out, s.Log)
 	}
 	cmd.Stdout = cmd.Stderr
+	cmd.Env = append(os.Environ(), s.Env...)
 	cmd.SysProcAttr = childAttributes()
 	done := make(chan struct{})
 	if err := start(cmd, done); err != nil {

@@ -11,15 +11,17 @@ import (
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/diskfault"
 	"github.com/crossfade-proxy/crossfade/internal/envoytest"
 	"github.com/crossfade-proxy/crossfade/internal/loadgen"
 	"github.com/crossfade-proxy/crossfade/internal/origin"
 	"github.com/crossfade-proxy/crossfade/internal/stack"
 )
 
-var binary string
+var binary, shadowctl string
 
 func TestMain(m *testing.M) {
+	diskfault.Become()
 	os.Exit(func() int {
 		dir, err := os.MkdirTemp("", "crossfade-e2e-*")
 		if err != nil {
@@ -28,6 +30,10 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		if binary, err = stack.Build(context.Background(), dir, "xds-server"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		if shadowctl, err = stack.Build(context.Background(), dir, "shadowctl"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
@@ -46,13 +52,21 @@ type world struct {
 // newWorld starts a control plane and proxies of one Envoy version.
 func newWorld(t *testing.T, version string, proxies int) *world {
 	t.Helper()
+	return newWorldOf(t, version, proxies, func(*stack.Config) {})
+}
+
+// newWorldOf is newWorld with something changed.
+func newWorldOf(t *testing.T, version string, proxies int, change func(*stack.Config)) *world {
+	t.Helper()
 	w := &world{t: t, port: envoytest.Port(t).Number()}
 	log, err := os.Create(filepath.Join(t.TempDir(), "server.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { log.Close() })
-	s, err := stack.Start(t.Context(), stack.Config{Binary: binary, Envoy: envoytest.Binary(t, version), Dir: t.TempDir(), Log: log})
+	c := stack.Config{Binary: binary, Envoy: envoytest.Binary(t, version), Dir: t.TempDir(), Log: log}
+	change(&c)
+	s, err := stack.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,8 +90,8 @@ func (w *world) setSplit(ctx context.Context, service string, eks int32) (answer
 	return answered{service: service, revision: resp.GetChange().GetRevision(), eks: eks}, err
 }
 
-// checkHistory holds what was answered against what is stored.
-func (w *world) checkHistory(all []answered) {
+// history is every revision.
+func (w *world) history() map[int64]*crossfadev1.Revision {
 	w.t.Helper()
 	stored := map[int64]*crossfadev1.Revision{}
 	token := ""
@@ -104,17 +104,30 @@ func (w *world) checkHistory(all []answered) {
 			stored[r.GetRevision()] = r
 		}
 		if token = page.GetNextPageToken(); token == "" {
-			break
+			return stored
 		}
 	}
+}
+
+// checkHistory holds what was answered against what is stored.
+func (w *world) checkHistory(all []answered) {
+	w.t.Helper()
+	w.checkAnswered(all, func(r *crossfadev1.Revision) {
+		if weights := r.GetAfter().GetService().GetSplit().GetWeights(); weights["ecs"]+weights["eks"] != 10000 {
+			w.t.Errorf("revision %d is half a change: %v", r.GetRevision(), weights)
+		}
+	})
+}
+
+// checkAnswered looks for every answered change in a history without gaps, and at each revision.
+func (w *world) checkAnswered(all []answered, look func(*crossfadev1.Revision)) {
+	w.t.Helper()
+	stored := w.history()
 	for n := int64(1); n <= int64(len(stored)); n++ {
 		if stored[n] == nil {
 			w.t.Fatalf("revision %d of %d is missing", n, len(stored))
 		}
-		after := stored[n].GetAfter().GetService()
-		if weights := after.GetSplit().GetWeights(); weights["ecs"]+weights["eks"] != 10000 {
-			w.t.Errorf("revision %d is half a change: %v", n, weights)
-		}
+		look(stored[n])
 	}
 	for _, a := range all {
 		r := stored[a.revision]

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/crossfade-proxy/crossfade/internal/smalldisk"
 	"github.com/crossfade-proxy/crossfade/pkg/store"
-	"github.com/crossfade-proxy/crossfade/pkg/store/internal/smalldisk"
 )
 
 // TestFullDisk: on a full disk commits are refused and nothing changes, also after a restart on it; with space again they go on.

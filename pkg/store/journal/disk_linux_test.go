@@ -7,8 +7,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/crossfade-proxy/crossfade/internal/smalldisk"
 	"github.com/crossfade-proxy/crossfade/pkg/store"
-	"github.com/crossfade-proxy/crossfade/pkg/store/internal/smalldisk"
 )
 
 // TestFullDisk: a journal that exists works on a full disk; one that does not cannot be made there, and leaves nothing behind.

@@ -49,6 +49,16 @@ func Run(t *testing.T, body func(*testing.T, Disk)) {
 	}
 }
 
+// RunMounted is Run on the tmpfs alone, for a body that starts other programs: their limits are their own. Where mounts are forbidden it
+// runs nothing, and the log says so.
+func RunMounted(t *testing.T, body func(*testing.T, Disk)) {
+	if os.Getenv(envKind) == "tmpfs" {
+		body(t, tmpfs(t, os.Getenv(envDir)))
+		return
+	}
+	onTmpfs(t)
+}
+
 // onTmpfs runs the child in a mount namespace: as root, else as root of a user namespace.
 func onTmpfs(t *testing.T) {
 	for _, flags := range []uintptr{syscall.CLONE_NEWNS, syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER} {
@@ -61,13 +71,13 @@ func onTmpfs(t *testing.T) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	t.Logf("%s: only the limit on file sizes is tried", noMount)
+	t.Logf("%s: the tmpfs is not tried", noMount)
 }
 
 // child runs the test of t's parent in a process of its own.
 func child(t *testing.T, kind string, flags uintptr) (output string, err error) {
 	name, _, _ := strings.Cut(t.Name(), "/")
-	cmd := exec.Command(os.Args[0], "-test.run=^"+name+"$", "-test.v", "-test.timeout=2m")
+	cmd := exec.Command(os.Args[0], "-test.run=^"+name+"$", "-test.v", "-test.timeout=5m")
 	cmd.Env = append(os.Environ(), envKind+"="+kind, envDir+"="+t.TempDir())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: flags, Pdeathsig: syscall.SIGKILL}
 	if flags&syscall.CLONE_NEWUSER != 0 {
