@@ -115,7 +115,15 @@ func (f *Fleet) publish(next *config) {
 	f.config.Store(next)
 	sessions := f.sessions()
 	f.mu.Unlock()
+	var late []*session
 	for _, s := range sessions {
+		if s.inlined.Load() {
+			late = append(late, s)
+			continue
+		}
+		s.step()
+	}
+	for _, s := range late { // for these a structure of their own is built first
 		s.step()
 	}
 }

@@ -46,6 +46,7 @@ func (s *session) step() {
 	}
 	refusals := s.refusals
 	s.refusals = nil
+	s.inlined.Store(s.incompatible())
 	s.mu.Unlock()
 	for _, r := range refusals {
 		s.fleet.noteRefusal(s, r)

@@ -3,6 +3,7 @@ package xds
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
@@ -19,7 +20,8 @@ type session struct {
 	server    *Server
 	remote    string
 	connected time.Time
-	request   interest // of the stream's goroutine: what the request says that is being taken
+	request   interest    // of the stream's goroutine: what the request says that is being taken
+	inlined   atomic.Bool // it is incompatible
 
 	mu           sync.Mutex
 	fleet        *Fleet // set by the first request
