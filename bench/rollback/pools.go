@@ -26,7 +26,8 @@ type pools struct {
 // runPools flips while both origins are so slow that many requests are open, to an origin without any connection.
 func (b *bench) runPools(ctx context.Context) error {
 	const margin = 1.1
-	slow := time.Duration(margin * float64(b.open) / b.perProxy * float64(time.Second)).Round(time.Millisecond)
+	rate := b.perProxy / 2 // most requests open a connection here, so the full rate would keep more than both cores busy
+	slow := time.Duration(margin * float64(b.open) / rate * float64(time.Second)).Round(time.Millisecond)
 	for _, o := range []*origin.Origin{b.lab.ecs, b.lab.eks} {
 		if err := o.SetFaults(origin.Faults{Latency: slow}); err != nil {
 			return err
@@ -36,7 +37,7 @@ func (b *bench) runPools(ctx context.Context) error {
 		return err
 	}
 	plan := Plan{
-		Targets: b.cf.targets(), Hosts: b.lab.hosts, Rate: b.perProxy, Connections: int(1.4 * float64(b.open)),
+		Targets: b.cf.targets(), Hosts: b.lab.hosts, Rate: rate, Connections: int(1.4 * float64(b.open)),
 		Timeout: slow + 10*time.Second, Record: true,
 	}
 	if err := b.load.start(plan); err != nil {
