@@ -6,8 +6,6 @@ import (
 	"unique"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/protobuf/types/known/structpb"
 )
 
 // Config is one proxy.
@@ -34,9 +32,6 @@ type Verdict struct {
 	Refuse string // not empty: refused, in these words; nothing of the response is taken
 	Silent bool   // never answered, nor is anything of it taken
 }
-
-// Version of Envoy that a client says it is.
-var Version = &typev3.SemanticVersion{MajorNumber: 1, MinorNumber: 40}
 
 // Client is one proxy. Its methods can be called from any goroutine.
 type Client struct {
@@ -77,16 +72,7 @@ type kindState struct {
 
 // New returns a client that holds nothing.
 func New(cfg Config) *Client {
-	c := &Client{cfg: cfg, node: &corev3.Node{
-		Id: cfg.ID, Cluster: cfg.Fleet,
-		UserAgentName:        "envoy",
-		UserAgentVersionType: &corev3.Node_UserAgentBuildVersion{UserAgentBuildVersion: &corev3.BuildVersion{Version: Version}},
-		Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{
-			"crossfade.bootstrap":          structpb.NewStringValue("1"),
-			"crossfade.listen_address":     structpb.NewStringValue(cfg.ListenAddress),
-			"crossfade.experiment_address": structpb.NewStringValue(""),
-		}},
-	}}
+	c := &Client{cfg: cfg, node: cfg.node()}
 	for k := range c.kinds {
 		c.kinds[k].held = map[unique.Handle[string]]held{}
 	}

@@ -132,10 +132,12 @@ func (s *session) OnStreamDeltaRequest(_ int64, req *discovery.DeltaDiscoveryReq
 	s.mu.Lock()
 	known := s.fleet != nil
 	s.mu.Unlock()
+	node := req.GetNode()
+	req.Node = nil // the delta server would keep that as well
 	if known {
 		return nil
 	}
-	return s.server.identify(s, req.GetNode())
+	return s.server.identify(s, node)
 }
 
 // OnStreamDeltaResponse notes the nonce under which a response goes out.
