@@ -16,11 +16,25 @@ func (a *app) adviseProxy(ctx context.Context, changes []*crossfadev1.Change) {
 		return
 	}
 	for _, c := range changes {
-		if f := c.GetFleet(); f != nil && f.GetConnected() == 0 && len(f.GetLost()) == 0 && f.GetName() != "" {
-			a.adviseFleet(ctx, f.GetName())
-			return
+		for _, f := range fleetStates(c) {
+			if f != nil && f.GetConnected() == 0 && len(f.GetLost()) == 0 && f.GetName() != "" {
+				a.adviseFleet(ctx, f.GetName())
+				return
+			}
 		}
 	}
+}
+
+// fleetStates is the state of each fleet that a change concerns.
+func fleetStates(c *crossfadev1.Change) []*crossfadev1.FleetState {
+	if len(c.GetFleets()) == 0 {
+		return []*crossfadev1.FleetState{c.GetFleet()}
+	}
+	var out []*crossfadev1.FleetState
+	for _, one := range c.GetFleets() {
+		out = append(out, one.GetFleet())
+	}
+	return out
 }
 
 // adviseFleet says how to start a proxy of a fleet. It is advice, so a server that does not say where it listens is no error.

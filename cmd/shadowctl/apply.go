@@ -37,7 +37,7 @@ func (a *app) apply(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	if err := a.showChanges(out.GetChanges()); err != nil {
+	if err := a.showChanges(out.GetChanges(), ""); err != nil {
 		return err
 	}
 	a.adviseProxy(ctx, out.GetChanges())

@@ -22,7 +22,7 @@ type glass struct {
 	keepPins      bool
 
 	service *policy.Service
-	proxies []*crossfadev1.Proxy // of its fleet; nil: not known
+	proxies []*crossfadev1.Proxy // of its fleets; nil: not known
 }
 
 func newBreakGlass(a *app) *cobra.Command {
@@ -96,7 +96,7 @@ func (a *app) glassDocument(ctx context.Context, g *glass, name string) (*crossf
 		}
 		return nil, f
 	}
-	g.proxies, err = a.listProxies(ctx, dashDefault(got.GetDocument().GetService().GetFleet()))
+	g.proxies, err = a.proxiesOf(ctx, policy.Fleets(got.GetDocument().GetService()))
 	return got.GetDocument().GetService(), err
 }
 
@@ -131,7 +131,7 @@ func (g *glass) command(undo bool) string {
 }
 
 func (a *app) sayGlass(g *glass) {
-	a.say("# %s: 100%% %s, by hand, at every proxy of fleet %s.", g.service.Name, g.origin, g.service.Fleet)
+	a.say("# %s: 100%% %s, by hand, at every proxy of %s.", g.service.Name, g.origin, ofFleets(g.service.Fleets))
 	a.say("# Run it on each proxy's host, where the admin interface listens on %s (else: --admin). It answers OK.", g.admin)
 	if len(g.proxies) == 0 {
 		a.say("%s", g.command(false))
@@ -165,7 +165,7 @@ func (g *glass) tree() *yaml.Node {
 	}
 	manifest.Put(out, "service", manifest.Str(g.service.Name))
 	manifest.Put(out, "origin", manifest.Str(g.origin))
-	manifest.Put(out, "fleet", manifest.Str(g.service.Fleet))
+	manifest.Put(out, "fleet", manifest.Str(strings.Join(g.service.Fleets, ",")))
 	manifest.Put(out, "proxies", proxies)
 	manifest.Put(out, "command", manifest.Str(g.command(false)))
 	manifest.Put(out, "undo", manifest.Str(g.command(true)))

@@ -25,10 +25,10 @@ func (a *app) showChange(c *crossfadev1.Change, done string) error {
 }
 
 // showChanges writes what became of several.
-func (a *app) showChanges(changes []*crossfadev1.Change) error {
+func (a *app) showChanges(changes []*crossfadev1.Change, done string) error {
 	return a.show(page(changes, ""), func() {
 		for _, c := range changes {
-			a.sayChange(c, "")
+			a.sayChange(c, done)
 		}
 	})
 }
@@ -40,6 +40,7 @@ func (a *app) sayChange(c *crossfadev1.Change, done string) {
 		parts = append(parts, state)
 	}
 	a.say("%s. %s", strings.Join(parts, ". "), a.recordWords(c))
+	a.sayFleets(c)
 	fleet := c.GetFleet()
 	for _, r := range fleet.GetRefused() {
 		a.detail("refused", red, r.GetProxy()+" "+r.GetType()+": "+r.GetMessage())
@@ -55,6 +56,18 @@ func (a *app) sayChange(c *crossfadev1.Change, done string) {
 		if fleet.GetConnected() > 0 || !strings.HasPrefix(w, "no proxy of fleet") { // the sentence above says that
 			a.detail("warning", yellow, w)
 		}
+	}
+}
+
+// sayFleets says what each of several fleets made of a change, a line each.
+func (a *app) sayFleets(c *crossfadev1.Change) {
+	for _, f := range c.GetFleets() {
+		one := &crossfadev1.Change{Service: c.GetService(), Action: c.GetAction(), Split: f.GetSplit(), Fleet: f.GetFleet(), Proof: f.GetProof()}
+		words := a.stateWords(one)
+		if split := splitWords(f.GetSplit()); split != "" && split != splitWords(c.GetSplit()) {
+			words = split + ". " + words
+		}
+		a.say("  fleet    %s: %s", oneLine(f.GetName()), words)
 	}
 }
 
@@ -106,6 +119,8 @@ func subject(c *crossfadev1.Change, done string) string {
 		name = "fleet " + name
 	}
 	switch {
+	case c.GetUndoneBy() > 0:
+		return name + ": refused by a proxy, so it is as it was"
 	case strings.HasPrefix(c.GetAction(), "delete"):
 		return name + ": deleted"
 	case len(c.GetSplit()) > 0 && done != "":
@@ -130,6 +145,8 @@ func notRecorded(c *crossfadev1.Change) bool {
 
 func (a *app) recordWords(c *crossfadev1.Change) string {
 	switch {
+	case c.GetUndoneBy() > 0:
+		return fmt.Sprintf("Revision %d, undone by revision %d.", c.GetRevision(), c.GetUndoneBy())
 	case notRecorded(c):
 		return a.paint("Applied, but NOT RECORDED.", red)
 	case c.GetRevision() == 0:
@@ -163,9 +180,9 @@ func (a *app) stateWords(c *crossfadev1.Change) string {
 func (a *app) fleetWords(f *crossfadev1.FleetState) string {
 	switch {
 	case f.GetConnected() == 0 && len(f.GetLost()) == 0:
-		return a.paint("No proxy of fleet "+dash(f.GetName())+" is connected, so nothing serves this yet", yellow)
+		return a.paint("No proxy of "+ofFleets(strings.Split(dash(f.GetName()), ","))+" is connected, so nothing serves this yet", yellow)
 	case f.GetConnected() == 0:
-		return a.paint(fmt.Sprintf("No proxy of fleet %s is connected, %d lost", dash(f.GetName()), len(f.GetLost())), yellow)
+		return a.paint(fmt.Sprintf("No proxy of %s is connected, %d lost", ofFleets(strings.Split(dash(f.GetName()), ",")), len(f.GetLost())), yellow)
 	case f.GetAcked() == 0:
 		return a.paint(fmt.Sprintf("0/%d proxies acknowledged so far", f.GetConnected()), yellow)
 	}

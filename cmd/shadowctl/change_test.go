@@ -81,6 +81,21 @@ func TestSentences(t *testing.T) {
 			c.Action, c.Revision, c.Recorded, c.Proof = "apply", 0, false, nil
 		}},
 		{"deleted", func(c *crossfadev1.Change) { c.Action, c.Split, c.Proof = "delete", nil, nil }},
+		{"several fleets", func(c *crossfadev1.Change) { c.Fleets, c.Fleet.Name = twoFleets(c), "eu,us" }},
+		{"several fleets, one rolled back", func(c *crossfadev1.Change) {
+			c.Action, c.Split, c.Proof = "pin add", map[string]int32{"ecs": 5000, "eks": 5000}, nil
+			c.Fleets, c.Fleet.Name = twoFleets(c), "eu,us"
+			c.Fleets[1].Split, c.Fleets[1].Proof = c.Split, nil
+			c.Warnings = []string{"rolled back in eu: whatever the split, the primary has everything there until `shadowctl split set` or `undo`"}
+		}},
+		{"several fleets, without proxies", func(c *crossfadev1.Change) {
+			c.Fleet, c.Proof = &crossfadev1.FleetState{Name: "eu,us"}, nil
+			c.Fleets = []*crossfadev1.FleetChange{{Name: "eu", Split: c.Split, Fleet: &crossfadev1.FleetState{Name: "eu"}}, {Name: "us", Split: c.Split, Fleet: &crossfadev1.FleetState{Name: "us"}}}
+		}},
+		{"undone", func(c *crossfadev1.Change) {
+			c.Action, c.Proof, c.UndoneBy = "apply", nil, 43
+			c.Fleet.Acked, c.Fleet.Refused = 11, []*crossfadev1.Refusal{{Proxy: "edge-2", Type: "Listener", Message: "cannot bind '0.0.0.0:10000'"}}
+		}},
 		{"fleet", func(c *crossfadev1.Change) {
 			c.Action, c.Kind, c.Service, c.Split, c.Proof = "apply", "Fleet", "edge", nil, nil
 		}},
@@ -94,6 +109,31 @@ func TestSentences(t *testing.T) {
 		a.sayChange(c, "")
 	}
 	golden(t, "sentences", out.String())
+}
+
+// twoFleets is a rollback in two fleets: one proven, one without traffic.
+func twoFleets(c *crossfadev1.Change) []*crossfadev1.FleetChange {
+	back := map[string]int32{"ecs": 10000, "eks": 0}
+	return []*crossfadev1.FleetChange{
+		{
+			Name: "eu", Split: back, Fleet: &crossfadev1.FleetState{Name: "eu", Connected: 7, Acked: 7, AckMs: 4},
+			Proof: &crossfadev1.Proof{State: "proven", SinceMs: 200, ResolutionMs: 250, OpenStreams: map[string]int64{"eks": 3}},
+		},
+		{Name: "us", Split: back, Fleet: &crossfadev1.FleetState{Name: "us", Connected: 5, Acked: 5, AckMs: c.GetFleet().GetAckMs()}, Proof: &crossfadev1.Proof{State: "silent"}},
+	}
+}
+
+// Of a service of several fleets, the table says in which it is rolled back.
+func TestServicesOfSeveralFleets(t *testing.T) {
+	s := ordersStatus()
+	s.Fleet, s.Fleets, s.RolledBackIn = "", []string{"eu", "us"}, []string{"eu"}
+	if got := stateRemarks(s).text; !strings.HasSuffix(got, "; rolled back in eu, so the primary has everything there") {
+		t.Error(got)
+	}
+	d := serve(t, &double{answer: canned(map[string]proto.Message{"List": &crossfadev1.ListResponse{Items: []*crossfadev1.ServiceStatus{s, paymentsStatus()}}})})
+	if r := d.at(t, "__completeNoDesc", "rollback", "orders", "--fleet", ""); !strings.HasPrefix(r.out, "edge\neu\nus\n") {
+		t.Errorf("completion of --fleet: %q", r.out)
+	}
 }
 
 // TestTheMissionsSentence: the one that the on-call engineer was promised, word for word.

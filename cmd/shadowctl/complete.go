@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +65,21 @@ func completeService(ctx context.Context, a *app, _ []string) []string {
 		names = append(names, s.GetName()+"\t"+splitWords(s.GetSplit()))
 	}
 	return names
+}
+
+// completeFleet offers the fleets that serve something.
+func completeFleet(ctx context.Context, a *app, _ []string) []string {
+	items, err := a.listServices(ctx, "")
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, s := range items {
+		names = append(append(names, s.GetFleets()...), s.GetFleet())
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // completeOrigin offers the origins of the service in the first argument.

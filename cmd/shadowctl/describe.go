@@ -41,7 +41,7 @@ func newDescribe(a *app) *cobra.Command {
 // description is what is known about one object.
 type description struct {
 	got     *crossfadev1.GetResponse
-	fleet   string
+	fleets  []string
 	proxies []*crossfadev1.Proxy
 	history []*crossfadev1.Revision // of a service
 }
@@ -51,16 +51,16 @@ func (a *app) description(ctx context.Context, kind, name string) (*description,
 	if err != nil {
 		return nil, err
 	}
-	d := &description{got: got, fleet: name}
+	d := &description{got: got, fleets: []string{name}}
 	if kind == "service" {
-		d.fleet = dashDefault(got.GetDocument().GetService().GetFleet())
+		d.fleets = policy.Fleets(got.GetDocument().GetService())
 		h, err := read(ctx, a, crossfadev1.CrossfadeServiceClient.ListHistory, &crossfadev1.ListHistoryRequest{Service: name, PageSize: lastRevisions})
 		if err != nil {
 			return nil, err
 		}
 		d.history = h.GetItems()
 	}
-	d.proxies, err = a.listProxies(ctx, d.fleet)
+	d.proxies, err = a.proxiesOf(ctx, d.fleets)
 	return d, err
 }
 
@@ -68,7 +68,7 @@ func (a *app) sayDescription(d *description) {
 	s := d.got.GetDocument().GetService()
 	if s != nil {
 		a.write(a.servicesTable([]*crossfadev1.ServiceStatus{d.got.GetStatus()}))
-		a.say("\n%s, primary %s, on port %d of fleet %s", a.paint("Origins", faint), s.GetPrimary(), port(s), d.fleet)
+		a.say("\n%s, primary %s, on port %d of %s", a.paint("Origins", faint), s.GetPrimary(), port(s), ofFleets(d.fleets))
 		a.write(originsTable(s))
 		if len(s.GetPins()) > 0 {
 			a.say("\n%s", a.paint("Pins", faint))
@@ -77,7 +77,7 @@ func (a *app) sayDescription(d *description) {
 	} else {
 		a.write(fleetTable(d.got.GetDocument().GetFleet()))
 	}
-	a.say("\n%s", a.paint("Proxies of fleet "+d.fleet, faint))
+	a.say("\n%s", a.paint("Proxies of "+ofFleets(d.fleets), faint))
 	if len(d.proxies) == 0 {
 		a.say("none has connected yet")
 	} else {

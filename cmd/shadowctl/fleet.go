@@ -33,8 +33,27 @@ States: ok; pending (not there yet); refused (Envoy's words follow); override (s
 			})
 		}),
 	}
-	cmd.Flags().StringVar(&fleet, "fleet", "", "only proxies of this `FLEET`")
+	a.fleetFlag(cmd, &fleet, "only proxies of this `FLEET`")
 	return cmd
+}
+
+// fleetFlag adds --fleet, with the names of fleets that serve something offered for completion.
+func (a *app) fleetFlag(cmd *cobra.Command, into *string, usage string) {
+	cmd.Flags().StringVar(into, "fleet", "", usage)
+	_ = cmd.RegisterFlagCompletionFunc("fleet", a.completeArgs(completeFleet)) // the flag exists
+}
+
+// proxiesOf reads the proxies of several fleets.
+func (a *app) proxiesOf(ctx context.Context, fleets []string) ([]*crossfadev1.Proxy, error) {
+	var all []*crossfadev1.Proxy
+	for _, fleet := range fleets {
+		items, err := a.listProxies(ctx, fleet)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, items...)
+	}
+	return all, nil
 }
 
 // listProxies reads every page.

@@ -23,7 +23,7 @@ func newGet(a *app) *cobra.Command {
 		Long: `Show services, or one service or fleet. KIND is service or fleet.
 
 With -o yaml it writes documents that can be applied again; "get services -o yaml" is a backup of all of them.
-Errors are answers with status 5xx or none at all. The figures are those of the last few seconds, over the whole fleet.`,
+Errors are answers with status 5xx or none at all. The figures are those of the last few seconds, over all fleets that serve it.`,
 		Example: "  shadowctl get services\n  shadowctl get service orders -o yaml\n  shadowctl get fleet default",
 		Args:    exactly("KIND", "[NAME]"), ValidArgsFunction: a.completeArgs(completeKind, completeNamed),
 	}
@@ -42,7 +42,7 @@ Errors are answers with status 5xx or none at all. The figures are those of the 
 			return a.getServices(ctx, fleet)
 		}
 	})
-	cmd.Flags().StringVar(&fleet, "fleet", "", "only services of this `FLEET`")
+	a.fleetFlag(cmd, &fleet, "only services of this `FLEET`, with the split and the figures that they have there")
 	return cmd
 }
 
@@ -161,6 +161,9 @@ func stateRemarks(s *crossfadev1.ServiceStatus) cell {
 	words := "primary " + s.GetPrimary()
 	if len(s.GetPins()) > 0 {
 		words += "; pins on: " + few(s.GetPins())
+	}
+	if len(s.GetRolledBackIn()) > 0 && !s.GetRolledBack() {
+		return cell{words + "; rolled back in " + few(s.GetRolledBackIn()) + ", so the primary has everything there", yellow}
 	}
 	if s.GetRolledBack() {
 		return cell{words + "; rolled back, so an apply may not raise other origins", yellow}

@@ -34,6 +34,7 @@ func TestOutput(t *testing.T) {
 		{"pin-list", "pin list orders", ""},
 		{"rollback", "rollback orders", ""},
 		{"rollback-all", "rollback --all", ""},
+		{"rollback-fleet", "rollback orders --fleet edge", ""},
 		{"route-explain", "route explain --host orders.test /", ""},
 		{"route-explain-offline", "route explain -f - --host orders.test --header x-beta=1 /a?b=c", exampleService},
 		{"break-glass", "break-glass orders", ""},

@@ -13,8 +13,10 @@ func newRollback(a *app) *cobra.Command {
 	var fleet string
 	cmd := &cobra.Command{
 		Use: "rollback SERVICE | --all", Short: "Send everything to the primary, now",
-		Long: `Send every request to the primary and switch pins to other origins off. It needs no revision, overrides whatever is in
-progress, and is pushed to the proxies before it is recorded. It waits until the data plane proves it, and says what it saw.
+		Long: `Send every request to the primary and switch pins to other origins off, in every fleet that serves the service. It needs no
+revision, overrides whatever is in progress, and is pushed to the proxies before it is recorded. It waits until the data plane
+proves it, and says what it saw. With --fleet it is done in that fleet only: the others keep their split, and that fleet stays
+back until "split set" or "undo".
 Rolling back what is at the primary already succeeds, with proof.
 
 Exit 0: every connected proxy is proven or had no request yet. 7: waited too long (it stands). 11: applied, but not recorded.
@@ -35,27 +37,35 @@ If the server is down: shadowctl break-glass SERVICE`,
 		req := &crossfadev1.RollbackRequest{Service: service, All: all, KeepPins: keepPins, Fleet: fleet, Options: a.options()}
 		out, err := write(ctx, a, crossfadev1.CrossfadeServiceClient.Rollback, req, service)
 		if err != nil {
-			return a.offerBreakGlass(err, service)
+			return a.offerBreakGlass(err, service, where(fleet))
 		}
-		return a.showRollback(out.GetChanges(), all)
+		return a.showRollback(out.GetChanges(), all, where(fleet))
 	})
 	cmd.Flags().BoolVar(&all, "all", false, "every service")
 	cmd.Flags().BoolVar(&keepPins, "keep-pins", false, "leave pins on; the proof is then unknown")
-	cmd.Flags().StringVar(&fleet, "fleet", "", "only in this `FLEET`")
+	a.fleetFlag(cmd, &fleet, "only in this `FLEET`")
 	return cmd
 }
 
+// where says in which fleet it was done, if only there.
+func where(fleet string) string {
+	if fleet == "" {
+		return ""
+	}
+	return "in fleet " + fleet
+}
+
 // showRollback writes one change for one service, a list for --all. The exit code says if any of it is not recorded.
-func (a *app) showRollback(changes []*crossfadev1.Change, all bool) error {
+func (a *app) showRollback(changes []*crossfadev1.Change, all bool, done string) error {
 	var err error
 	switch {
 	case all || len(changes) != 1:
-		err = a.showChanges(changes)
+		err = a.showChanges(changes, done)
 		if len(changes) == 0 {
 			a.note("There was nothing to roll back.")
 		}
 	default:
-		err = a.showChange(changes[0], "")
+		err = a.showChange(changes[0], done)
 	}
 	if err != nil {
 		return err
@@ -69,8 +79,8 @@ func (a *app) showRollback(changes []*crossfadev1.Change, all bool) error {
 }
 
 // offerBreakGlass names the way that needs no server, where the server cannot be reached.
-func (a *app) offerBreakGlass(err error, service string) error {
-	f := a.failureOf(err)
+func (a *app) offerBreakGlass(err error, service, done string) error {
+	f := a.failureAfter(err, done)
 	if f.exit != exitUnavailable {
 		return f
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,7 +49,7 @@ With -f it answers from files, without a server.`,
 		return a.show(manifest.Answer(out), func() { a.sayRoute(out) })
 	})
 	f.flag(cmd, "answer from the documents of")
-	cmd.Flags().StringVar(&f.fleet, "fleet", "", "the `FLEET` whose proxies get it (default: that of the documents, else default)")
+	a.fleetFlag(cmd, &f.fleet, "the `FLEET` whose proxies get it (default: that of the documents, else default)")
 	cmd.Flags().StringVar(&f.host, "host", "", "`HOST` of the request")
 	cmd.Flags().StringArrayVar(&f.headers, "header", nil, "a header, `NAME=VALUE`; may be repeated")
 	cmd.Flags().Int32Var(&f.port, "port", 0, "`PORT` of the listener (default 10000)")
@@ -98,19 +99,20 @@ func (a *app) explain(ctx context.Context, req *crossfadev1.ExplainRouteRequest,
 	return routeAnswer(policy.NewRouter(fleetSettings(docs, fleet), services).Route(q)), nil
 }
 
-// fleetOf is the fleet of all services, the default one if there are several.
+// fleetOf is a fleet that serves all services, the default one if there is none.
 func fleetOf(services []*policy.Service) string {
-	fleet := ""
-	for _, s := range services {
-		switch {
-		case s == nil || s.Fleet == fleet:
-		case fleet == "":
-			fleet = s.Fleet
-		default:
-			return policy.DefaultFleet
+	var common []string
+	for i, s := range slices.DeleteFunc(slices.Clone(services), func(s *policy.Service) bool { return s == nil }) {
+		if i == 0 {
+			common = slices.Clone(s.Fleets)
+			continue
 		}
+		common = slices.DeleteFunc(common, func(fleet string) bool { return !slices.Contains(s.Fleets, fleet) })
 	}
-	return dashDefault(fleet)
+	if len(common) == 0 || slices.Contains(common, policy.DefaultFleet) {
+		return policy.DefaultFleet
+	}
+	return common[0]
 }
 
 // dashDefault is the name of a fleet, the default one where none is named.

@@ -27,6 +27,8 @@ func TestChangesOfAFailedCall(t *testing.T) {
 	other.Service = "payments"
 	rejected := behind(changed("apply", map[string]int32{"ecs": 9000, "eks": 1000}))
 	rejected.Fleet.Pending, rejected.Fleet.Refused = nil, []*crossfadev1.Refusal{{Proxy: "edge-2", Type: "Listener", Message: "cannot bind"}}
+	undone := proto.CloneOf(rejected)
+	undone.UndoneBy = 44
 	pin := behind(changed("pin add", map[string]int32{"ecs": 10000, "eks": 0}))
 	tests := []struct {
 		name, args string
@@ -40,6 +42,7 @@ func TestChangesOfAFailedCall(t *testing.T) {
 		{"rollback-late-unrecorded", "rollback orders", codes.DeadlineExceeded, []proto.Message{waited, unrecorded}, 11},
 		{"rollback-all-late-one-unrecorded", "rollback --all", codes.DeadlineExceeded, []proto.Message{waited, late, other}, 11},
 		{"apply-refused", "apply -f -", codes.FailedPrecondition, []proto.Message{refused, rejected}, 6},
+		{"apply-undone", "apply -f -", codes.FailedPrecondition, []proto.Message{refused, undone}, 6},
 	}
 	for _, tt := range tests {
 		for _, form := range []string{"table", "json"} {

@@ -118,6 +118,14 @@ func count(n int64, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+// ofFleets is "fleet eu", "fleets eu, us".
+func ofFleets(names []string) string {
+	if len(names) == 1 {
+		return "fleet " + names[0]
+	}
+	return "fleets " + few(names)
+}
+
 // few lists names, at most five of them.
 func few(names []string) string {
 	const most = 5

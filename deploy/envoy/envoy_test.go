@@ -41,7 +41,7 @@ func newProxy(t *testing.T, b envoy.Bootstrap, handler http.HandlerFunc) *proxy 
 	t.Helper()
 	p := &proxy{ads: adstest.Start(t), listener: envoytest.Port(t), ready: envoytest.Port(t), origin: startOrigin(t, handler)}
 	p.service = &policy.Service{
-		Name: "orders", Fleet: policy.DefaultFleet, Hosts: []string{"*"}, PathPrefixes: []string{"/"}, Port: p.listener.Number(), Primary: "ecs",
+		Name: "orders", Fleets: []string{policy.DefaultFleet}, Hosts: []string{"*"}, PathPrefixes: []string{"/"}, Port: p.listener.Number(), Primary: "ecs",
 		Origins: []policy.Origin{origin("ecs"), origin("eks")},
 		Split:   policy.Split{Weights: map[string]policy.BasisPoints{"ecs": policy.Whole, "eks": 0}},
 	}

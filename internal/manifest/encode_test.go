@@ -122,7 +122,7 @@ func TestAnswerJSON(t *testing.T) {
 		},
 		{
 			"document", &crossfadev1.Revision{Before: &crossfadev1.Document{Object: &crossfadev1.Document_Fleet{Fleet: &crossfadev1.Fleet{Kind: "Fleet", Name: "1"}}}},
-			`{"revision":0,"who":"","verified":false,"action":"","service":"","reason":"","before":{"kind":"Fleet","name":"1"},"kind":"","stamp":""}`,
+			`{"revision":0,"who":"","verified":false,"action":"","service":"","reason":"","before":{"kind":"Fleet","name":"1"},"kind":"","stamp":"","rolledBack":false}`,
 		},
 	}
 	for _, tt := range tests {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +20,8 @@ type edit struct {
 	key    store.ObjectKey
 	after  *crossfadev1.Document // nil deletes
 	action string
+
+	rolledBack bool // the service is, afterwards; set by newDraft, but for a revert
 }
 
 // change is a change that is live, on its way to the fleet.
@@ -28,7 +29,8 @@ type change struct {
 	edits  []*applied
 	called time.Time
 	o      Options
-	fleets map[string]*following // by name
+	fleets map[string]*following     // by name
+	undone map[store.ObjectKey]int64 // revisions that undid its own
 }
 
 // applied is an edit that is live.
@@ -39,8 +41,10 @@ type applied struct {
 	after      *crossfadev1.Document
 	record     *crossfadev1.Revision // nil while a rollback is not recorded, or where nothing changed
 	structural bool
-	fleet      string
+	fleets     []string // that serve it, and those that did until now; of a rollback in one fleet, that one
+	narrow     string   // the fleet of a rollback in one of several
 	keptPins   bool
+	wasBack    bool // it was rolled back before
 	overtaken  bool // by a rollback, while it was written
 }
 
@@ -76,7 +80,7 @@ func notOvertaken(live *intent, began int, plan func(*intent) ([]edit, error)) (
 	edits, err := plan(live)
 	for _, e := range edits {
 		s := live.services[e.key.Name]
-		if s != nil && e.after.GetService() != nil && s.rollbacks > began && policy.RaisesTraffic(s.doc, e.after.GetService()) {
+		if s != nil && e.after.GetService() != nil && s.rollbacks > began && raises(s.doc, e.after.GetService()) {
 			return nil, &policy.Error{
 				Kind: policy.Held, Code: "rolled_back", Field: "split", Value: e.key.Name,
 				Message: "the service was rolled back while this change waited; nothing was changed", Next: "look at `shadowctl history " + e.key.Name + "`, then decide again",
@@ -84,6 +88,11 @@ func notOvertaken(live *intent, began int, plan func(*intent) ([]edit, error)) (
 		}
 	}
 	return edits, err
+}
+
+// raises tells whether a change can bring requests to another origin than the primary, in all fleets or where one is rolled back.
+func raises(before, after *crossfadev1.Service) bool {
+	return policy.RaisesTraffic(before, after) || len(policy.RaisesWhereRolledBack(before, after)) > 0
 }
 
 // errReplayed: another request with the same idempotency key wrote first.
@@ -163,11 +172,14 @@ func newDraft(live *intent, o Options, plan func(*intent) ([]edit, error)) (*dra
 			d.unchanged = append(d.unchanged, e)
 			continue
 		}
-		d.edits = append(d.edits, e)
-		d.expect = append(d.expect, have)
 		if s := live.services[e.key.Name]; s != nil && e.key.Kind == kindService {
 			d.rollbacks[e.key.Name] = s.rollbacks
+			if e.action != ActionRevert {
+				e.rolledBack = s.rolledBack && !decides(e.action) && e.after != nil
+			}
 		}
+		d.edits = append(d.edits, e)
+		d.expect = append(d.expect, have)
 	}
 	if err := d.check(); err != nil {
 		return nil, err
@@ -190,7 +202,7 @@ func (c *Controller) commit(called time.Time, o Options, d *draft) ([]*crossfade
 		Time: called, Who: o.Who, Verified: o.Verified, Reason: o.Reason, IdempotencyKey: o.Key, RequestDigest: o.Digest, Stamp: d.stamp,
 	}
 	for i, e := range d.edits {
-		commit.Writes = append(commit.Writes, store.Write{Key: e.key, After: e.after, Expect: d.expect[i], Action: e.action})
+		commit.Writes = append(commit.Writes, store.Write{Key: e.key, After: e.after, Expect: d.expect[i], Action: e.action, RolledBack: e.rolledBack})
 	}
 	records, replayed, err := c.commitWithin(commit)
 	switch {
@@ -260,11 +272,13 @@ func (in *intent) structural(d *draft) map[string]bool {
 		if old != nil && sameStructure(old.doc, e.after.GetService()) {
 			continue
 		}
-		if old != nil {
-			out[old.compiled.Fleet] = true
+		for _, fleet := range in.fleetsOf(kindService, e.key.Name) {
+			out[fleet] = true
 		}
 		if d.services[i] != nil {
-			out[d.services[i].Fleet] = true
+			for _, fleet := range d.services[i].Fleets {
+				out[fleet] = true
+			}
 		}
 	}
 	return out
@@ -277,7 +291,7 @@ func (d *draft) build() {
 	}
 	after := d.live.with(d)
 	for fleet := range d.touched {
-		d.structures[fleet] = translate.Build(d.settings(fleet), ofFleet(fleet, after), translate.Options{})
+		d.structures[fleet] = translate.Build(d.settings(fleet), after, translate.Options{})
 	}
 }
 
@@ -315,8 +329,4 @@ func (d *draft) settings(fleet string) *policy.Fleet {
 		return f.compiled
 	}
 	return policy.DefaultFleetSettings(fleet)
-}
-
-func ofFleet(fleet string, services []*policy.Service) []*policy.Service {
-	return slices.DeleteFunc(slices.Clone(services), func(s *policy.Service) bool { return s.Fleet != fleet })
 }

@@ -129,9 +129,8 @@ func (c *Controller) Load(ctx context.Context) error {
 	return c.replayJournal(ctx)
 }
 
-// loadHistory learns the stamps and which services are rolled back.
+// loadHistory learns the stamps.
 func (c *Controller) loadHistory(ctx context.Context) error {
-	decided := map[string]bool{}
 	before := int64(0)
 	for read := 0; read < stampHistory; {
 		page, err := c.store.History(ctx, store.HistoryQuery{Before: before, Limit: 1000})
@@ -142,13 +141,6 @@ func (c *Controller) loadHistory(ctx context.Context) error {
 			c.stamps.add(r.GetStamp())
 			if c.live.stamp == "" {
 				c.live.stamp = r.GetStamp()
-			}
-			if s := c.live.services[r.GetService()]; s != nil && r.GetKind() == kindService && !decided[r.GetService()] && decides(r.GetAction()) {
-				decided[r.GetService()] = true
-				s.rolledBack = r.GetAction() == ActionRollback
-			}
-			if r.GetKind() == kindService && r.GetBefore() == nil {
-				decided[r.GetService()] = true // what was before it was another service of that name
 			}
 			before = r.GetRevision()
 		}

@@ -98,15 +98,24 @@ func (in *intent) takeBack(stored *store.Snapshot) []store.Write {
 	for _, o := range stored.Objects {
 		there[o.Key] = true
 		if in.record(o.Key).GetRevision() != o.Revision {
-			out = append(out, store.Write{Key: o.Key, After: in.document(o.Key), Expect: o.Revision, Action: ActionRevert})
+			out = append(out, in.restore(o.Key, o.Revision))
 		}
 	}
 	for _, key := range in.keys() {
 		if !there[key] {
-			out = append(out, store.Write{Key: key, After: in.document(key), Action: ActionRevert})
+			out = append(out, in.restore(key, 0))
 		}
 	}
 	return out
+}
+
+// restore writes what is live of an object, or that there is none.
+func (in *intent) restore(key store.ObjectKey, expect int64) store.Write {
+	w := store.Write{Key: key, After: in.document(key), Expect: expect, Action: ActionRevert}
+	if s := in.services[key.Name]; s != nil && key.Kind == kindService {
+		w.RolledBack = s.rolledBack
+	}
+	return w
 }
 
 // keys names every live object, sorted.

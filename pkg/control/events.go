@@ -28,6 +28,8 @@ type Subscription struct {
 	hub     *hub
 	events  chan *crossfadev1.WatchResponse
 	service string
+	waiting []*crossfadev1.WatchResponse // events that came before the state was told
+	started bool                         // the state was told
 	err     error
 	closed  bool
 }
@@ -53,15 +55,14 @@ func (s *Subscription) end(err error) {
 	}
 	s.closed, s.err = true, err
 	delete(s.hub.subs, s)
-	close(s.events)
+	if s.started {
+		close(s.events)
+	}
 }
 
-func (h *hub) subscribe(service string, first []*crossfadev1.WatchResponse) *Subscription {
-	s := &Subscription{hub: h, service: service, events: make(chan *crossfadev1.WatchResponse, len(first)+subscriptionBuffer)}
-	s.C = s.events
-	for _, e := range first {
-		s.events <- e
-	}
+// subscribe registers a subscription for a service, or for all. It receives nothing until it is started.
+func (h *hub) subscribe(service string) *Subscription {
+	s := &Subscription{hub: h, service: service}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.subs == nil {
@@ -71,17 +72,42 @@ func (h *hub) subscribe(service string, first []*crossfadev1.WatchResponse) *Sub
 	return s
 }
 
+// start tells the state, and then what has happened since the subscription was registered.
+func (s *Subscription) start(state []*crossfadev1.WatchResponse) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.events = make(chan *crossfadev1.WatchResponse, len(state)+subscriptionBuffer)
+	s.C, s.started = s.events, true
+	for _, e := range append(state, s.waiting...) {
+		s.events <- e
+	}
+	s.waiting = nil
+	if s.closed {
+		close(s.events)
+	}
+}
+
+// receive hands over an event, or ends the subscription of a reader who is too far behind. The hub's lock is held.
+func (s *Subscription) receive(e *crossfadev1.WatchResponse) {
+	if !s.started {
+		if s.waiting = append(s.waiting, e); len(s.waiting) == subscriptionBuffer {
+			s.end(ErrTooSlow)
+		}
+		return
+	}
+	select {
+	case s.events <- e:
+	default:
+		s.end(ErrTooSlow)
+	}
+}
+
 func (h *hub) publish(service string, e *crossfadev1.WatchResponse) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for s := range h.subs {
-		if s.service != "" && service != "" && s.service != service {
-			continue
-		}
-		select {
-		case s.events <- e:
-		default:
-			s.end(ErrTooSlow)
+		if s.service == "" || service == "" || s.service == service {
+			s.receive(e)
 		}
 	}
 }
@@ -121,7 +147,7 @@ func (c *Controller) serviceChanged(name string) {
 	s, ok := c.live.services[name]
 	var event *crossfadev1.WatchResponse
 	if ok {
-		event = &crossfadev1.WatchResponse{Type: "service", Object: &crossfadev1.WatchResponse_Service{Service: c.status(s)}}
+		event = &crossfadev1.WatchResponse{Type: "service", Object: &crossfadev1.WatchResponse_Service{Service: c.status(s, "")}}
 	} else {
 		event = &crossfadev1.WatchResponse{Type: "deleted", Object: &crossfadev1.WatchResponse_Service{Service: &crossfadev1.ServiceStatus{Name: name}}}
 	}
@@ -133,13 +159,15 @@ func (c *Controller) serviceChanged(name string) {
 // Watch returns what is live of a service, or of all, and then every change.
 func (c *Controller) Watch(service string) *Subscription {
 	c.order.Lock() // nothing is published between the state and the first event
-	defer c.order.Unlock()
-	var first []*crossfadev1.WatchResponse
+	live, sub := c.snapshot(), c.events.subscribe(service)
+	c.order.Unlock() // a rollback does not wait for the figures
 	now := timestamppb.New(c.now())
-	for _, s := range c.List("") {
-		if service == "" || s.GetName() == service {
-			first = append(first, &crossfadev1.WatchResponse{Type: "service", Time: now, Object: &crossfadev1.WatchResponse_Service{Service: s}})
+	var state []*crossfadev1.WatchResponse
+	for _, s := range live.of("") {
+		if service == "" || s.compiled.Name == service {
+			state = append(state, &crossfadev1.WatchResponse{Type: "service", Time: now, Object: &crossfadev1.WatchResponse_Service{Service: c.status(s, "")}})
 		}
 	}
-	return c.events.subscribe(service, first)
+	sub.start(state)
+	return sub
 }

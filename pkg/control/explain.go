@@ -47,7 +47,7 @@ func compileDocuments(fleet string, docs []*crossfadev1.Document) (*policy.Fleet
 			}
 		} else {
 			var s *policy.Service
-			if s, errs = policy.CompileService(doc.GetService()); s != nil && s.Fleet == fleet {
+			if s, errs = policy.CompileService(doc.GetService()); s.In(fleet) != nil {
 				services = append(services, s)
 			}
 		}

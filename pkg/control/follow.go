@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
@@ -62,28 +63,75 @@ func (c *Controller) follow(ctx context.Context, ch *change) ([]*crossfadev1.Cha
 	return changes, nil
 }
 
-// awaitAcks waits until every proxy that was connected acknowledged, or one refused what may be undone.
+// awaitAcks waits until every proxy that was connected acknowledged, or one refused what may be undone, in whatever fleet.
 func (c *Controller) awaitAcks(ctx context.Context, ch *change, proofs *proofs) error {
+	watching, stop := context.WithCancel(ctx)
+	heard := make(chan news)
+	var watchers sync.WaitGroup
+	defer watchers.Wait()
+	defer stop()
 	for _, f := range ch.fleets {
-		refused := f.waiter.Refused()
-		for done := false; !done; {
-			select {
-			case <-f.waiter.Done():
-				done = true
-			case <-f.waiter.Changed():
-				proofs.acked(ch)
-			case <-refused:
-				if refusal, structural := ch.refusal(f); structural {
+		watchers.Go(func() { f.watch(watching, heard) })
+	}
+	for done := 0; done < len(ch.fleets); {
+		select {
+		case n := <-heard:
+			if n.refused {
+				if refusal, structural := ch.refusal(n.of); structural {
 					return c.revert(ctx, ch, refusal)
 				}
-				refused = nil
-			case <-ctx.Done():
-				return timedOut(ch)
 			}
+			if n.done {
+				done++
+			}
+			proofs.acked(ch)
+		case <-ctx.Done():
+			return timedOut(ch)
 		}
 	}
 	proofs.acked(ch)
 	return nil
+}
+
+// news of one fleet: proxies acknowledged, one refused something, or all is done.
+type news struct {
+	of            *following
+	refused, done bool
+}
+
+// watch tells of the progress of a fleet until it is done or ctx ends.
+func (f *following) watch(ctx context.Context, tell chan<- news) {
+	refused := f.waiter.Refused()
+	for {
+		n := news{of: f}
+		select {
+		case <-f.waiter.Done():
+			n.done = true
+		case <-f.waiter.Changed():
+		case <-refused:
+			n.refused = true
+		case <-ctx.Done():
+			return
+		}
+		if n.done && refused != nil { // the proxy that refused may be gone
+			select {
+			case <-refused:
+				n.refused = true
+			default:
+			}
+		}
+		if n.refused {
+			refused = nil
+		}
+		select {
+		case tell <- n:
+		case <-ctx.Done():
+			return
+		}
+		if n.done {
+			return
+		}
+	}
 }
 
 // refusal returns what a proxy refused, and whether that undoes the change: a structural one, never a rollback.
@@ -138,6 +186,10 @@ func (c *Controller) revert(ctx context.Context, ch *change, refusal xds.Refusal
 		refused.Next = "the change could not be undone (" + err.Error() + "): it stands; undo it with `shadowctl undo`"
 		return refused
 	}
+	ch.undone = map[store.ObjectKey]int64{}
+	for _, u := range undone {
+		ch.undone[store.ObjectKey{Kind: u.GetKind(), Name: u.GetService()}] = u.GetRevision()
+	}
 	refused.Next = "the change was undone: the fleet has what it had before"
 	return refused
 }
@@ -147,7 +199,7 @@ func (ch *change) undoEdits(live *intent) []edit {
 	var out []edit
 	for _, e := range ch.edits {
 		if e.action != "none" && live.record(e.key).GetRevision() == e.record.GetRevision() {
-			out = append(out, edit{key: e.key, after: e.before, action: ActionRevert})
+			out = append(out, edit{key: e.key, after: e.before, action: ActionRevert, rolledBack: e.wasBack})
 		}
 	}
 	return out
@@ -162,15 +214,13 @@ func (c *Controller) describe(ch *change, p *proofs) []*crossfadev1.Change {
 		c.mu.RUnlock()
 		a := &crossfadev1.Change{
 			Service: e.key.Name, Kind: e.key.Kind, Action: e.action, Revision: record.GetRevision(), Recorded: record != nil,
-			Proof: p.of(e.key.Name),
+			UndoneBy: ch.undone[e.key],
 		}
 		if s := e.service(); s != nil {
-			a.Split = policy.Weights(s)
+			a.Split = policy.Weights(policy.InFleet(s, e.narrow))
 		}
-		if f := ch.fleets[e.fleet]; f != nil {
-			a.Fleet = fleetState(e.fleet, f, ch.called)
-			a.Warnings = append(warnings(e, a.Fleet), c.overrideWarnings(e, f)...)
-		}
+		c.describeFleets(ch, e, p, a)
+		a.Warnings = append(a.Warnings, stillBack(e)...)
 		if e.overtaken {
 			a.Warnings = append(a.Warnings, "a rollback came while this was written: it holds")
 		}
@@ -207,13 +257,13 @@ func warnings(e *applied, st *crossfadev1.FleetState) []string {
 }
 
 // overrideWarnings names the connected proxies where weights that were set by hand beat those of a service.
-func (c *Controller) overrideWarnings(e *applied, f *following) []string {
+func (c *Controller) overrideWarnings(e *applied, fleet string, f *following) []string {
 	if e.service() == nil {
 		return nil
 	}
 	connected := slices.AppendSeq(f.waiter.Pending(), maps.Keys(f.waiter.Acks()))
 	slices.Sort(connected)
-	return overridesAt(e.key.Name, slices.Compact(connected), func(proxy string) bool { return c.overridden(e.fleet, proxy) })
+	return overridesAt(e.key.Name, slices.Compact(connected), func(proxy string) bool { return c.overridden(fleet, proxy) })
 }
 
 func overridesAt(service string, proxies []string, overridden func(proxy string) bool) []string {
@@ -262,16 +312,11 @@ func (c *Controller) replay(ctx context.Context, o Options, now time.Time) ([]*c
 	c.mu.RLock()
 	for _, r := range records {
 		key := store.KeyOfRevision(r)
-		e := &applied{key: key, action: r.GetAction(), before: r.GetBefore(), after: r.GetAfter(), record: r, fleet: c.live.fleetOf(key)}
+		e := &applied{key: key, action: r.GetAction(), before: r.GetBefore(), after: r.GetAfter(), record: r, fleets: c.live.fleetsOf(key.Kind, key.Name)}
 		ch.edits = append(ch.edits, e)
 	}
 	c.mu.RUnlock()
-	for _, e := range ch.edits {
-		if ch.fleets[e.fleet] == nil {
-			f := c.fleets.Fleet(e.fleet)
-			ch.fleets[e.fleet] = &following{fleet: f, waiter: f.Follow()}
-		}
-	}
+	c.followRest(ch)
 	changes, err := c.follow(ctx, ch)
 	return changes, true, err
 }

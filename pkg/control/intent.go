@@ -32,9 +32,9 @@ type service struct {
 	doc        *crossfadev1.Service
 	compiled   *policy.Service
 	record     *crossfadev1.Revision // the last one
-	rolledBack bool                  // and nobody has deliberately moved traffic since
+	rolledBack bool                  // in all fleets, and nobody has deliberately moved traffic since
 	rollbacks  int                   // the number of its last one in this process: a change that is being written meanwhile is published rolled back
-	keepPins   bool                  // of the last one
+	rolls      map[string]rolls      // of those in one fleet, by its name, and of those in all, under ""; replaced, never changed
 }
 
 type fleetSettings struct {
@@ -62,7 +62,7 @@ func (in *intent) load(o store.Object) error {
 		if len(errs) > 0 {
 			return fmt.Errorf("the store holds a service %q that this version does not accept: %w", o.Key.Name, errs)
 		}
-		in.services[o.Key.Name] = &service{doc: o.Document.GetService(), compiled: compiled, record: o.Record}
+		in.services[o.Key.Name] = &service{doc: o.Document.GetService(), compiled: compiled, record: o.Record, rolledBack: o.Record.GetRolledBack()}
 	case o.Document.GetFleet() != nil:
 		compiled, errs := policy.CompileFleet(o.Document.GetFleet())
 		if len(errs) > 0 {
@@ -80,7 +80,9 @@ func (in *intent) fleetNames() map[string]bool {
 		out[name] = true
 	}
 	for _, s := range in.services {
-		out[s.compiled.Fleet] = true
+		for _, fleet := range s.compiled.Fleets {
+			out[fleet] = true
+		}
 	}
 	return out
 }
@@ -89,7 +91,7 @@ func (in *intent) fleetNames() map[string]bool {
 func (in *intent) of(fleet string) []*service {
 	var out []*service
 	for _, name := range slices.Sorted(maps.Keys(in.services)) {
-		if s := in.services[name]; fleet == "" || s.compiled.Fleet == fleet {
+		if s := in.services[name]; fleet == "" || slices.Contains(s.compiled.Fleets, fleet) {
 			out = append(out, s)
 		}
 	}
@@ -111,7 +113,7 @@ func (in *intent) compiledOf(fleet string) (*policy.Fleet, []*policy.Service) {
 func (in *intent) levers(fleet string) map[string][]translate.Lever {
 	out := map[string][]translate.Lever{}
 	for _, s := range in.of(fleet) {
-		out[s.compiled.Name] = translate.Levers(s.compiled)
+		out[s.compiled.Name] = translate.Levers(s.compiled.In(fleet))
 	}
 	return out
 }
@@ -130,6 +132,11 @@ func endpointsOf(s *policy.Service) []translate.Resource {
 		out = append(out, translate.Endpoints(s.Name, o.Name, o.Static))
 	}
 	return out
+}
+
+// sameEndpoints says whether the origins of two services, of the same structure, have the same addresses.
+func sameEndpoints(a, b *policy.Service) bool {
+	return slices.EqualFunc(a.Origins, b.Origins, func(x, y policy.Origin) bool { return slices.Equal(x.Static, y.Static) })
 }
 
 // document returns a live object, nil if there is none.
@@ -158,13 +165,20 @@ func serviceDocument(s *crossfadev1.Service) *crossfadev1.Document {
 	return &crossfadev1.Document{Object: &crossfadev1.Document_Service{Service: s}}
 }
 
-// sameStructure says whether two documents of a service differ in levers only: weights and pin switches. It is right to say no.
+// sameStructure says whether two documents of a service differ at most in levers (weights and pin switches) and in the addresses of
+// endpoints. It is right to say no.
 func sameStructure(a, b *crossfadev1.Service) bool {
-	return a != nil && b != nil && proto.Equal(withoutLevers(a), withoutLevers(b))
+	return a != nil && b != nil && proto.Equal(structureOf(a), structureOf(b))
 }
 
-func withoutLevers(s *crossfadev1.Service) *crossfadev1.Service {
+func structureOf(s *crossfadev1.Service) *crossfadev1.Service {
 	out := proto.CloneOf(s)
+	out.RolledBackIn = nil
+	for _, o := range out.GetOrigins() {
+		if o.GetStatic() != nil {
+			o.GetStatic().Endpoints = nil
+		}
+	}
 	for _, p := range out.GetPins() {
 		p.Enabled = nil
 	}

@@ -56,8 +56,10 @@ func mergeDocument(live *intent, doc *crossfadev1.Document, force bool) (store.O
 		if len(errs) > 0 {
 			return key, nil, errs
 		}
-		if old != nil && old.rolledBack && !force && policy.RaisesTraffic(before, merged) {
-			return key, nil, policy.Errors{heldAfterRollback(key.Name)}
+		if old != nil && !force {
+			if held := old.held(merged); held != nil {
+				return key, nil, policy.Errors{held}
+			}
 		}
 		return key, serviceDocument(merged), nil
 	case doc.GetFleet() != nil:
@@ -68,10 +70,17 @@ func mergeDocument(live *intent, doc *crossfadev1.Document, force bool) (store.O
 	}
 }
 
-func heldAfterRollback(service string) *policy.Error {
+// held refuses an apply that would send traffic to where a rollback took it from.
+func (s *service) held(after *crossfadev1.Service) *policy.Error {
+	where := ""
+	if in := policy.RaisesWhereRolledBack(s.doc, after); len(in) > 0 {
+		where = " in fleet " + brief(in)
+	} else if !s.rolledBack || !policy.RaisesTraffic(s.doc, after) {
+		return nil
+	}
 	return &policy.Error{
-		Kind: policy.Held, Code: "rolled_back", Field: "split", Value: service,
-		Message: "the service was rolled back, and an apply may not send traffic to other origins again",
+		Kind: policy.Held, Code: "rolled_back", Field: "split", Value: s.compiled.Name,
+		Message: "the service was rolled back" + where + ", and an apply may not send traffic to other origins again",
 		Next:    "decide it with `shadowctl split set`, `pin add` or `undo`, or leave split and pins out of the document",
 	}
 }

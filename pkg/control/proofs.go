@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -11,15 +12,17 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/telemetry"
 )
 
-// proofs follow what the data plane shows of a change, by service.
+// proofs follow what the data plane shows of a change, by service and fleet.
 type proofs struct {
 	now      func() time.Time
-	followed map[string]*followed
+	followed map[place]*followed
 }
+
+// place is where a proof is looked for.
+type place struct{ service, fleet string }
 
 type followed struct {
 	proof *telemetry.Proof
-	fleet string
 	told  map[string]time.Time // acknowledgements that the proof knows
 	kept  bool                 // pins were kept: nothing can be proven
 }
@@ -27,23 +30,33 @@ type followed struct {
 // startProofs follows the services of a change that leave an origin altogether. Of a new service no origin has had a request: there
 // is something to prove only if the caller asks for it.
 func (c *Controller) startProofs(ch *change) *proofs {
-	p := &proofs{now: c.now, followed: map[string]*followed{}}
+	p := &proofs{now: c.now, followed: map[place]*followed{}}
 	for _, e := range ch.edits {
-		s := e.service()
-		isNew := e.before == nil && ch.o.Wait != crossfadev1.Wait_WAIT_PROVEN
-		if s == nil || c.telemetry == nil || isNew {
+		if e.service() == nil || c.telemetry == nil {
 			continue
 		}
-		away, toward := awayFrom(s, e.keptPins)
-		if len(away) == 0 {
-			continue
+		for _, fleet := range policy.Fleets(e.service()) {
+			isNew := !e.served(fleet) && ch.o.Wait != crossfadev1.Wait_WAIT_PROVEN
+			if isNew || !slices.Contains(e.fleets, fleet) {
+				continue
+			}
+			away, toward := awayFrom(policy.InFleet(e.service(), fleet), e.keptPins)
+			if len(away) == 0 {
+				continue
+			}
+			proof := c.telemetry.Follow(telemetry.Change{
+				Fleet: fleet, Service: e.key.Name, Away: away, Toward: toward, Called: ch.called, KeepPins: e.keptPins,
+			})
+			p.followed[place{e.key.Name, fleet}] = &followed{proof: proof, told: map[string]time.Time{}, kept: e.keptPins}
 		}
-		proof := c.telemetry.Follow(telemetry.Change{
-			Fleet: e.fleet, Service: e.key.Name, Away: away, Toward: toward, Called: ch.called, KeepPins: e.keptPins,
-		})
-		p.followed[e.key.Name] = &followed{proof: proof, fleet: e.fleet, told: map[string]time.Time{}, kept: e.keptPins}
 	}
 	return p
+}
+
+// served says whether a fleet served the service before.
+func (a *applied) served(fleet string) bool {
+	s := a.before.GetService()
+	return s != nil && slices.Contains(policy.Fleets(s), fleet)
 }
 
 // awayFrom returns the origins that should get nothing, by weights and pins, and the others. Kept pins are named in the proof instead.
@@ -73,8 +86,8 @@ func (p *proofs) close() {
 
 // acked tells the proofs which proxies acknowledged since the last time.
 func (p *proofs) acked(ch *change) {
-	for _, f := range p.followed {
-		for proxy, at := range ch.fleets[f.fleet].waiter.Acks() {
+	for at, f := range p.followed {
+		for proxy, at := range ch.fleets[at.fleet].waiter.Acks() {
 			if f.told[proxy] != at {
 				f.told[proxy] = at
 				f.proof.Acked(proxy, at)
@@ -90,7 +103,7 @@ const lookAgain = 250 * time.Millisecond
 func (p *proofs) await(ctx context.Context, ch *change) error {
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
-	for service, f := range p.followed {
+	for at, f := range p.followed {
 		for !f.settled(p.now()) {
 			select {
 			case <-f.proof.Changed():
@@ -98,7 +111,7 @@ func (p *proofs) await(ctx context.Context, ch *change) error {
 				p.acked(ch)
 			case <-ctx.Done():
 				return &policy.Error{
-					Kind: policy.TimedOut, Code: "not_proven", Field: "timeout", Value: service,
+					Kind: policy.TimedOut, Code: "not_proven", Field: "timeout", Value: at.service,
 					Message: "the change stands and every connected proxy acknowledged it, but the data plane has not shown it yet: " + f.proof.State(p.now()).Reason,
 					Next:    "`shadowctl fleet` and `shadowctl get services` show what the proxies do",
 				}
@@ -121,12 +134,12 @@ func (f *followed) settled(now time.Time) bool {
 	return true
 }
 
-// of describes the proof of a service; nil if there is nothing to prove.
-func (p *proofs) of(service string) *crossfadev1.Proof {
-	if p == nil || p.followed[service] == nil {
+// of describes the proof of a service in a fleet; nil if there is nothing to prove.
+func (p *proofs) of(service, fleet string) *crossfadev1.Proof {
+	if p == nil || p.followed[place{service, fleet}] == nil {
 		return nil
 	}
-	st := p.followed[service].proof.State(p.now())
+	st := p.followed[place{service, fleet}].proof.State(p.now())
 	out := &crossfadev1.Proof{
 		State: string(st.State), SinceMs: milliseconds(st.Since), ResolutionMs: milliseconds(st.Resolution), OpenStreams: st.OpenStreams, Reason: st.Reason,
 	}
@@ -140,12 +153,12 @@ func (c *Controller) overridden(fleet, proxy string) bool {
 	return c.telemetry != nil && c.telemetry.Override(fleet, proxy)
 }
 
-// traffic returns the live figures of an origin, nil where nobody reports.
-func (c *Controller) traffic(fleet, service, origin string) *crossfadev1.OriginTraffic {
+// traffic returns the live figures of an origin, over fleets; nil where nobody reports.
+func (c *Controller) traffic(fleets []string, service, origin string) *crossfadev1.OriginTraffic {
 	if c.telemetry == nil {
 		return nil
 	}
-	t := c.telemetry.Traffic(fleet, service, origin, c.now(), trafficWindow)
+	t := c.telemetry.TrafficOver(fleets, service, origin, c.now(), trafficWindow)
 	if t.Reporting == 0 {
 		return nil
 	}

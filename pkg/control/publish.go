@@ -5,8 +5,6 @@ import (
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
-	"github.com/crossfade-proxy/crossfade/pkg/policy"
-	"github.com/crossfade-proxy/crossfade/pkg/store"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
@@ -30,7 +28,7 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 	}
 	for _, e := range d.unchanged {
 		ch.edits = append(ch.edits, &applied{
-			key: e.key, action: "none", before: e.after, after: e.after, record: c.live.record(e.key), fleet: c.live.fleetOf(e.key),
+			key: e.key, action: "none", before: e.after, after: e.after, record: c.live.record(e.key), fleets: c.live.fleetsOf(e.key.Kind, e.key.Name),
 		})
 	}
 	if len(d.records) > 0 {
@@ -49,12 +47,7 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 		}
 		ch.fleets[name] = c.send(name, *u)
 	}
-	for _, e := range ch.edits {
-		if e.fleet != "" && ch.fleets[e.fleet] == nil {
-			f := c.fleets.Fleet(e.fleet)
-			ch.fleets[e.fleet] = &following{fleet: f, waiter: f.Follow()}
-		}
-	}
+	c.followRest(ch)
 	for i, e := range ch.edits {
 		if i >= len(d.edits) {
 			break // the rest was so already
@@ -67,11 +60,23 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 	return ch
 }
 
+// followRest follows the fleets of a change to which it publishes nothing.
+func (c *Controller) followRest(ch *change) {
+	for _, e := range ch.edits {
+		for _, name := range e.fleets {
+			if ch.fleets[name] == nil {
+				f := c.fleets.Fleet(name)
+				ch.fleets[name] = &following{fleet: f, waiter: f.Follow()}
+			}
+		}
+	}
+}
+
 // stampOf is what the proxies of a fleet remember a change by: a rollback on top of it that the store does not know yet, else the change.
 // c.mu is held.
 func (c *Controller) stampOf(fleet, stamp string) string {
 	for _, r := range c.unrecorded {
-		if slices.ContainsFunc(r.edits, func(e *applied) bool { return e.fleet == fleet }) {
+		if slices.ContainsFunc(r.edits, func(e *applied) bool { return slices.Contains(e.fleets, fleet) }) {
 			stamp = r.stamp
 		}
 	}
@@ -83,8 +88,8 @@ func (c *Controller) replace(d *draft, i int, updates map[string]*xds.Update) *a
 	e, record := d.edits[i], d.records[i]
 	a := &applied{key: e.key, action: e.action, before: c.live.document(e.key), after: e.after, record: record}
 	if e.key.Kind == kindFleet {
-		a.fleet, a.structural = e.key.Name, true
-		updateFor(updates, a.fleet)
+		a.fleets, a.structural = []string{e.key.Name}, true
+		updateFor(updates, e.key.Name)
 		if e.after == nil {
 			delete(c.live.fleets, e.key.Name)
 		} else {
@@ -93,36 +98,47 @@ func (c *Controller) replace(d *draft, i int, updates map[string]*xds.Update) *a
 		return a
 	}
 	old := c.live.services[e.key.Name]
-	if old != nil {
-		a.fleet = old.compiled.Fleet
-	}
+	had := c.live.fleetsOf(kindService, e.key.Name)
 	if e.after == nil {
-		a.structural = true
+		a.structural, a.fleets = true, had
 		delete(c.live.services, e.key.Name)
-		updateFor(updates, a.fleet).Levers[e.key.Name] = nil
+		for _, fleet := range had {
+			updateFor(updates, fleet).Levers[e.key.Name] = nil
+		}
 		return a
 	}
-	s := &service{doc: e.after.GetService(), compiled: d.services[i], record: record}
+	s := &service{doc: e.after.GetService(), compiled: d.services[i], record: record, rolledBack: e.rolledBack}
 	a.structural = old == nil || !sameStructure(old.doc, s.doc)
 	if old != nil {
-		s.rollbacks, s.keepPins = old.rollbacks, old.keepPins
-		s.rolledBack = old.rolledBack && !decides(e.action)
-		if old.rollbacks != d.rollbacks[e.key.Name] {
-			s = s.rolled(old.keepPins)
+		s.rollbacks, s.rolls, a.wasBack = old.rollbacks, old.rolls, old.rolledBack
+		if number := d.rollbacks[e.key.Name]; old.rollbacks != number {
+			s = s.rolledSince(number)
 			a.after, a.overtaken = serviceDocument(s.doc), true
 		}
-		if old.compiled.Fleet != s.compiled.Fleet {
-			updateFor(updates, old.compiled.Fleet).Levers[e.key.Name] = nil
+	}
+	c.live.services[e.key.Name] = s
+	a.fleets = slices.Clone(s.compiled.Fleets)
+	for _, fleet := range had {
+		if !slices.Contains(a.fleets, fleet) {
+			a.fleets = append(a.fleets, fleet)
+			updateFor(updates, fleet).Levers[e.key.Name] = nil
 		}
 	}
-	a.fleet = s.compiled.Fleet
-	c.live.services[e.key.Name] = s
-	u := updateFor(updates, a.fleet)
-	u.Levers[e.key.Name] = translate.Levers(s.compiled)
-	if a.structural {
-		u.Endpoints = append(u.Endpoints, endpointsOf(s.compiled)...)
+	for _, fleet := range s.compiled.Fleets {
+		a.update(updateFor(updates, fleet), fleet, old, s)
 	}
 	return a
+}
+
+// update adds a service that replaces another one, or none, to the update of one of its fleets.
+func (a *applied) update(u *xds.Update, fleet string, old, s *service) {
+	moved := a.structural || !sameEndpoints(old.compiled, s.compiled)
+	if moved {
+		u.Endpoints = append(u.Endpoints, endpointsOf(s.compiled)...)
+	}
+	if levers := translate.Levers(s.compiled.In(fleet)); !moved || a.structural || !slices.Equal(levers, translate.Levers(old.compiled.In(fleet))) {
+		u.Levers[a.key.Name] = levers // else nothing but addresses differs: what Envoy has of levers stays untouched
+	}
 }
 
 func updateFor(updates map[string]*xds.Update, fleet string) *xds.Update {
@@ -155,25 +171,6 @@ func (c *Controller) publish(fleet string, u xds.Update) *xds.Waiter {
 	c.mu.RUnlock()
 	u.Structure = translate.Build(settings, services, translate.Options{})
 	return c.send(fleet, u).waiter
-}
-
-// rolled returns the service with a rollback on top of its document.
-func (s *service) rolled(keepPins bool) *service {
-	out := *s
-	out.doc = policy.RolledBack(s.doc, keepPins)
-	compiled, errs := policy.CompileService(out.doc)
-	if len(errs) > 0 { // a document that compiles does so rolled back
-		panic(errs)
-	}
-	out.compiled, out.rolledBack, out.keepPins = compiled, true, keepPins
-	return &out
-}
-
-func (in *intent) fleetOf(key store.ObjectKey) string {
-	if s := in.services[key.Name]; s != nil && key.Kind == kindService {
-		return s.compiled.Fleet
-	}
-	return key.Name
 }
 
 func (a *applied) service() *crossfadev1.Service { return a.after.GetService() }

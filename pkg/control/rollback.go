@@ -23,7 +23,7 @@ type RollbackTarget struct {
 	Service  string // empty with All
 	All      bool
 	KeepPins bool
-	Fleet    string // only services of this fleet; empty: of every fleet
+	Fleet    string // only there; empty: in every fleet
 }
 
 // unrecorded is a rollback that is live and not in the store yet.
@@ -106,7 +106,7 @@ func (c *Controller) rollBackLive(called time.Time, t RollbackTarget, o Options,
 		return nil, nil, err
 	}
 	for _, s := range targets {
-		r.edits = append(r.edits, c.live.rollBack(s, t.KeepPins, updates))
+		r.edits = append(r.edits, c.live.rollBack(s, t, updates))
 	}
 	c.live.stamp = r.stamp
 	c.stamps.add(r.stamp)
@@ -132,24 +132,29 @@ func (in *intent) targets(t RollbackTarget) ([]*service, error) {
 	switch {
 	case !ok:
 		return nil, notFound("service", t.Service)
-	case t.Fleet != "" && s.compiled.Fleet != t.Fleet:
-		return nil, &policy.Error{Kind: policy.Invalid, Code: "other_fleet", Field: "fleet", Value: t.Fleet, Message: "service " + t.Service + " is served by fleet " + s.compiled.Fleet}
+	case t.Fleet != "" && !slices.Contains(s.compiled.Fleets, t.Fleet):
+		return nil, &policy.Error{Kind: policy.Invalid, Code: "other_fleet", Field: "fleet", Value: t.Fleet, Message: "service " + t.Service + " is served by fleet " + brief(s.compiled.Fleets)}
 	}
 	return []*service{s}, nil
 }
 
-// rollBack replaces a live service by itself rolled back, and adds that to the updates of its fleet.
-func (in *intent) rollBack(old *service, keepPins bool, updates map[string]*xds.Update) *applied {
-	before := serviceDocument(old.doc)
-	s := old.rolled(keepPins)
-	in.rollbacks++
-	s.rollbacks = in.rollbacks
-	in.services[s.compiled.Name] = s
-	updateFor(updates, s.compiled.Fleet).Levers[s.compiled.Name] = translate.Levers(s.compiled)
-	return &applied{
-		key: store.ObjectKey{Kind: kindService, Name: s.compiled.Name}, action: ActionRollback, before: before, after: serviceDocument(s.doc),
-		fleet: s.compiled.Fleet, keptPins: keepPins,
+// rollBack replaces a live service by itself rolled back, and adds that to the updates of its fleets.
+func (in *intent) rollBack(old *service, t RollbackTarget, updates map[string]*xds.Update) *applied {
+	a := &applied{
+		key: store.ObjectKey{Kind: kindService, Name: old.compiled.Name}, action: ActionRollback, before: serviceDocument(old.doc),
+		fleets: old.compiled.Fleets, keptPins: t.KeepPins, wasBack: old.rolledBack,
 	}
+	if t.Fleet != "" && len(a.fleets) > 1 {
+		a.fleets, a.narrow = []string{t.Fleet}, t.Fleet
+	}
+	s := old.rolled(a.narrow, t.KeepPins)
+	in.rollbacks++
+	s.roll(a.narrow, in.rollbacks, t.KeepPins)
+	in.services[a.key.Name], a.after = s, serviceDocument(s.doc)
+	for _, fleet := range a.fleets {
+		updateFor(updates, fleet).Levers[a.key.Name] = translate.Levers(s.compiled.In(fleet))
+	}
+	return a
 }
 
 // record brings a rollback to the store, for as long as it takes, and then removes its entry from the journal.
@@ -258,8 +263,10 @@ func (c *Controller) rollbackCommit(r *unrecorded) store.Commit {
 		Time: r.called, Who: r.o.Who, Verified: r.o.Verified, Reason: r.o.Reason, IdempotencyKey: r.o.Key, RequestDigest: r.o.Digest, Stamp: r.stamp,
 	}
 	for _, e := range r.edits {
-		if doc := c.live.document(e.key); doc != nil {
-			commit.Writes = append(commit.Writes, store.Write{Key: e.key, After: doc, Expect: store.AnyRevision, Action: ActionRollback})
+		if s := c.live.services[e.key.Name]; s != nil {
+			commit.Writes = append(commit.Writes, store.Write{
+				Key: e.key, After: serviceDocument(s.doc), Expect: store.AnyRevision, Action: ActionRollback, RolledBack: s.rolledBack,
+			})
 		}
 	}
 	return commit

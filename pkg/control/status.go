@@ -24,17 +24,17 @@ func (c *Controller) Get(kind, name string) (*crossfadev1.Document, *crossfadev1
 		return nil, nil, notFound(kind, name)
 	}
 	if s := live.services[name]; key.Kind == kindService {
-		return doc, c.status(s), nil
+		return doc, c.status(s, ""), nil
 	}
 	return doc, nil, nil
 }
 
-// List returns the status of every service of a fleet, of all fleets if it is empty, by name.
+// List returns the status of every service of a fleet, as it is there, or of all fleets if it is empty, by name.
 func (c *Controller) List(fleet string) []*crossfadev1.ServiceStatus {
 	services := c.snapshot().of(fleet) // a rollback does not wait for the figures
 	out := make([]*crossfadev1.ServiceStatus, 0, len(services))
 	for _, s := range services {
-		out = append(out, c.status(s))
+		out = append(out, c.status(s, fleet))
 	}
 	return out
 }
@@ -49,20 +49,30 @@ func (c *Controller) Revision() int64 {
 // trafficWindow is over how long live figures are taken.
 const trafficWindow = 10 * time.Second
 
-// status describes a service.
-func (c *Controller) status(s *service) *crossfadev1.ServiceStatus {
+// status describes a service, in one of its fleets or, if none is named, in all.
+func (c *Controller) status(s *service, fleet string) *crossfadev1.ServiceStatus {
+	compiled, fleets := s.compiled, s.compiled.Fleets
+	if fleet != "" {
+		compiled, fleets = s.compiled.In(fleet), []string{fleet}
+	}
 	st := &crossfadev1.ServiceStatus{
-		Name: s.compiled.Name, Fleet: s.compiled.Fleet, Hosts: s.compiled.Hosts, Primary: s.compiled.Primary, Split: policy.Weights(s.doc),
+		Name: compiled.Name, Hosts: compiled.Hosts, Primary: compiled.Primary, Split: policy.Weights(policy.InFleet(s.doc, fleet)),
 		Revision: s.record.GetRevision(), Changed: s.record.GetTime(), ChangedBy: s.record.GetWho(), Action: s.record.GetAction(),
 		Reason: s.record.GetReason(), RolledBack: s.rolledBack, Traffic: map[string]*crossfadev1.OriginTraffic{},
 	}
-	for _, p := range s.compiled.Pins {
+	if st.Fleets = s.compiled.Fleets; len(st.Fleets) == 1 {
+		st.Fleet, st.Fleets = st.Fleets[0], nil
+	}
+	for _, r := range s.compiled.RolledBackIn {
+		st.RolledBackIn = append(st.RolledBackIn, r.Fleet)
+	}
+	for _, p := range compiled.Pins {
 		if p.Enabled {
 			st.Pins = append(st.Pins, p.Name)
 		}
 	}
-	for _, o := range s.compiled.Origins {
-		if t := c.traffic(s.compiled.Fleet, s.compiled.Name, o.Name); t != nil {
+	for _, o := range compiled.Origins {
+		if t := c.traffic(fleets, compiled.Name, o.Name); t != nil {
 			st.Traffic[o.Name] = t
 		}
 	}

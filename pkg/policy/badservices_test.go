@@ -30,6 +30,19 @@ func badHeads() []badService {
 		{"name of letters that have no place", func(d *crossfadev1.Service) { d.Name = "бета" }, list("name_invalid", "name")},
 		{"name too long", func(d *crossfadev1.Service) { d.Name = strings.Repeat("a", 64) }, list("name_too_long", "name")},
 		{"fleet name", func(d *crossfadev1.Service) { d.Fleet = "a.b" }, list("name_invalid", "fleet")},
+		{"fleets and fleet", func(d *crossfadev1.Service) { d.Fleet, d.Fleets = "a", []string{"b", "c"} }, list("exclusive", "fleets")},
+		{"fleets with an empty name", func(d *crossfadev1.Service) { d.Fleets = []string{"eu", ""} }, list("name_missing", "fleets[1]")},
+		{"fleets with a bad name", func(d *crossfadev1.Service) { d.Fleets = []string{"EU", "us"} }, list("name_invalid", "fleets[0]")},
+		{"a fleet twice", func(d *crossfadev1.Service) { d.Fleets = []string{"eu", "us", "eu"} }, list("name_duplicate", "fleets[2]")},
+		{"too many fleets", func(d *crossfadev1.Service) {
+			for i := range 17 {
+				d.Fleets = append(d.Fleets, fmt.Sprint("f", i))
+			}
+		}, list("too_many", "fleets")},
+		{"rolled back elsewhere", func(d *crossfadev1.Service) {
+			d.Fleets = []string{"eu", "us"}
+			d.RolledBackIn = []*crossfadev1.FleetRollback{{Fleet: "asia"}, {Fleet: "eu"}, {Fleet: "eu"}, {}}
+		}, []string{"fleet_unknown rolledBackIn[0].fleet", "name_duplicate rolledBackIn[2].fleet", "fleet_unknown rolledBackIn[3].fleet"}},
 		{"port above", func(d *crossfadev1.Service) { d.Listener = &crossfadev1.Listener{Port: 65536} }, list("port_range", "listener.port")},
 		{"port below", func(d *crossfadev1.Service) { d.Listener = &crossfadev1.Listener{Port: -1} }, list("port_range", "listener.port")},
 		{"primary missing", func(d *crossfadev1.Service) { d.Primary = "" }, list("primary_missing", "primary")},

@@ -12,8 +12,9 @@ type claim struct {
 	prefix string
 }
 
-// CheckServices holds services against each other: names are unique, and so is fleet + listener port + host + path prefix.
-// Each error names both services; its Document is the index of the later one. The cost is linear in the number of claims.
+// CheckServices holds services against each other: names are unique, and so is, in each fleet, listener port + host + path prefix.
+// Each error names both services; its Document is the index of the later one, and there is one for each route, whatever the number of
+// fleets in which it is taken. The cost is linear in the number of claims.
 func CheckServices(services []*Service) Errors {
 	var found Errors
 	names := make(map[string]int, len(services))
@@ -32,16 +33,28 @@ func CheckServices(services []*Service) Errors {
 		names[s.Name] = i
 		for _, host := range s.Hosts {
 			for _, prefix := range s.PathPrefixes {
-				c := claim{s.Fleet, s.Port, host, prefix}
-				if j, taken := claims[c]; taken {
-					found = append(found, claimTaken(c, i, s, services[j]))
-					continue
+				if c, holder := take(claims, services, i, host, prefix); holder != nil {
+					found = append(found, claimTaken(c, i, s, holder))
 				}
-				claims[c] = i
 			}
 		}
 	}
 	return found
+}
+
+// take claims a route in every fleet of a service. It returns the first claim that another one has, and that one.
+func take(claims map[claim]int, services []*Service, i int, host, prefix string) (first claim, holder *Service) {
+	for _, fleet := range services[i].Fleets {
+		c := claim{fleet, services[i].Port, host, prefix}
+		j, taken := claims[c]
+		switch {
+		case !taken:
+			claims[c] = i
+		case holder == nil && j != i:
+			first, holder = c, services[j]
+		}
+	}
+	return first, holder
 }
 
 func claimTaken(c claim, index int, s, holder *Service) *Error {

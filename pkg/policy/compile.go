@@ -28,7 +28,7 @@ func CompileService(doc *crossfadev1.Service) (*Service, Errors) {
 	p.checkName("name", doc.GetName(), "the service")
 	s := &Service{
 		Name:         doc.GetName(),
-		Fleet:        p.fleet(doc.GetFleet()),
+		Fleets:       p.fleets(doc),
 		Hosts:        p.hosts(doc.GetHosts()),
 		PathPrefixes: p.pathPrefixes(doc.GetPathPrefixes()),
 		Port:         p.port(doc.GetListener()),
@@ -41,6 +41,7 @@ func CompileService(doc *crossfadev1.Service) (*Service, Errors) {
 	s.Pins = p.pins(doc.GetPins(), names)
 	s.Timeouts = p.timeouts(doc.GetTimeouts())
 	s.Retries = p.retries(doc.GetRetries(), s.Timeouts.Request)
+	s.RolledBackIn = p.rolledBackIn(doc)
 	if len(p.found) > 0 {
 		return nil, p.found
 	}
@@ -76,14 +77,6 @@ func (p *problems) header(apiVersion, kind, wanted string) {
 	if kind != wanted {
 		p.add("kind", "kind", kind, fmt.Sprintf("must be %q here", wanted), fmt.Sprintf("write kind: %s", wanted))
 	}
-}
-
-func (p *problems) fleet(name string) string {
-	if name == "" {
-		return DefaultFleet
-	}
-	p.checkName("fleet", name, "the fleet")
-	return name
 }
 
 func (p *problems) port(l *crossfadev1.Listener) int {

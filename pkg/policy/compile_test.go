@@ -116,8 +116,8 @@ func checkGolden(t *testing.T, name, got string) {
 
 func TestCompileServiceDefaults(t *testing.T) {
 	s := mustCompile(t, orders())
-	if s.Fleet != "default" || s.Port != 10000 || !slices.Equal(s.PathPrefixes, []string{"/"}) {
-		t.Errorf("fleet %q, port %d, prefixes %q", s.Fleet, s.Port, s.PathPrefixes)
+	if !slices.Equal(s.Fleets, []string{"default"}) || s.Port != 10000 || !slices.Equal(s.PathPrefixes, []string{"/"}) {
+		t.Errorf("fleets %q, port %d, prefixes %q", s.Fleets, s.Port, s.PathPrefixes)
 	}
 	if want := (policy.Timeouts{Idle: time.Minute}); s.Timeouts != want {
 		t.Errorf("timeouts %+v, want those of an ALB: %+v", s.Timeouts, want)

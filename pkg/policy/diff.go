@@ -118,16 +118,23 @@ func (d *differ) weights(at place, m protoreflect.Map) {
 	}
 }
 
-// named flattens a list of messages that have names, and their order.
+// named flattens a list of messages that have names, and their order. That of a [crossfadev1.FleetRollback] is its fleet's.
 func (d *differ) named(at place, list protoreflect.List) {
 	var names []string
 	for i := range list.Len() {
 		m := list.Get(i).Message()
-		name := m.Get(m.Descriptor().Fields().ByName("name")).String()
+		name := m.Get(nameField(m.Descriptor().Fields())).String()
 		names = append(names, name)
 		d.message(place{fmt.Sprintf("%s[%s]", at.path, name), fmt.Sprintf("%s.%05d", at.key, i)}, m)
 	}
 	d.put(at, "["+strings.Join(names, ", ")+"]")
+}
+
+func nameField(fields protoreflect.FieldDescriptors) protoreflect.FieldDescriptor {
+	if f := fields.ByName("name"); f != nil {
+		return f
+	}
+	return fields.ByName("fleet")
 }
 
 func listText(list protoreflect.List) string {

@@ -63,7 +63,7 @@ func operate(t *testing.T, doc *crossfadev1.Service, s *policy.Service) {
 	if rolled.Split.Weights[s.Primary] != policy.Whole {
 		t.Fatal("a rollback leaves traffic elsewhere")
 	}
-	router := policy.NewRouter(&policy.Fleet{Name: s.Fleet}, []*policy.Service{s})
+	router := policy.NewRouter(&policy.Fleet{Name: s.Fleets[0]}, []*policy.Service{s})
 	for _, d := range []policy.Dialect{envoy137, envoy140} {
 		decision := router.WithDialect(d).Route(policytest.Request(policytest.NewRand(7), []*policy.Service{s}))
 		if decision.Service != "" && (decision.Origin == "") == (decision.Chances == nil) {

@@ -5,6 +5,7 @@ import "time"
 // Bounds of what one document may ask of a proxy. They are far above ordinary use; each keeps the cost of one service bounded.
 const (
 	MaxNameBytes     = 63     // of a service, fleet, origin or pin: they end up in names of clusters and runtime keys
+	MaxFleets        = 16     // per service
 	MaxHosts         = 64     // per service
 	MaxPathPrefixes  = 16     // per service
 	MaxPrefixBytes   = 1024   // per path prefix

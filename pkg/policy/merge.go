@@ -9,7 +9,7 @@ import (
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 )
 
-// Merge is the rule of an apply: what the applied document leaves out of weights and pins stays as it is live. Both documents compile.
+// Merge is the rule of an apply: what the applied document leaves out of weights, pins and rollbacks of single fleets stays as it is live. Both documents compile.
 // live is nil for the first apply of a service; then the primary has everything. The returned document says its weights in full. It fails where the
 // applied document would change the primary, or remove an origin that live weights or pins still use.
 //
@@ -35,6 +35,9 @@ func Merge(live, applied *crossfadev1.Service) (*crossfadev1.Service, Errors) {
 	}
 	if len(out.GetPins()) == 0 {
 		found = append(found, keepPins(live, out)...)
+	}
+	if len(out.GetRolledBackIn()) == 0 {
+		keepRollbacks(live, out)
 	}
 	if len(found) > 0 {
 		return nil, found

@@ -21,7 +21,7 @@ const DefaultPort = 10000
 // Service is a compiled service. It is immutable: whoever holds one may share it between goroutines and compare it by pointer.
 type Service struct {
 	Name         string
-	Fleet        string
+	Fleets       []string // that serve it, in the order written; most often one
 	Hosts        []string // lower case, without trailing dot; "*", "*.x" or a name; sorted
 	PathPrefixes []string // "/" or "/a/b" without trailing slash; sorted
 	Port         int
@@ -30,7 +30,14 @@ type Service struct {
 	Split        Split
 	Pins         []Pin // in the order written: first match wins
 	Timeouts     Timeouts
-	Retries      *Retries // nil: none
+	Retries      *Retries        // nil: none
+	RolledBackIn []FleetRollback // fleets in which the primary has everything, whatever the split; see [Service.In]
+}
+
+// FleetRollback is a rollback in one of several fleets.
+type FleetRollback struct {
+	Fleet    string
+	KeepPins bool // pins are as in the other fleets
 }
 
 // Origin is a compiled origin.

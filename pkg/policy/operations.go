@@ -33,7 +33,7 @@ func setWeights(doc *crossfadev1.Service, weights map[string]int32) {
 	doc.Split.Weights = weights
 }
 
-// WithSplit sets weights in basis points. Origins left out get 0; of two origins one suffices, and the other gets the rest.
+// WithSplit sets weights in basis points, in all fleets. Origins left out get 0; of two origins one suffices, and the other gets the rest.
 func WithSplit(doc *crossfadev1.Service, weights map[string]int32) (*crossfadev1.Service, Errors) {
 	var p problems
 	origins := originNames(doc.GetOrigins())
@@ -54,6 +54,7 @@ func WithSplit(doc *crossfadev1.Service, weights map[string]int32) (*crossfadev1
 	}
 	out := proto.CloneOf(doc)
 	setWeights(out, full)
+	out.RolledBackIn = nil
 	return out, nil
 }
 
@@ -124,6 +125,13 @@ func WithPrimary(doc *crossfadev1.Service, origin string, force bool) (*crossfad
 		return nil, p.found
 	}
 	weights := Weights(doc)
+	if in := doc.GetRolledBackIn(); len(in) > 0 && !force && origin != doc.GetPrimary() {
+		return nil, Errors{{
+			Kind: Held, Code: "rolled_back", Field: "origin", Value: origin,
+			Message: fmt.Sprintf("in fleet %s everything goes to %s, because it is rolled back there; it would all go to the new primary", in[0].GetFleet(), doc.GetPrimary()),
+			Next:    fmt.Sprintf("run `shadowctl split set %s %s=100%%` first, or add --force", doc.GetName(), origin),
+		}}
+	}
 	if w := BasisPoints(weights[origin]); w != Whole && !force && origin != doc.GetPrimary() {
 		return nil, Errors{{
 			Kind: Held, Code: "primary_not_full", Field: "origin", Value: origin,
@@ -137,7 +145,8 @@ func WithPrimary(doc *crossfadev1.Service, origin string, force bool) (*crossfad
 	return out, nil
 }
 
-// RolledBack sends everything to the primary. Pins to other origins are switched off unless keepPins.
+// RolledBack sends everything to the primary, in all fleets. Pins to other origins are switched off unless keepPins; in fleets where
+// they are off already they stay so.
 func RolledBack(doc *crossfadev1.Service, keepPins bool) *crossfadev1.Service {
 	out := proto.CloneOf(doc)
 	weights := make(map[string]int32, len(out.GetOrigins()))
@@ -151,5 +160,6 @@ func RolledBack(doc *crossfadev1.Service, keepPins bool) *crossfadev1.Service {
 			pin.Enabled = new(false)
 		}
 	}
+	out.RolledBackIn = slices.DeleteFunc(out.RolledBackIn, func(r *crossfadev1.FleetRollback) bool { return !keepPins || r.GetKeepPins() })
 	return out
 }

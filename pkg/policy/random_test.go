@@ -55,7 +55,7 @@ func TestOperationsKeepDocumentsValid(t *testing.T) {
 		for range 20 {
 			origin := merged.Origins[r.IntN(len(merged.Origins))].Name
 			next := merged
-			switch r.IntN(5) {
+			switch r.IntN(6) {
 			case 0:
 				next, errs = policy.WithSplit(merged, map[string]int32{origin: int32(policy.Whole)})
 			case 1:
@@ -67,6 +67,8 @@ func TestOperationsKeepDocumentsValid(t *testing.T) {
 			case 3:
 				next = policy.RolledBack(merged, r.IntN(2) == 0)
 			case 4:
+				next = policy.RolledBackIn(merged, policy.Fleets(merged)[0], r.IntN(2) == 0)
+			case 5:
 				again := proto.CloneOf(doc)
 				again.Primary = merged.Primary
 				next, errs = policy.Merge(merged, again)

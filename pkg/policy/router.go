@@ -56,7 +56,7 @@ func NewRouter(fleet *Fleet, services []*Service) *Router {
 	}
 	r := &Router{fleet: fleet, tables: map[int]*hostTable{}}
 	for _, s := range services {
-		if s == nil || s.Fleet != fleet.Name {
+		if s = s.In(fleet.Name); s == nil {
 			continue
 		}
 		if r.tables[s.Port] == nil {

@@ -46,6 +46,8 @@ type Write struct {
 	After  *crossfadev1.Document // nil deletes
 	Expect int64                 // the revision that last changed the live object; 0: it must not exist; AnyRevision: not compared
 	Action string                // for the history, for example "split set"
+	// RolledBack says that the service is rolled back afterwards; kept in the revision.
+	RolledBack bool
 }
 
 // Commit is one atomic change: all writes or none. Each write becomes one revision, in order.

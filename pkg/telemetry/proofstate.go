@@ -13,8 +13,8 @@ const (
 	Unknown State = "unknown" // cannot be known: no report, an override, pins kept, not connected
 )
 
-// worse orders states.
-func (s State) worse(than State) bool { return s.rank() > than.rank() }
+// Worse orders states.
+func (s State) Worse(than State) bool { return s.rank() > than.rank() }
 
 func (s State) rank() int {
 	switch s {

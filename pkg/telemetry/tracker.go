@@ -66,7 +66,7 @@ func (t *tracker) state(now time.Time) ProofState {
 			connected++
 		}
 		switch {
-		case worst.Proxy == "" || p.State.worse(worst.State):
+		case worst.Proxy == "" || p.State.Worse(worst.State):
 			worst, alike = p, 0
 		case p.State == worst.State:
 			alike++

@@ -8,7 +8,7 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
-// Traffic is what the requests of one service at one origin came to, over a fleet.
+// Traffic is what the requests of one service at one origin came to, over one fleet or several.
 type Traffic struct {
 	Counts
 	Requests  uint64        // that were answered, by the origin or in its place
@@ -20,14 +20,44 @@ type Traffic struct {
 	Silent    int           // connected proxies that report nothing: their part is unknown
 }
 
-// Traffic adds up the last window before now for an origin of a service.
+// Traffic adds up the last window before now for an origin of a service in one fleet.
 func (t *Telemetry) Traffic(fleetName, service, origin string, now time.Time, window time.Duration) Traffic {
-	t.mu.Lock()
-	f := t.fleets[fleetName]
-	t.mu.Unlock()
-	if f == nil {
-		return Traffic{}
+	return t.TrafficOver([]string{fleetName}, service, origin, now, window)
+}
+
+// TrafficOver is [Telemetry.Traffic] over several fleets: requests are summed, percentiles are those of all requests together, and
+// Window is the longest.
+func (t *Telemetry) TrafficOver(fleetNames []string, service, origin string, now time.Time, window time.Duration) Traffic {
+	var out Traffic
+	var latency distribution
+	for _, name := range fleetNames {
+		t.mu.Lock()
+		f := t.fleets[name]
+		t.mu.Unlock()
+		if f != nil {
+			out.add(f.traffic(policy.ClusterName(service, origin), now, window, t.layouts.known(), &latency))
+		}
 	}
+	if out.Requests > 0 {
+		out.ErrorRate = float64(out.Class[5]) / float64(out.Requests)
+	}
+	quantiles := latency.quantiles([]float64{0.50, 0.99})
+	out.P50, out.P99 = quantiles[0], quantiles[1]
+	return out
+}
+
+// add sums up what can be summed.
+func (t *Traffic) add(o Traffic) {
+	t.Counts.add(&o.Counts)
+	t.Requests += o.Requests
+	t.RPS += o.RPS
+	t.Window = max(t.Window, o.Window)
+	t.Reporting += o.Reporting
+	t.Silent += o.Silent
+}
+
+// traffic is the part of one fleet, without shares and percentiles; latencies are added to those of the others.
+func (f *fleet) traffic(cluster string, now time.Time, window time.Duration, layouts []*layout, latency *distribution) Traffic {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := Traffic{Window: min(window, MaxWindow, now.Sub(f.since))}
@@ -39,17 +69,15 @@ func (t *Telemetry) Traffic(fleetName, service, origin string, now time.Time, wi
 			out.Silent++
 		}
 	}
-	s := (*f.index.Load())[policy.ClusterName(service, origin)]
+	s := (*f.index.Load())[cluster]
 	if s == nil || out.Window <= 0 {
 		return out
 	}
 	out.Counts = s.window.Sum(now, window)
 	if out.Requests = out.Answers(); out.Requests > 0 {
 		out.RPS = float64(out.Requests) / out.Window.Seconds()
-		out.ErrorRate = float64(out.Class[5]) / float64(out.Requests)
 	}
-	latency := s.window.quantiles(now, window, t.layouts.known(), 0.50, 0.99)
-	out.P50, out.P99 = latency[0], latency[1]
+	s.window.latencies(now, window, layouts, latency)
 	return out
 }
 

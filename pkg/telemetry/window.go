@@ -88,6 +88,12 @@ func (w *Window) Sum(now time.Time, length time.Duration) Counts {
 // quantiles are the latencies below which a share of the requests of the last length stayed, for each share; 0 where there was no request.
 func (w *Window) quantiles(now time.Time, length time.Duration, all []*layout, shares ...float64) []time.Duration {
 	var d distribution
+	w.latencies(now, length, all, &d)
+	return d.quantiles(shares)
+}
+
+// latencies adds those of the last length to a distribution.
+func (w *Window) latencies(now time.Time, length time.Duration, all []*layout, d *distribution) {
 	for _, l := range all {
 		sum := make([]uint64, len(l.values))
 		w.last(now, length, func(s *slot) {
@@ -99,5 +105,4 @@ func (w *Window) quantiles(now time.Time, length time.Duration, all []*layout, s
 		})
 		d.add(l, sum)
 	}
-	return d.quantiles(shares)
 }

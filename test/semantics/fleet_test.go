@@ -86,7 +86,7 @@ func (f *fleet) publish(settings *policy.Fleet, services []*policy.Service) {
 		u.Levers[s.Name] = nil // unless it is still there
 	}
 	for _, s := range services {
-		u.Levers[s.Name] = translate.Levers(s)
+		u.Levers[s.Name] = translate.Levers(s.In(f.name))
 		for _, o := range s.Origins {
 			u.Endpoints = append(u.Endpoints, translate.Endpoints(s.Name, o.Name, o.Static))
 		}
@@ -108,7 +108,7 @@ func (f *fleet) flip(s *policy.Service) {
 			f.services[i] = s
 		}
 	}
-	f.send(xds.Update{Levers: map[string][]translate.Lever{s.Name: translate.Levers(s)}})
+	f.send(xds.Update{Levers: map[string][]translate.Lever{s.Name: translate.Levers(s.In(f.name))}})
 	f.barrier()
 }
 

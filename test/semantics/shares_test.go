@@ -74,6 +74,7 @@ func findDivided(t *testing.T, r *rand.Rand, f *fleet, settings *policy.Fleet) [
 	router := policy.NewRouter(settings, all)
 	var out []divided
 	for _, s := range all {
+		s = s.In(f.name)
 		d := divided{service: s, host: s.Hosts[len(s.Hosts)-1], path: s.PathPrefixes[0], key: keyOf(s)}
 		if d.host[0] == '*' {
 			d.host = "x" + d.host[1:]

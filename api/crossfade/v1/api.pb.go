@@ -907,12 +907,13 @@ func (x *ListResponse) GetNextPageToken() string {
 
 // ServiceStatus is what one looks at: intent and live figures of a service.
 type ServiceStatus struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Fleet   string                 `protobuf:"bytes,2,opt,name=fleet,proto3" json:"fleet,omitempty"`
-	Hosts   []string               `protobuf:"bytes,3,rep,name=hosts,proto3" json:"hosts,omitempty"`
-	Primary string                 `protobuf:"bytes,4,opt,name=primary,proto3" json:"primary,omitempty"`
-	// Basis points by origin.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Empty where several serve it: see fleets.
+	Fleet   string   `protobuf:"bytes,2,opt,name=fleet,proto3" json:"fleet,omitempty"`
+	Hosts   []string `protobuf:"bytes,3,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	Primary string   `protobuf:"bytes,4,opt,name=primary,proto3" json:"primary,omitempty"`
+	// Basis points by origin; in a list of one fleet's services, those that hold there.
 	Split map[string]int32 `protobuf:"bytes,5,rep,name=split,proto3" json:"split,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// The last revision of the service.
 	Revision int64 `protobuf:"varint,6,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -926,7 +927,11 @@ type ServiceStatus struct {
 	// Names of the pins that are on.
 	Pins []string `protobuf:"bytes,12,rep,name=pins,proto3" json:"pins,omitempty"`
 	// A rollback that no deliberate change has followed yet: an apply may not raise weights.
-	RolledBack    bool `protobuf:"varint,13,opt,name=rolled_back,json=rolledBack,proto3" json:"rolled_back,omitempty"`
+	RolledBack bool `protobuf:"varint,13,opt,name=rolled_back,json=rolledBack,proto3" json:"rolled_back,omitempty"`
+	// The fleets that serve it, where there are several.
+	Fleets []string `protobuf:"bytes,14,rep,name=fleets,proto3" json:"fleets,omitempty"`
+	// Of these, the ones in which it is rolled back, whatever the split: an apply may not raise weights there.
+	RolledBackIn  []string `protobuf:"bytes,15,rep,name=rolled_back_in,json=rolledBackIn,proto3" json:"rolled_back_in,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1052,7 +1057,21 @@ func (x *ServiceStatus) GetRolledBack() bool {
 	return false
 }
 
-// OriginTraffic holds live figures of one origin, summed over the fleet.
+func (x *ServiceStatus) GetFleets() []string {
+	if x != nil {
+		return x.Fleets
+	}
+	return nil
+}
+
+func (x *ServiceStatus) GetRolledBackIn() []string {
+	if x != nil {
+		return x.RolledBackIn
+	}
+	return nil
+}
+
+// OriginTraffic holds live figures of one origin, summed over the fleets; in a list of one fleet's services, those of that fleet.
 type OriginTraffic struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Requests per second.
@@ -1684,7 +1703,7 @@ type RollbackRequest struct {
 	All bool `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
 	// Leaves pins on; the proof is then unknown.
 	KeepPins bool `protobuf:"varint,3,opt,name=keep_pins,json=keepPins,proto3" json:"keep_pins,omitempty"`
-	// Only services of this fleet. Empty: of every fleet.
+	// Only in this fleet: a service that others serve too keeps its split there. Empty: in every fleet.
 	Fleet         string         `protobuf:"bytes,4,opt,name=fleet,proto3" json:"fleet,omitempty"`
 	Options       *ChangeOptions `protobuf:"bytes,5,opt,name=options,proto3" json:"options,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1916,15 +1935,21 @@ type Change struct {
 	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Whether it is in the store. Only a rollback can be applied without.
 	Recorded bool `protobuf:"varint,3,opt,name=recorded,proto3" json:"recorded,omitempty"`
-	// Basis points by origin, after the change.
-	Split    map[string]int32 `protobuf:"bytes,4,rep,name=split,proto3" json:"split,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	Fleet    *FleetState      `protobuf:"bytes,5,opt,name=fleet,proto3" json:"fleet,omitempty"`
-	Proof    *Proof           `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`
-	Warnings []string         `protobuf:"bytes,7,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Basis points by origin, after the change; of a rollback in one fleet, those that hold there.
+	Split map[string]int32 `protobuf:"bytes,4,rep,name=split,proto3" json:"split,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Of several fleets, all of their proxies.
+	Fleet *FleetState `protobuf:"bytes,5,opt,name=fleet,proto3" json:"fleet,omitempty"`
+	// Of several fleets, the worst of theirs: unknown before pending before silent before proven.
+	Proof    *Proof   `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`
+	Warnings []string `protobuf:"bytes,7,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	// "Service" or "Fleet".
 	Kind string `protobuf:"bytes,8,opt,name=kind,proto3" json:"kind,omitempty"`
 	// What was done, for example "split set".
-	Action        string `protobuf:"bytes,9,opt,name=action,proto3" json:"action,omitempty"`
+	Action string `protobuf:"bytes,9,opt,name=action,proto3" json:"action,omitempty"`
+	// Each fleet for itself, where the change concerns several.
+	Fleets []*FleetChange `protobuf:"bytes,10,rep,name=fleets,proto3" json:"fleets,omitempty"`
+	// The revision that undid this one, because a proxy refused it. 0: it stands.
+	UndoneBy      int64 `protobuf:"varint,11,opt,name=undone_by,json=undoneBy,proto3" json:"undone_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2022,6 +2047,90 @@ func (x *Change) GetAction() string {
 	return ""
 }
 
+func (x *Change) GetFleets() []*FleetChange {
+	if x != nil {
+		return x.Fleets
+	}
+	return nil
+}
+
+func (x *Change) GetUndoneBy() int64 {
+	if x != nil {
+		return x.UndoneBy
+	}
+	return 0
+}
+
+// FleetChange says what became of a change in one of several fleets.
+type FleetChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Fleet *FleetState            `protobuf:"bytes,2,opt,name=fleet,proto3" json:"fleet,omitempty"`
+	Proof *Proof                 `protobuf:"bytes,3,opt,name=proof,proto3" json:"proof,omitempty"`
+	// Basis points by origin that hold in this fleet, after the change. Empty where it no longer serves the service.
+	Split         map[string]int32 `protobuf:"bytes,4,rep,name=split,proto3" json:"split,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FleetChange) Reset() {
+	*x = FleetChange{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FleetChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FleetChange) ProtoMessage() {}
+
+func (x *FleetChange) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FleetChange.ProtoReflect.Descriptor instead.
+func (*FleetChange) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *FleetChange) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FleetChange) GetFleet() *FleetState {
+	if x != nil {
+		return x.Fleet
+	}
+	return nil
+}
+
+func (x *FleetChange) GetProof() *Proof {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
+func (x *FleetChange) GetSplit() map[string]int32 {
+	if x != nil {
+		return x.Split
+	}
+	return nil
+}
+
 // FleetState says which proxies have the change.
 type FleetState struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2037,7 +2146,7 @@ type FleetState struct {
 	Refused []*Refusal `protobuf:"bytes,5,rep,name=refused,proto3" json:"refused,omitempty"`
 	// From the call to the last acknowledgement, in milliseconds.
 	AckMs float64 `protobuf:"fixed64,6,opt,name=ack_ms,json=ackMs,proto3" json:"ack_ms,omitempty"`
-	// Name of the fleet.
+	// Name of the fleet; of several, all names with commas between them.
 	Name          string `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2045,7 +2154,7 @@ type FleetState struct {
 
 func (x *FleetState) Reset() {
 	*x = FleetState{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[30]
+	mi := &file_crossfade_v1_api_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2057,7 +2166,7 @@ func (x *FleetState) String() string {
 func (*FleetState) ProtoMessage() {}
 
 func (x *FleetState) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[30]
+	mi := &file_crossfade_v1_api_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2070,7 +2179,7 @@ func (x *FleetState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FleetState.ProtoReflect.Descriptor instead.
 func (*FleetState) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{30}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *FleetState) GetConnected() int32 {
@@ -2137,7 +2246,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[31]
+	mi := &file_crossfade_v1_api_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2149,7 +2258,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[31]
+	mi := &file_crossfade_v1_api_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2162,7 +2271,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{31}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Refusal) GetProxy() string {
@@ -2213,7 +2322,7 @@ type Proof struct {
 
 func (x *Proof) Reset() {
 	*x = Proof{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[32]
+	mi := &file_crossfade_v1_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2225,7 +2334,7 @@ func (x *Proof) String() string {
 func (*Proof) ProtoMessage() {}
 
 func (x *Proof) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[32]
+	mi := &file_crossfade_v1_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2238,7 +2347,7 @@ func (x *Proof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proof.ProtoReflect.Descriptor instead.
 func (*Proof) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{32}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Proof) GetState() string {
@@ -2296,7 +2405,7 @@ type ProxyProof struct {
 
 func (x *ProxyProof) Reset() {
 	*x = ProxyProof{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[33]
+	mi := &file_crossfade_v1_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2308,7 +2417,7 @@ func (x *ProxyProof) String() string {
 func (*ProxyProof) ProtoMessage() {}
 
 func (x *ProxyProof) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[33]
+	mi := &file_crossfade_v1_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2321,7 +2430,7 @@ func (x *ProxyProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProxyProof.ProtoReflect.Descriptor instead.
 func (*ProxyProof) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{33}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ProxyProof) GetProxy() string {
@@ -2366,7 +2475,7 @@ type ListProxiesRequest struct {
 
 func (x *ListProxiesRequest) Reset() {
 	*x = ListProxiesRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[34]
+	mi := &file_crossfade_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2378,7 +2487,7 @@ func (x *ListProxiesRequest) String() string {
 func (*ListProxiesRequest) ProtoMessage() {}
 
 func (x *ListProxiesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[34]
+	mi := &file_crossfade_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2391,7 +2500,7 @@ func (x *ListProxiesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProxiesRequest.ProtoReflect.Descriptor instead.
 func (*ListProxiesRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{34}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ListProxiesRequest) GetFleet() string {
@@ -2426,7 +2535,7 @@ type ListProxiesResponse struct {
 
 func (x *ListProxiesResponse) Reset() {
 	*x = ListProxiesResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[35]
+	mi := &file_crossfade_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2438,7 +2547,7 @@ func (x *ListProxiesResponse) String() string {
 func (*ListProxiesResponse) ProtoMessage() {}
 
 func (x *ListProxiesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[35]
+	mi := &file_crossfade_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2451,7 +2560,7 @@ func (x *ListProxiesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProxiesResponse.ProtoReflect.Descriptor instead.
 func (*ListProxiesResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{35}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListProxiesResponse) GetItems() []*Proxy {
@@ -2497,7 +2606,7 @@ type Proxy struct {
 
 func (x *Proxy) Reset() {
 	*x = Proxy{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[36]
+	mi := &file_crossfade_v1_api_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2509,7 +2618,7 @@ func (x *Proxy) String() string {
 func (*Proxy) ProtoMessage() {}
 
 func (x *Proxy) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[36]
+	mi := &file_crossfade_v1_api_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2522,7 +2631,7 @@ func (x *Proxy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Proxy.ProtoReflect.Descriptor instead.
 func (*Proxy) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Proxy) GetProxy() string {
@@ -2622,7 +2731,7 @@ type Nack struct {
 
 func (x *Nack) Reset() {
 	*x = Nack{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[37]
+	mi := &file_crossfade_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2634,7 +2743,7 @@ func (x *Nack) String() string {
 func (*Nack) ProtoMessage() {}
 
 func (x *Nack) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[37]
+	mi := &file_crossfade_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2647,7 +2756,7 @@ func (x *Nack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Nack.ProtoReflect.Descriptor instead.
 func (*Nack) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{37}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Nack) GetType() string {
@@ -2691,7 +2800,7 @@ type ListHistoryRequest struct {
 
 func (x *ListHistoryRequest) Reset() {
 	*x = ListHistoryRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[38]
+	mi := &file_crossfade_v1_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2703,7 +2812,7 @@ func (x *ListHistoryRequest) String() string {
 func (*ListHistoryRequest) ProtoMessage() {}
 
 func (x *ListHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[38]
+	mi := &file_crossfade_v1_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2716,7 +2825,7 @@ func (x *ListHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHistoryRequest.ProtoReflect.Descriptor instead.
 func (*ListHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{38}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListHistoryRequest) GetService() string {
@@ -2751,7 +2860,7 @@ type ListHistoryResponse struct {
 
 func (x *ListHistoryResponse) Reset() {
 	*x = ListHistoryResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[39]
+	mi := &file_crossfade_v1_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2763,7 +2872,7 @@ func (x *ListHistoryResponse) String() string {
 func (*ListHistoryResponse) ProtoMessage() {}
 
 func (x *ListHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[39]
+	mi := &file_crossfade_v1_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2776,7 +2885,7 @@ func (x *ListHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHistoryResponse.ProtoReflect.Descriptor instead.
 func (*ListHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{39}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListHistoryResponse) GetItems() []*Revision {
@@ -2812,14 +2921,16 @@ type Revision struct {
 	// "Service" or "Fleet".
 	Kind string `protobuf:"bytes,12,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Identifies the change on the proxies, whatever its number became.
-	Stamp         string `protobuf:"bytes,13,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	Stamp string `protobuf:"bytes,13,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	// The service is rolled back after it: until a deliberate change an apply may not raise weights.
+	RolledBack    bool `protobuf:"varint,14,opt,name=rolled_back,json=rolledBack,proto3" json:"rolled_back,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Revision) Reset() {
 	*x = Revision{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[40]
+	mi := &file_crossfade_v1_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2831,7 +2942,7 @@ func (x *Revision) String() string {
 func (*Revision) ProtoMessage() {}
 
 func (x *Revision) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[40]
+	mi := &file_crossfade_v1_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2844,7 +2955,7 @@ func (x *Revision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revision.ProtoReflect.Descriptor instead.
 func (*Revision) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{40}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Revision) GetRevision() int64 {
@@ -2938,6 +3049,13 @@ func (x *Revision) GetStamp() string {
 	return ""
 }
 
+func (x *Revision) GetRolledBack() bool {
+	if x != nil {
+		return x.RolledBack
+	}
+	return false
+}
+
 // WatchRequest names what to watch.
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2949,7 +3067,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[41]
+	mi := &file_crossfade_v1_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2961,7 +3079,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[41]
+	mi := &file_crossfade_v1_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2974,7 +3092,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{41}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *WatchRequest) GetService() string {
@@ -3002,7 +3120,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[42]
+	mi := &file_crossfade_v1_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3014,7 +3132,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[42]
+	mi := &file_crossfade_v1_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3027,7 +3145,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{42}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *WatchResponse) GetType() string {
@@ -3119,7 +3237,7 @@ type ExplainRouteRequest struct {
 
 func (x *ExplainRouteRequest) Reset() {
 	*x = ExplainRouteRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[43]
+	mi := &file_crossfade_v1_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3131,7 +3249,7 @@ func (x *ExplainRouteRequest) String() string {
 func (*ExplainRouteRequest) ProtoMessage() {}
 
 func (x *ExplainRouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[43]
+	mi := &file_crossfade_v1_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3144,7 +3262,7 @@ func (x *ExplainRouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRouteRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRouteRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{43}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ExplainRouteRequest) GetFleet() string {
@@ -3207,7 +3325,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[44]
+	mi := &file_crossfade_v1_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3219,7 +3337,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[44]
+	mi := &file_crossfade_v1_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3232,7 +3350,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{44}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Header) GetName() string {
@@ -3268,7 +3386,7 @@ type ExplainRouteResponse struct {
 
 func (x *ExplainRouteResponse) Reset() {
 	*x = ExplainRouteResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[45]
+	mi := &file_crossfade_v1_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3280,7 +3398,7 @@ func (x *ExplainRouteResponse) String() string {
 func (*ExplainRouteResponse) ProtoMessage() {}
 
 func (x *ExplainRouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[45]
+	mi := &file_crossfade_v1_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3293,7 +3411,7 @@ func (x *ExplainRouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRouteResponse.ProtoReflect.Descriptor instead.
 func (*ExplainRouteResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{45}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ExplainRouteResponse) GetService() string {
@@ -3340,7 +3458,7 @@ type GetServerInfoRequest struct {
 
 func (x *GetServerInfoRequest) Reset() {
 	*x = GetServerInfoRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[46]
+	mi := &file_crossfade_v1_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3352,7 +3470,7 @@ func (x *GetServerInfoRequest) String() string {
 func (*GetServerInfoRequest) ProtoMessage() {}
 
 func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[46]
+	mi := &file_crossfade_v1_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3365,7 +3483,7 @@ func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetServerInfoRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{46}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{47}
 }
 
 // GetServerInfoResponse says what is running.
@@ -3384,7 +3502,7 @@ type GetServerInfoResponse struct {
 
 func (x *GetServerInfoResponse) Reset() {
 	*x = GetServerInfoResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[47]
+	mi := &file_crossfade_v1_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3396,7 +3514,7 @@ func (x *GetServerInfoResponse) String() string {
 func (*GetServerInfoResponse) ProtoMessage() {}
 
 func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[47]
+	mi := &file_crossfade_v1_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3409,7 +3527,7 @@ func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{47}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *GetServerInfoResponse) GetVersion() string {
@@ -3504,7 +3622,7 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x05fleet\x18\x03 \x01(\tR\x05fleet\"i\n" +
 	"\fListResponse\x121\n" +
 	"\x05items\x18\x01 \x03(\v2\x1b.crossfade.v1.ServiceStatusR\x05items\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd4\x04\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x92\x05\n" +
 	"\rServiceStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05fleet\x18\x02 \x01(\tR\x05fleet\x12\x14\n" +
@@ -3521,7 +3639,9 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\atraffic\x18\v \x03(\v2(.crossfade.v1.ServiceStatus.TrafficEntryR\atraffic\x12\x12\n" +
 	"\x04pins\x18\f \x03(\tR\x04pins\x12\x1f\n" +
 	"\vrolled_back\x18\r \x01(\bR\n" +
-	"rolledBack\x1a8\n" +
+	"rolledBack\x12\x16\n" +
+	"\x06fleets\x18\x0e \x03(\tR\x06fleets\x12$\n" +
+	"\x0erolled_back_in\x18\x0f \x03(\tR\frolledBackIn\x1a8\n" +
 	"\n" +
 	"SplitEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -3585,7 +3705,7 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x02to\x18\x02 \x01(\x03R\x02to\x125\n" +
 	"\aoptions\x18\x03 \x01(\v2\x1b.crossfade.v1.ChangeOptionsR\aoptions\"<\n" +
 	"\fUndoResponse\x12,\n" +
-	"\x06change\x18\x01 \x01(\v2\x14.crossfade.v1.ChangeR\x06change\"\xee\x02\n" +
+	"\x06change\x18\x01 \x01(\v2\x14.crossfade.v1.ChangeR\x06change\"\xbe\x03\n" +
 	"\x06Change\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x03R\brevision\x12\x1a\n" +
@@ -3595,7 +3715,19 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x05proof\x18\x06 \x01(\v2\x13.crossfade.v1.ProofR\x05proof\x12\x1a\n" +
 	"\bwarnings\x18\a \x03(\tR\bwarnings\x12\x12\n" +
 	"\x04kind\x18\b \x01(\tR\x04kind\x12\x16\n" +
-	"\x06action\x18\t \x01(\tR\x06action\x1a8\n" +
+	"\x06action\x18\t \x01(\tR\x06action\x121\n" +
+	"\x06fleets\x18\n" +
+	" \x03(\v2\x19.crossfade.v1.FleetChangeR\x06fleets\x12\x1b\n" +
+	"\tundone_by\x18\v \x01(\x03R\bundoneBy\x1a8\n" +
+	"\n" +
+	"SplitEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\xf2\x01\n" +
+	"\vFleetChange\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12.\n" +
+	"\x05fleet\x18\x02 \x01(\v2\x18.crossfade.v1.FleetStateR\x05fleet\x12)\n" +
+	"\x05proof\x18\x03 \x01(\v2\x13.crossfade.v1.ProofR\x05proof\x12:\n" +
+	"\x05split\x18\x04 \x03(\v2$.crossfade.v1.FleetChange.SplitEntryR\x05split\x1a8\n" +
 	"\n" +
 	"SplitEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -3664,7 +3796,7 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"k\n" +
 	"\x13ListHistoryResponse\x12,\n" +
 	"\x05items\x18\x01 \x03(\v2\x16.crossfade.v1.RevisionR\x05items\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb1\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd2\x03\n" +
 	"\bRevision\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x10\n" +
@@ -3679,7 +3811,9 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	" \x01(\v2\x18.crossfade.v1.FleetStateR\x05fleet\x12)\n" +
 	"\x05proof\x18\v \x01(\v2\x13.crossfade.v1.ProofR\x05proof\x12\x12\n" +
 	"\x04kind\x18\f \x01(\tR\x04kind\x12\x14\n" +
-	"\x05stamp\x18\r \x01(\tR\x05stamp\"(\n" +
+	"\x05stamp\x18\r \x01(\tR\x05stamp\x12\x1f\n" +
+	"\vrolled_back\x18\x0e \x01(\bR\n" +
+	"rolledBack\"(\n" +
 	"\fWatchRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\"\xf9\x01\n" +
 	"\rWatchResponse\x12\x12\n" +
@@ -3757,7 +3891,7 @@ func file_crossfade_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_crossfade_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_crossfade_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_crossfade_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_crossfade_v1_api_proto_goTypes = []any{
 	(Wait)(0),                     // 0: crossfade.v1.Wait
 	(*ErrorDetail)(nil),           // 1: crossfade.v1.ErrorDetail
@@ -3790,42 +3924,44 @@ var file_crossfade_v1_api_proto_goTypes = []any{
 	(*UndoRequest)(nil),           // 28: crossfade.v1.UndoRequest
 	(*UndoResponse)(nil),          // 29: crossfade.v1.UndoResponse
 	(*Change)(nil),                // 30: crossfade.v1.Change
-	(*FleetState)(nil),            // 31: crossfade.v1.FleetState
-	(*Refusal)(nil),               // 32: crossfade.v1.Refusal
-	(*Proof)(nil),                 // 33: crossfade.v1.Proof
-	(*ProxyProof)(nil),            // 34: crossfade.v1.ProxyProof
-	(*ListProxiesRequest)(nil),    // 35: crossfade.v1.ListProxiesRequest
-	(*ListProxiesResponse)(nil),   // 36: crossfade.v1.ListProxiesResponse
-	(*Proxy)(nil),                 // 37: crossfade.v1.Proxy
-	(*Nack)(nil),                  // 38: crossfade.v1.Nack
-	(*ListHistoryRequest)(nil),    // 39: crossfade.v1.ListHistoryRequest
-	(*ListHistoryResponse)(nil),   // 40: crossfade.v1.ListHistoryResponse
-	(*Revision)(nil),              // 41: crossfade.v1.Revision
-	(*WatchRequest)(nil),          // 42: crossfade.v1.WatchRequest
-	(*WatchResponse)(nil),         // 43: crossfade.v1.WatchResponse
-	(*ExplainRouteRequest)(nil),   // 44: crossfade.v1.ExplainRouteRequest
-	(*Header)(nil),                // 45: crossfade.v1.Header
-	(*ExplainRouteResponse)(nil),  // 46: crossfade.v1.ExplainRouteResponse
-	(*GetServerInfoRequest)(nil),  // 47: crossfade.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil), // 48: crossfade.v1.GetServerInfoResponse
-	nil,                           // 49: crossfade.v1.ServiceStatus.SplitEntry
-	nil,                           // 50: crossfade.v1.ServiceStatus.TrafficEntry
-	nil,                           // 51: crossfade.v1.SetSplitRequest.WeightsEntry
-	nil,                           // 52: crossfade.v1.Change.SplitEntry
-	nil,                           // 53: crossfade.v1.Proof.OpenStreamsEntry
-	nil,                           // 54: crossfade.v1.ExplainRouteResponse.ChancesEntry
-	nil,                           // 55: crossfade.v1.GetServerInfoResponse.AddressesEntry
-	(*durationpb.Duration)(nil),   // 56: google.protobuf.Duration
-	(*Service)(nil),               // 57: crossfade.v1.Service
-	(*Fleet)(nil),                 // 58: crossfade.v1.Fleet
-	(*timestamppb.Timestamp)(nil), // 59: google.protobuf.Timestamp
-	(*Pin)(nil),                   // 60: crossfade.v1.Pin
+	(*FleetChange)(nil),           // 31: crossfade.v1.FleetChange
+	(*FleetState)(nil),            // 32: crossfade.v1.FleetState
+	(*Refusal)(nil),               // 33: crossfade.v1.Refusal
+	(*Proof)(nil),                 // 34: crossfade.v1.Proof
+	(*ProxyProof)(nil),            // 35: crossfade.v1.ProxyProof
+	(*ListProxiesRequest)(nil),    // 36: crossfade.v1.ListProxiesRequest
+	(*ListProxiesResponse)(nil),   // 37: crossfade.v1.ListProxiesResponse
+	(*Proxy)(nil),                 // 38: crossfade.v1.Proxy
+	(*Nack)(nil),                  // 39: crossfade.v1.Nack
+	(*ListHistoryRequest)(nil),    // 40: crossfade.v1.ListHistoryRequest
+	(*ListHistoryResponse)(nil),   // 41: crossfade.v1.ListHistoryResponse
+	(*Revision)(nil),              // 42: crossfade.v1.Revision
+	(*WatchRequest)(nil),          // 43: crossfade.v1.WatchRequest
+	(*WatchResponse)(nil),         // 44: crossfade.v1.WatchResponse
+	(*ExplainRouteRequest)(nil),   // 45: crossfade.v1.ExplainRouteRequest
+	(*Header)(nil),                // 46: crossfade.v1.Header
+	(*ExplainRouteResponse)(nil),  // 47: crossfade.v1.ExplainRouteResponse
+	(*GetServerInfoRequest)(nil),  // 48: crossfade.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil), // 49: crossfade.v1.GetServerInfoResponse
+	nil,                           // 50: crossfade.v1.ServiceStatus.SplitEntry
+	nil,                           // 51: crossfade.v1.ServiceStatus.TrafficEntry
+	nil,                           // 52: crossfade.v1.SetSplitRequest.WeightsEntry
+	nil,                           // 53: crossfade.v1.Change.SplitEntry
+	nil,                           // 54: crossfade.v1.FleetChange.SplitEntry
+	nil,                           // 55: crossfade.v1.Proof.OpenStreamsEntry
+	nil,                           // 56: crossfade.v1.ExplainRouteResponse.ChancesEntry
+	nil,                           // 57: crossfade.v1.GetServerInfoResponse.AddressesEntry
+	(*durationpb.Duration)(nil),   // 58: google.protobuf.Duration
+	(*Service)(nil),               // 59: crossfade.v1.Service
+	(*Fleet)(nil),                 // 60: crossfade.v1.Fleet
+	(*timestamppb.Timestamp)(nil), // 61: google.protobuf.Timestamp
+	(*Pin)(nil),                   // 62: crossfade.v1.Pin
 }
 var file_crossfade_v1_api_proto_depIdxs = []int32{
 	0,  // 0: crossfade.v1.ChangeOptions.wait:type_name -> crossfade.v1.Wait
-	56, // 1: crossfade.v1.ChangeOptions.timeout:type_name -> google.protobuf.Duration
-	57, // 2: crossfade.v1.Document.service:type_name -> crossfade.v1.Service
-	58, // 3: crossfade.v1.Document.fleet:type_name -> crossfade.v1.Fleet
+	58, // 1: crossfade.v1.ChangeOptions.timeout:type_name -> google.protobuf.Duration
+	59, // 2: crossfade.v1.Document.service:type_name -> crossfade.v1.Service
+	60, // 3: crossfade.v1.Document.fleet:type_name -> crossfade.v1.Fleet
 	3,  // 4: crossfade.v1.ApplyRequest.documents:type_name -> crossfade.v1.Document
 	2,  // 5: crossfade.v1.ApplyRequest.options:type_name -> crossfade.v1.ChangeOptions
 	30, // 6: crossfade.v1.ApplyResponse.changes:type_name -> crossfade.v1.Change
@@ -3835,16 +3971,16 @@ var file_crossfade_v1_api_proto_depIdxs = []int32{
 	3,  // 10: crossfade.v1.GetResponse.document:type_name -> crossfade.v1.Document
 	14, // 11: crossfade.v1.GetResponse.status:type_name -> crossfade.v1.ServiceStatus
 	14, // 12: crossfade.v1.ListResponse.items:type_name -> crossfade.v1.ServiceStatus
-	49, // 13: crossfade.v1.ServiceStatus.split:type_name -> crossfade.v1.ServiceStatus.SplitEntry
-	59, // 14: crossfade.v1.ServiceStatus.changed:type_name -> google.protobuf.Timestamp
-	50, // 15: crossfade.v1.ServiceStatus.traffic:type_name -> crossfade.v1.ServiceStatus.TrafficEntry
-	56, // 16: crossfade.v1.OriginTraffic.window:type_name -> google.protobuf.Duration
+	50, // 13: crossfade.v1.ServiceStatus.split:type_name -> crossfade.v1.ServiceStatus.SplitEntry
+	61, // 14: crossfade.v1.ServiceStatus.changed:type_name -> google.protobuf.Timestamp
+	51, // 15: crossfade.v1.ServiceStatus.traffic:type_name -> crossfade.v1.ServiceStatus.TrafficEntry
+	58, // 16: crossfade.v1.OriginTraffic.window:type_name -> google.protobuf.Duration
 	2,  // 17: crossfade.v1.DeleteRequest.options:type_name -> crossfade.v1.ChangeOptions
 	30, // 18: crossfade.v1.DeleteResponse.change:type_name -> crossfade.v1.Change
-	51, // 19: crossfade.v1.SetSplitRequest.weights:type_name -> crossfade.v1.SetSplitRequest.WeightsEntry
+	52, // 19: crossfade.v1.SetSplitRequest.weights:type_name -> crossfade.v1.SetSplitRequest.WeightsEntry
 	2,  // 20: crossfade.v1.SetSplitRequest.options:type_name -> crossfade.v1.ChangeOptions
 	30, // 21: crossfade.v1.SetSplitResponse.change:type_name -> crossfade.v1.Change
-	60, // 22: crossfade.v1.PutPinRequest.pin:type_name -> crossfade.v1.Pin
+	62, // 22: crossfade.v1.PutPinRequest.pin:type_name -> crossfade.v1.Pin
 	2,  // 23: crossfade.v1.PutPinRequest.options:type_name -> crossfade.v1.ChangeOptions
 	30, // 24: crossfade.v1.PutPinResponse.change:type_name -> crossfade.v1.Change
 	2,  // 25: crossfade.v1.DeletePinRequest.options:type_name -> crossfade.v1.ChangeOptions
@@ -3855,70 +3991,74 @@ var file_crossfade_v1_api_proto_depIdxs = []int32{
 	30, // 30: crossfade.v1.RollbackResponse.changes:type_name -> crossfade.v1.Change
 	2,  // 31: crossfade.v1.UndoRequest.options:type_name -> crossfade.v1.ChangeOptions
 	30, // 32: crossfade.v1.UndoResponse.change:type_name -> crossfade.v1.Change
-	52, // 33: crossfade.v1.Change.split:type_name -> crossfade.v1.Change.SplitEntry
-	31, // 34: crossfade.v1.Change.fleet:type_name -> crossfade.v1.FleetState
-	33, // 35: crossfade.v1.Change.proof:type_name -> crossfade.v1.Proof
-	32, // 36: crossfade.v1.FleetState.refused:type_name -> crossfade.v1.Refusal
-	53, // 37: crossfade.v1.Proof.open_streams:type_name -> crossfade.v1.Proof.OpenStreamsEntry
-	34, // 38: crossfade.v1.Proof.per_proxy:type_name -> crossfade.v1.ProxyProof
-	37, // 39: crossfade.v1.ListProxiesResponse.items:type_name -> crossfade.v1.Proxy
-	38, // 40: crossfade.v1.Proxy.last_nack:type_name -> crossfade.v1.Nack
-	59, // 41: crossfade.v1.Proxy.connected_since:type_name -> google.protobuf.Timestamp
-	59, // 42: crossfade.v1.Proxy.last_seen:type_name -> google.protobuf.Timestamp
-	59, // 43: crossfade.v1.Nack.time:type_name -> google.protobuf.Timestamp
-	41, // 44: crossfade.v1.ListHistoryResponse.items:type_name -> crossfade.v1.Revision
-	59, // 45: crossfade.v1.Revision.time:type_name -> google.protobuf.Timestamp
-	3,  // 46: crossfade.v1.Revision.before:type_name -> crossfade.v1.Document
-	3,  // 47: crossfade.v1.Revision.after:type_name -> crossfade.v1.Document
-	31, // 48: crossfade.v1.Revision.fleet:type_name -> crossfade.v1.FleetState
-	33, // 49: crossfade.v1.Revision.proof:type_name -> crossfade.v1.Proof
-	59, // 50: crossfade.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	14, // 51: crossfade.v1.WatchResponse.service:type_name -> crossfade.v1.ServiceStatus
-	41, // 52: crossfade.v1.WatchResponse.revision:type_name -> crossfade.v1.Revision
-	37, // 53: crossfade.v1.WatchResponse.proxy:type_name -> crossfade.v1.Proxy
-	45, // 54: crossfade.v1.ExplainRouteRequest.headers:type_name -> crossfade.v1.Header
-	3,  // 55: crossfade.v1.ExplainRouteRequest.documents:type_name -> crossfade.v1.Document
-	54, // 56: crossfade.v1.ExplainRouteResponse.chances:type_name -> crossfade.v1.ExplainRouteResponse.ChancesEntry
-	55, // 57: crossfade.v1.GetServerInfoResponse.addresses:type_name -> crossfade.v1.GetServerInfoResponse.AddressesEntry
-	59, // 58: crossfade.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
-	15, // 59: crossfade.v1.ServiceStatus.TrafficEntry.value:type_name -> crossfade.v1.OriginTraffic
-	4,  // 60: crossfade.v1.CrossfadeService.Apply:input_type -> crossfade.v1.ApplyRequest
-	6,  // 61: crossfade.v1.CrossfadeService.Diff:input_type -> crossfade.v1.DiffRequest
-	10, // 62: crossfade.v1.CrossfadeService.Get:input_type -> crossfade.v1.GetRequest
-	12, // 63: crossfade.v1.CrossfadeService.List:input_type -> crossfade.v1.ListRequest
-	16, // 64: crossfade.v1.CrossfadeService.Delete:input_type -> crossfade.v1.DeleteRequest
-	18, // 65: crossfade.v1.CrossfadeService.SetSplit:input_type -> crossfade.v1.SetSplitRequest
-	20, // 66: crossfade.v1.CrossfadeService.PutPin:input_type -> crossfade.v1.PutPinRequest
-	22, // 67: crossfade.v1.CrossfadeService.DeletePin:input_type -> crossfade.v1.DeletePinRequest
-	24, // 68: crossfade.v1.CrossfadeService.SetPrimary:input_type -> crossfade.v1.SetPrimaryRequest
-	26, // 69: crossfade.v1.CrossfadeService.Rollback:input_type -> crossfade.v1.RollbackRequest
-	28, // 70: crossfade.v1.CrossfadeService.Undo:input_type -> crossfade.v1.UndoRequest
-	35, // 71: crossfade.v1.CrossfadeService.ListProxies:input_type -> crossfade.v1.ListProxiesRequest
-	39, // 72: crossfade.v1.CrossfadeService.ListHistory:input_type -> crossfade.v1.ListHistoryRequest
-	42, // 73: crossfade.v1.CrossfadeService.Watch:input_type -> crossfade.v1.WatchRequest
-	44, // 74: crossfade.v1.CrossfadeService.ExplainRoute:input_type -> crossfade.v1.ExplainRouteRequest
-	47, // 75: crossfade.v1.CrossfadeService.GetServerInfo:input_type -> crossfade.v1.GetServerInfoRequest
-	5,  // 76: crossfade.v1.CrossfadeService.Apply:output_type -> crossfade.v1.ApplyResponse
-	7,  // 77: crossfade.v1.CrossfadeService.Diff:output_type -> crossfade.v1.DiffResponse
-	11, // 78: crossfade.v1.CrossfadeService.Get:output_type -> crossfade.v1.GetResponse
-	13, // 79: crossfade.v1.CrossfadeService.List:output_type -> crossfade.v1.ListResponse
-	17, // 80: crossfade.v1.CrossfadeService.Delete:output_type -> crossfade.v1.DeleteResponse
-	19, // 81: crossfade.v1.CrossfadeService.SetSplit:output_type -> crossfade.v1.SetSplitResponse
-	21, // 82: crossfade.v1.CrossfadeService.PutPin:output_type -> crossfade.v1.PutPinResponse
-	23, // 83: crossfade.v1.CrossfadeService.DeletePin:output_type -> crossfade.v1.DeletePinResponse
-	25, // 84: crossfade.v1.CrossfadeService.SetPrimary:output_type -> crossfade.v1.SetPrimaryResponse
-	27, // 85: crossfade.v1.CrossfadeService.Rollback:output_type -> crossfade.v1.RollbackResponse
-	29, // 86: crossfade.v1.CrossfadeService.Undo:output_type -> crossfade.v1.UndoResponse
-	36, // 87: crossfade.v1.CrossfadeService.ListProxies:output_type -> crossfade.v1.ListProxiesResponse
-	40, // 88: crossfade.v1.CrossfadeService.ListHistory:output_type -> crossfade.v1.ListHistoryResponse
-	43, // 89: crossfade.v1.CrossfadeService.Watch:output_type -> crossfade.v1.WatchResponse
-	46, // 90: crossfade.v1.CrossfadeService.ExplainRoute:output_type -> crossfade.v1.ExplainRouteResponse
-	48, // 91: crossfade.v1.CrossfadeService.GetServerInfo:output_type -> crossfade.v1.GetServerInfoResponse
-	76, // [76:92] is the sub-list for method output_type
-	60, // [60:76] is the sub-list for method input_type
-	60, // [60:60] is the sub-list for extension type_name
-	60, // [60:60] is the sub-list for extension extendee
-	0,  // [0:60] is the sub-list for field type_name
+	53, // 33: crossfade.v1.Change.split:type_name -> crossfade.v1.Change.SplitEntry
+	32, // 34: crossfade.v1.Change.fleet:type_name -> crossfade.v1.FleetState
+	34, // 35: crossfade.v1.Change.proof:type_name -> crossfade.v1.Proof
+	31, // 36: crossfade.v1.Change.fleets:type_name -> crossfade.v1.FleetChange
+	32, // 37: crossfade.v1.FleetChange.fleet:type_name -> crossfade.v1.FleetState
+	34, // 38: crossfade.v1.FleetChange.proof:type_name -> crossfade.v1.Proof
+	54, // 39: crossfade.v1.FleetChange.split:type_name -> crossfade.v1.FleetChange.SplitEntry
+	33, // 40: crossfade.v1.FleetState.refused:type_name -> crossfade.v1.Refusal
+	55, // 41: crossfade.v1.Proof.open_streams:type_name -> crossfade.v1.Proof.OpenStreamsEntry
+	35, // 42: crossfade.v1.Proof.per_proxy:type_name -> crossfade.v1.ProxyProof
+	38, // 43: crossfade.v1.ListProxiesResponse.items:type_name -> crossfade.v1.Proxy
+	39, // 44: crossfade.v1.Proxy.last_nack:type_name -> crossfade.v1.Nack
+	61, // 45: crossfade.v1.Proxy.connected_since:type_name -> google.protobuf.Timestamp
+	61, // 46: crossfade.v1.Proxy.last_seen:type_name -> google.protobuf.Timestamp
+	61, // 47: crossfade.v1.Nack.time:type_name -> google.protobuf.Timestamp
+	42, // 48: crossfade.v1.ListHistoryResponse.items:type_name -> crossfade.v1.Revision
+	61, // 49: crossfade.v1.Revision.time:type_name -> google.protobuf.Timestamp
+	3,  // 50: crossfade.v1.Revision.before:type_name -> crossfade.v1.Document
+	3,  // 51: crossfade.v1.Revision.after:type_name -> crossfade.v1.Document
+	32, // 52: crossfade.v1.Revision.fleet:type_name -> crossfade.v1.FleetState
+	34, // 53: crossfade.v1.Revision.proof:type_name -> crossfade.v1.Proof
+	61, // 54: crossfade.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	14, // 55: crossfade.v1.WatchResponse.service:type_name -> crossfade.v1.ServiceStatus
+	42, // 56: crossfade.v1.WatchResponse.revision:type_name -> crossfade.v1.Revision
+	38, // 57: crossfade.v1.WatchResponse.proxy:type_name -> crossfade.v1.Proxy
+	46, // 58: crossfade.v1.ExplainRouteRequest.headers:type_name -> crossfade.v1.Header
+	3,  // 59: crossfade.v1.ExplainRouteRequest.documents:type_name -> crossfade.v1.Document
+	56, // 60: crossfade.v1.ExplainRouteResponse.chances:type_name -> crossfade.v1.ExplainRouteResponse.ChancesEntry
+	57, // 61: crossfade.v1.GetServerInfoResponse.addresses:type_name -> crossfade.v1.GetServerInfoResponse.AddressesEntry
+	61, // 62: crossfade.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
+	15, // 63: crossfade.v1.ServiceStatus.TrafficEntry.value:type_name -> crossfade.v1.OriginTraffic
+	4,  // 64: crossfade.v1.CrossfadeService.Apply:input_type -> crossfade.v1.ApplyRequest
+	6,  // 65: crossfade.v1.CrossfadeService.Diff:input_type -> crossfade.v1.DiffRequest
+	10, // 66: crossfade.v1.CrossfadeService.Get:input_type -> crossfade.v1.GetRequest
+	12, // 67: crossfade.v1.CrossfadeService.List:input_type -> crossfade.v1.ListRequest
+	16, // 68: crossfade.v1.CrossfadeService.Delete:input_type -> crossfade.v1.DeleteRequest
+	18, // 69: crossfade.v1.CrossfadeService.SetSplit:input_type -> crossfade.v1.SetSplitRequest
+	20, // 70: crossfade.v1.CrossfadeService.PutPin:input_type -> crossfade.v1.PutPinRequest
+	22, // 71: crossfade.v1.CrossfadeService.DeletePin:input_type -> crossfade.v1.DeletePinRequest
+	24, // 72: crossfade.v1.CrossfadeService.SetPrimary:input_type -> crossfade.v1.SetPrimaryRequest
+	26, // 73: crossfade.v1.CrossfadeService.Rollback:input_type -> crossfade.v1.RollbackRequest
+	28, // 74: crossfade.v1.CrossfadeService.Undo:input_type -> crossfade.v1.UndoRequest
+	36, // 75: crossfade.v1.CrossfadeService.ListProxies:input_type -> crossfade.v1.ListProxiesRequest
+	40, // 76: crossfade.v1.CrossfadeService.ListHistory:input_type -> crossfade.v1.ListHistoryRequest
+	43, // 77: crossfade.v1.CrossfadeService.Watch:input_type -> crossfade.v1.WatchRequest
+	45, // 78: crossfade.v1.CrossfadeService.ExplainRoute:input_type -> crossfade.v1.ExplainRouteRequest
+	48, // 79: crossfade.v1.CrossfadeService.GetServerInfo:input_type -> crossfade.v1.GetServerInfoRequest
+	5,  // 80: crossfade.v1.CrossfadeService.Apply:output_type -> crossfade.v1.ApplyResponse
+	7,  // 81: crossfade.v1.CrossfadeService.Diff:output_type -> crossfade.v1.DiffResponse
+	11, // 82: crossfade.v1.CrossfadeService.Get:output_type -> crossfade.v1.GetResponse
+	13, // 83: crossfade.v1.CrossfadeService.List:output_type -> crossfade.v1.ListResponse
+	17, // 84: crossfade.v1.CrossfadeService.Delete:output_type -> crossfade.v1.DeleteResponse
+	19, // 85: crossfade.v1.CrossfadeService.SetSplit:output_type -> crossfade.v1.SetSplitResponse
+	21, // 86: crossfade.v1.CrossfadeService.PutPin:output_type -> crossfade.v1.PutPinResponse
+	23, // 87: crossfade.v1.CrossfadeService.DeletePin:output_type -> crossfade.v1.DeletePinResponse
+	25, // 88: crossfade.v1.CrossfadeService.SetPrimary:output_type -> crossfade.v1.SetPrimaryResponse
+	27, // 89: crossfade.v1.CrossfadeService.Rollback:output_type -> crossfade.v1.RollbackResponse
+	29, // 90: crossfade.v1.CrossfadeService.Undo:output_type -> crossfade.v1.UndoResponse
+	37, // 91: crossfade.v1.CrossfadeService.ListProxies:output_type -> crossfade.v1.ListProxiesResponse
+	41, // 92: crossfade.v1.CrossfadeService.ListHistory:output_type -> crossfade.v1.ListHistoryResponse
+	44, // 93: crossfade.v1.CrossfadeService.Watch:output_type -> crossfade.v1.WatchResponse
+	47, // 94: crossfade.v1.CrossfadeService.ExplainRoute:output_type -> crossfade.v1.ExplainRouteResponse
+	49, // 95: crossfade.v1.CrossfadeService.GetServerInfo:output_type -> crossfade.v1.GetServerInfoResponse
+	80, // [80:96] is the sub-list for method output_type
+	64, // [64:80] is the sub-list for method input_type
+	64, // [64:64] is the sub-list for extension type_name
+	64, // [64:64] is the sub-list for extension extendee
+	0,  // [0:64] is the sub-list for field type_name
 }
 
 func init() { file_crossfade_v1_api_proto_init() }
@@ -3932,7 +4072,7 @@ func file_crossfade_v1_api_proto_init() {
 		(*Document_Fleet)(nil),
 	}
 	file_crossfade_v1_api_proto_msgTypes[14].OneofWrappers = []any{}
-	file_crossfade_v1_api_proto_msgTypes[42].OneofWrappers = []any{
+	file_crossfade_v1_api_proto_msgTypes[43].OneofWrappers = []any{
 		(*WatchResponse_Service)(nil),
 		(*WatchResponse_Revision)(nil),
 		(*WatchResponse_Proxy)(nil),
@@ -3943,7 +4083,7 @@ func file_crossfade_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_crossfade_v1_api_proto_rawDesc), len(file_crossfade_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   55,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

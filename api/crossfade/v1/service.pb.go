@@ -33,7 +33,7 @@ type Service struct {
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Unique among services. Lower-case letters, digits and dashes, at most 63 characters.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// The fleet that serves it: the node.cluster of the Envoys. Default "default".
+	// The fleet that serves it: the node.cluster of the Envoys. Default "default". Where several do: fleets.
 	Fleet string `protobuf:"bytes,4,opt,name=fleet,proto3" json:"fleet,omitempty"`
 	// Host names that select this service, in any case, with or without a port or a trailing dot:
 	// exact ("orders.test"), a wildcard for one or more leading labels ("*.orders.test"), or "*" for whatever no other service names.
@@ -53,7 +53,12 @@ type Service struct {
 	// Limits on how long things may take. The defaults are those of an AWS Application Load Balancer.
 	Timeouts *Timeouts `protobuf:"bytes,12,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
 	// Retries within the chosen origin. Absent: none.
-	Retries       *Retries `protobuf:"bytes,13,opt,name=retries,proto3" json:"retries,omitempty"`
+	Retries *Retries `protobuf:"bytes,13,opt,name=retries,proto3" json:"retries,omitempty"`
+	// The fleets that serve it, where there are several: in place of fleet. At most 16. All have the same, but for rollbacks in one of them.
+	Fleets []string `protobuf:"bytes,14,rep,name=fleets,proto3" json:"fleets,omitempty"`
+	// Fleets in which the primary has everything, whatever the split: `rollback --fleet` writes it, and `split set`, `undo` and a rollback
+	// in all fleets end it. Absent in an apply: what is live stays.
+	RolledBackIn  []*FleetRollback `protobuf:"bytes,15,rep,name=rolled_back_in,json=rolledBackIn,proto3" json:"rolled_back_in,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -179,6 +184,75 @@ func (x *Service) GetRetries() *Retries {
 	return nil
 }
 
+func (x *Service) GetFleets() []string {
+	if x != nil {
+		return x.Fleets
+	}
+	return nil
+}
+
+func (x *Service) GetRolledBackIn() []*FleetRollback {
+	if x != nil {
+		return x.RolledBackIn
+	}
+	return nil
+}
+
+// FleetRollback is a rollback in one of several fleets.
+type FleetRollback struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One of those that serve the service.
+	Fleet string `protobuf:"bytes,1,opt,name=fleet,proto3" json:"fleet,omitempty"`
+	// Pins are left as they are. Default false: pins to other origins are off there.
+	KeepPins      bool `protobuf:"varint,2,opt,name=keep_pins,json=keepPins,proto3" json:"keep_pins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FleetRollback) Reset() {
+	*x = FleetRollback{}
+	mi := &file_crossfade_v1_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FleetRollback) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FleetRollback) ProtoMessage() {}
+
+func (x *FleetRollback) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FleetRollback.ProtoReflect.Descriptor instead.
+func (*FleetRollback) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *FleetRollback) GetFleet() string {
+	if x != nil {
+		return x.Fleet
+	}
+	return ""
+}
+
+func (x *FleetRollback) GetKeepPins() bool {
+	if x != nil {
+		return x.KeepPins
+	}
+	return false
+}
+
 // Listener is the port on which the proxies of a fleet accept requests.
 type Listener struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -190,7 +264,7 @@ type Listener struct {
 
 func (x *Listener) Reset() {
 	*x = Listener{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[1]
+	mi := &file_crossfade_v1_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -202,7 +276,7 @@ func (x *Listener) String() string {
 func (*Listener) ProtoMessage() {}
 
 func (x *Listener) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[1]
+	mi := &file_crossfade_v1_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -215,7 +289,7 @@ func (x *Listener) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Listener.ProtoReflect.Descriptor instead.
 func (*Listener) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{1}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Listener) GetPort() int32 {
@@ -252,7 +326,7 @@ type Origin struct {
 
 func (x *Origin) Reset() {
 	*x = Origin{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[2]
+	mi := &file_crossfade_v1_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -264,7 +338,7 @@ func (x *Origin) String() string {
 func (*Origin) ProtoMessage() {}
 
 func (x *Origin) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[2]
+	mi := &file_crossfade_v1_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -277,7 +351,7 @@ func (x *Origin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Origin.ProtoReflect.Descriptor instead.
 func (*Origin) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{2}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Origin) GetName() string {
@@ -360,7 +434,7 @@ type StaticEndpoints struct {
 
 func (x *StaticEndpoints) Reset() {
 	*x = StaticEndpoints{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[3]
+	mi := &file_crossfade_v1_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -372,7 +446,7 @@ func (x *StaticEndpoints) String() string {
 func (*StaticEndpoints) ProtoMessage() {}
 
 func (x *StaticEndpoints) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[3]
+	mi := &file_crossfade_v1_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -385,7 +459,7 @@ func (x *StaticEndpoints) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StaticEndpoints.ProtoReflect.Descriptor instead.
 func (*StaticEndpoints) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{3}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *StaticEndpoints) GetEndpoints() []string {
@@ -418,7 +492,7 @@ type HealthCheck struct {
 
 func (x *HealthCheck) Reset() {
 	*x = HealthCheck{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[4]
+	mi := &file_crossfade_v1_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -430,7 +504,7 @@ func (x *HealthCheck) String() string {
 func (*HealthCheck) ProtoMessage() {}
 
 func (x *HealthCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[4]
+	mi := &file_crossfade_v1_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -443,7 +517,7 @@ func (x *HealthCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthCheck.ProtoReflect.Descriptor instead.
 func (*HealthCheck) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{4}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *HealthCheck) GetPath() string {
@@ -512,7 +586,7 @@ type OutlierDetection struct {
 
 func (x *OutlierDetection) Reset() {
 	*x = OutlierDetection{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[5]
+	mi := &file_crossfade_v1_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -524,7 +598,7 @@ func (x *OutlierDetection) String() string {
 func (*OutlierDetection) ProtoMessage() {}
 
 func (x *OutlierDetection) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[5]
+	mi := &file_crossfade_v1_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -537,7 +611,7 @@ func (x *OutlierDetection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutlierDetection.ProtoReflect.Descriptor instead.
 func (*OutlierDetection) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{5}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OutlierDetection) GetConsecutiveFailures() int32 {
@@ -585,7 +659,7 @@ type CircuitBreakers struct {
 
 func (x *CircuitBreakers) Reset() {
 	*x = CircuitBreakers{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[6]
+	mi := &file_crossfade_v1_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +671,7 @@ func (x *CircuitBreakers) String() string {
 func (*CircuitBreakers) ProtoMessage() {}
 
 func (x *CircuitBreakers) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[6]
+	mi := &file_crossfade_v1_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +684,7 @@ func (x *CircuitBreakers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CircuitBreakers.ProtoReflect.Descriptor instead.
 func (*CircuitBreakers) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{6}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CircuitBreakers) GetMaxConnections() int32 {
@@ -654,7 +728,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[7]
+	mi := &file_crossfade_v1_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +740,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[7]
+	mi := &file_crossfade_v1_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +753,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{7}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Split) GetWeights() map[string]int32 {
@@ -711,7 +785,7 @@ type Sticky struct {
 
 func (x *Sticky) Reset() {
 	*x = Sticky{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[8]
+	mi := &file_crossfade_v1_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -723,7 +797,7 @@ func (x *Sticky) String() string {
 func (*Sticky) ProtoMessage() {}
 
 func (x *Sticky) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[8]
+	mi := &file_crossfade_v1_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -736,7 +810,7 @@ func (x *Sticky) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sticky.ProtoReflect.Descriptor instead.
 func (*Sticky) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{8}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Sticky) GetKey() isSticky_Key {
@@ -813,7 +887,7 @@ type StickyCookie struct {
 
 func (x *StickyCookie) Reset() {
 	*x = StickyCookie{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[9]
+	mi := &file_crossfade_v1_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +899,7 @@ func (x *StickyCookie) String() string {
 func (*StickyCookie) ProtoMessage() {}
 
 func (x *StickyCookie) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[9]
+	mi := &file_crossfade_v1_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +912,7 @@ func (x *StickyCookie) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StickyCookie.ProtoReflect.Descriptor instead.
 func (*StickyCookie) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{9}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StickyCookie) GetName() string {
@@ -873,7 +947,7 @@ type StickyHeader struct {
 
 func (x *StickyHeader) Reset() {
 	*x = StickyHeader{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[10]
+	mi := &file_crossfade_v1_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +959,7 @@ func (x *StickyHeader) String() string {
 func (*StickyHeader) ProtoMessage() {}
 
 func (x *StickyHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[10]
+	mi := &file_crossfade_v1_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +972,7 @@ func (x *StickyHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StickyHeader.ProtoReflect.Descriptor instead.
 func (*StickyHeader) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{10}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StickyHeader) GetName() string {
@@ -917,7 +991,7 @@ type StickyClientAddress struct {
 
 func (x *StickyClientAddress) Reset() {
 	*x = StickyClientAddress{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[11]
+	mi := &file_crossfade_v1_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -929,7 +1003,7 @@ func (x *StickyClientAddress) String() string {
 func (*StickyClientAddress) ProtoMessage() {}
 
 func (x *StickyClientAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[11]
+	mi := &file_crossfade_v1_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -942,7 +1016,7 @@ func (x *StickyClientAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StickyClientAddress.ProtoReflect.Descriptor instead.
 func (*StickyClientAddress) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{11}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{12}
 }
 
 // Pin sends the requests that match to one origin, whatever the split.
@@ -968,7 +1042,7 @@ type Pin struct {
 
 func (x *Pin) Reset() {
 	*x = Pin{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[12]
+	mi := &file_crossfade_v1_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1054,7 @@ func (x *Pin) String() string {
 func (*Pin) ProtoMessage() {}
 
 func (x *Pin) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[12]
+	mi := &file_crossfade_v1_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1067,7 @@ func (x *Pin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pin.ProtoReflect.Descriptor instead.
 func (*Pin) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{12}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Pin) GetName() string {
@@ -1096,7 +1170,7 @@ type ValueMatch struct {
 
 func (x *ValueMatch) Reset() {
 	*x = ValueMatch{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[13]
+	mi := &file_crossfade_v1_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1108,7 +1182,7 @@ func (x *ValueMatch) String() string {
 func (*ValueMatch) ProtoMessage() {}
 
 func (x *ValueMatch) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[13]
+	mi := &file_crossfade_v1_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1121,7 +1195,7 @@ func (x *ValueMatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValueMatch.ProtoReflect.Descriptor instead.
 func (*ValueMatch) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{13}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ValueMatch) GetName() string {
@@ -1221,7 +1295,7 @@ type Timeouts struct {
 
 func (x *Timeouts) Reset() {
 	*x = Timeouts{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[14]
+	mi := &file_crossfade_v1_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1233,7 +1307,7 @@ func (x *Timeouts) String() string {
 func (*Timeouts) ProtoMessage() {}
 
 func (x *Timeouts) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[14]
+	mi := &file_crossfade_v1_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1246,7 +1320,7 @@ func (x *Timeouts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timeouts.ProtoReflect.Descriptor instead.
 func (*Timeouts) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Timeouts) GetRequest() *durationpb.Duration {
@@ -1288,7 +1362,7 @@ type Retries struct {
 
 func (x *Retries) Reset() {
 	*x = Retries{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[15]
+	mi := &file_crossfade_v1_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1374,7 @@ func (x *Retries) String() string {
 func (*Retries) ProtoMessage() {}
 
 func (x *Retries) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[15]
+	mi := &file_crossfade_v1_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1387,7 @@ func (x *Retries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retries.ProtoReflect.Descriptor instead.
 func (*Retries) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Retries) GetOn() []string {
@@ -1363,7 +1437,7 @@ type Fleet struct {
 
 func (x *Fleet) Reset() {
 	*x = Fleet{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[16]
+	mi := &file_crossfade_v1_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1449,7 @@ func (x *Fleet) String() string {
 func (*Fleet) ProtoMessage() {}
 
 func (x *Fleet) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[16]
+	mi := &file_crossfade_v1_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1462,7 @@ func (x *Fleet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fleet.ProtoReflect.Descriptor instead.
 func (*Fleet) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Fleet) GetApiVersion() string {
@@ -1430,7 +1504,7 @@ var File_crossfade_v1_service_proto protoreflect.FileDescriptor
 
 const file_crossfade_v1_service_proto_rawDesc = "" +
 	"\n" +
-	"\x1acrossfade/v1/service.proto\x12\fcrossfade.v1\x1a\x1egoogle/protobuf/duration.proto\"\xd8\x03\n" +
+	"\x1acrossfade/v1/service.proto\x12\fcrossfade.v1\x1a\x1egoogle/protobuf/duration.proto\"\xb3\x04\n" +
 	"\aService\x12\x1f\n" +
 	"\vapi_version\x18\x01 \x01(\tR\n" +
 	"apiVersion\x12\x12\n" +
@@ -1446,7 +1520,12 @@ const file_crossfade_v1_service_proto_rawDesc = "" +
 	" \x01(\v2\x13.crossfade.v1.SplitR\x05split\x12%\n" +
 	"\x04pins\x18\v \x03(\v2\x11.crossfade.v1.PinR\x04pins\x122\n" +
 	"\btimeouts\x18\f \x01(\v2\x16.crossfade.v1.TimeoutsR\btimeouts\x12/\n" +
-	"\aretries\x18\r \x01(\v2\x15.crossfade.v1.RetriesR\aretries\"\x1e\n" +
+	"\aretries\x18\r \x01(\v2\x15.crossfade.v1.RetriesR\aretries\x12\x16\n" +
+	"\x06fleets\x18\x0e \x03(\tR\x06fleets\x12A\n" +
+	"\x0erolled_back_in\x18\x0f \x03(\v2\x1b.crossfade.v1.FleetRollbackR\frolledBackIn\"B\n" +
+	"\rFleetRollback\x12\x14\n" +
+	"\x05fleet\x18\x01 \x01(\tR\x05fleet\x12\x1b\n" +
+	"\tkeep_pins\x18\x02 \x01(\bR\bkeepPins\"\x1e\n" +
 	"\bListener\x12\x12\n" +
 	"\x04port\x18\x01 \x01(\x05R\x04port\"\x97\x03\n" +
 	"\x06Origin\x12\x12\n" +
@@ -1544,62 +1623,64 @@ func file_crossfade_v1_service_proto_rawDescGZIP() []byte {
 	return file_crossfade_v1_service_proto_rawDescData
 }
 
-var file_crossfade_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_crossfade_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_crossfade_v1_service_proto_goTypes = []any{
 	(*Service)(nil),             // 0: crossfade.v1.Service
-	(*Listener)(nil),            // 1: crossfade.v1.Listener
-	(*Origin)(nil),              // 2: crossfade.v1.Origin
-	(*StaticEndpoints)(nil),     // 3: crossfade.v1.StaticEndpoints
-	(*HealthCheck)(nil),         // 4: crossfade.v1.HealthCheck
-	(*OutlierDetection)(nil),    // 5: crossfade.v1.OutlierDetection
-	(*CircuitBreakers)(nil),     // 6: crossfade.v1.CircuitBreakers
-	(*Split)(nil),               // 7: crossfade.v1.Split
-	(*Sticky)(nil),              // 8: crossfade.v1.Sticky
-	(*StickyCookie)(nil),        // 9: crossfade.v1.StickyCookie
-	(*StickyHeader)(nil),        // 10: crossfade.v1.StickyHeader
-	(*StickyClientAddress)(nil), // 11: crossfade.v1.StickyClientAddress
-	(*Pin)(nil),                 // 12: crossfade.v1.Pin
-	(*ValueMatch)(nil),          // 13: crossfade.v1.ValueMatch
-	(*Timeouts)(nil),            // 14: crossfade.v1.Timeouts
-	(*Retries)(nil),             // 15: crossfade.v1.Retries
-	(*Fleet)(nil),               // 16: crossfade.v1.Fleet
-	nil,                         // 17: crossfade.v1.Split.WeightsEntry
-	(*durationpb.Duration)(nil), // 18: google.protobuf.Duration
+	(*FleetRollback)(nil),       // 1: crossfade.v1.FleetRollback
+	(*Listener)(nil),            // 2: crossfade.v1.Listener
+	(*Origin)(nil),              // 3: crossfade.v1.Origin
+	(*StaticEndpoints)(nil),     // 4: crossfade.v1.StaticEndpoints
+	(*HealthCheck)(nil),         // 5: crossfade.v1.HealthCheck
+	(*OutlierDetection)(nil),    // 6: crossfade.v1.OutlierDetection
+	(*CircuitBreakers)(nil),     // 7: crossfade.v1.CircuitBreakers
+	(*Split)(nil),               // 8: crossfade.v1.Split
+	(*Sticky)(nil),              // 9: crossfade.v1.Sticky
+	(*StickyCookie)(nil),        // 10: crossfade.v1.StickyCookie
+	(*StickyHeader)(nil),        // 11: crossfade.v1.StickyHeader
+	(*StickyClientAddress)(nil), // 12: crossfade.v1.StickyClientAddress
+	(*Pin)(nil),                 // 13: crossfade.v1.Pin
+	(*ValueMatch)(nil),          // 14: crossfade.v1.ValueMatch
+	(*Timeouts)(nil),            // 15: crossfade.v1.Timeouts
+	(*Retries)(nil),             // 16: crossfade.v1.Retries
+	(*Fleet)(nil),               // 17: crossfade.v1.Fleet
+	nil,                         // 18: crossfade.v1.Split.WeightsEntry
+	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
 }
 var file_crossfade_v1_service_proto_depIdxs = []int32{
-	1,  // 0: crossfade.v1.Service.listener:type_name -> crossfade.v1.Listener
-	2,  // 1: crossfade.v1.Service.origins:type_name -> crossfade.v1.Origin
-	7,  // 2: crossfade.v1.Service.split:type_name -> crossfade.v1.Split
-	12, // 3: crossfade.v1.Service.pins:type_name -> crossfade.v1.Pin
-	14, // 4: crossfade.v1.Service.timeouts:type_name -> crossfade.v1.Timeouts
-	15, // 5: crossfade.v1.Service.retries:type_name -> crossfade.v1.Retries
-	3,  // 6: crossfade.v1.Origin.static:type_name -> crossfade.v1.StaticEndpoints
-	18, // 7: crossfade.v1.Origin.connect_timeout:type_name -> google.protobuf.Duration
-	4,  // 8: crossfade.v1.Origin.health_check:type_name -> crossfade.v1.HealthCheck
-	5,  // 9: crossfade.v1.Origin.outlier_detection:type_name -> crossfade.v1.OutlierDetection
-	6,  // 10: crossfade.v1.Origin.circuit_breakers:type_name -> crossfade.v1.CircuitBreakers
-	18, // 11: crossfade.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
-	18, // 12: crossfade.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
-	18, // 13: crossfade.v1.OutlierDetection.interval:type_name -> google.protobuf.Duration
-	18, // 14: crossfade.v1.OutlierDetection.base_ejection_time:type_name -> google.protobuf.Duration
-	17, // 15: crossfade.v1.Split.weights:type_name -> crossfade.v1.Split.WeightsEntry
-	8,  // 16: crossfade.v1.Split.sticky:type_name -> crossfade.v1.Sticky
-	9,  // 17: crossfade.v1.Sticky.cookie:type_name -> crossfade.v1.StickyCookie
-	10, // 18: crossfade.v1.Sticky.header:type_name -> crossfade.v1.StickyHeader
-	11, // 19: crossfade.v1.Sticky.client_address:type_name -> crossfade.v1.StickyClientAddress
-	18, // 20: crossfade.v1.StickyCookie.ttl:type_name -> google.protobuf.Duration
-	13, // 21: crossfade.v1.Pin.header:type_name -> crossfade.v1.ValueMatch
-	13, // 22: crossfade.v1.Pin.cookie:type_name -> crossfade.v1.ValueMatch
-	13, // 23: crossfade.v1.Pin.query:type_name -> crossfade.v1.ValueMatch
-	18, // 24: crossfade.v1.Timeouts.request:type_name -> google.protobuf.Duration
-	18, // 25: crossfade.v1.Timeouts.idle:type_name -> google.protobuf.Duration
-	18, // 26: crossfade.v1.Timeouts.max_stream_duration:type_name -> google.protobuf.Duration
-	18, // 27: crossfade.v1.Retries.per_try_timeout:type_name -> google.protobuf.Duration
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	2,  // 0: crossfade.v1.Service.listener:type_name -> crossfade.v1.Listener
+	3,  // 1: crossfade.v1.Service.origins:type_name -> crossfade.v1.Origin
+	8,  // 2: crossfade.v1.Service.split:type_name -> crossfade.v1.Split
+	13, // 3: crossfade.v1.Service.pins:type_name -> crossfade.v1.Pin
+	15, // 4: crossfade.v1.Service.timeouts:type_name -> crossfade.v1.Timeouts
+	16, // 5: crossfade.v1.Service.retries:type_name -> crossfade.v1.Retries
+	1,  // 6: crossfade.v1.Service.rolled_back_in:type_name -> crossfade.v1.FleetRollback
+	4,  // 7: crossfade.v1.Origin.static:type_name -> crossfade.v1.StaticEndpoints
+	19, // 8: crossfade.v1.Origin.connect_timeout:type_name -> google.protobuf.Duration
+	5,  // 9: crossfade.v1.Origin.health_check:type_name -> crossfade.v1.HealthCheck
+	6,  // 10: crossfade.v1.Origin.outlier_detection:type_name -> crossfade.v1.OutlierDetection
+	7,  // 11: crossfade.v1.Origin.circuit_breakers:type_name -> crossfade.v1.CircuitBreakers
+	19, // 12: crossfade.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	19, // 13: crossfade.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	19, // 14: crossfade.v1.OutlierDetection.interval:type_name -> google.protobuf.Duration
+	19, // 15: crossfade.v1.OutlierDetection.base_ejection_time:type_name -> google.protobuf.Duration
+	18, // 16: crossfade.v1.Split.weights:type_name -> crossfade.v1.Split.WeightsEntry
+	9,  // 17: crossfade.v1.Split.sticky:type_name -> crossfade.v1.Sticky
+	10, // 18: crossfade.v1.Sticky.cookie:type_name -> crossfade.v1.StickyCookie
+	11, // 19: crossfade.v1.Sticky.header:type_name -> crossfade.v1.StickyHeader
+	12, // 20: crossfade.v1.Sticky.client_address:type_name -> crossfade.v1.StickyClientAddress
+	19, // 21: crossfade.v1.StickyCookie.ttl:type_name -> google.protobuf.Duration
+	14, // 22: crossfade.v1.Pin.header:type_name -> crossfade.v1.ValueMatch
+	14, // 23: crossfade.v1.Pin.cookie:type_name -> crossfade.v1.ValueMatch
+	14, // 24: crossfade.v1.Pin.query:type_name -> crossfade.v1.ValueMatch
+	19, // 25: crossfade.v1.Timeouts.request:type_name -> google.protobuf.Duration
+	19, // 26: crossfade.v1.Timeouts.idle:type_name -> google.protobuf.Duration
+	19, // 27: crossfade.v1.Timeouts.max_stream_duration:type_name -> google.protobuf.Duration
+	19, // 28: crossfade.v1.Retries.per_try_timeout:type_name -> google.protobuf.Duration
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_crossfade_v1_service_proto_init() }
@@ -1607,20 +1688,20 @@ func file_crossfade_v1_service_proto_init() {
 	if File_crossfade_v1_service_proto != nil {
 		return
 	}
-	file_crossfade_v1_service_proto_msgTypes[2].OneofWrappers = []any{
+	file_crossfade_v1_service_proto_msgTypes[3].OneofWrappers = []any{
 		(*Origin_Static)(nil),
 	}
-	file_crossfade_v1_service_proto_msgTypes[8].OneofWrappers = []any{
+	file_crossfade_v1_service_proto_msgTypes[9].OneofWrappers = []any{
 		(*Sticky_Cookie)(nil),
 		(*Sticky_Header)(nil),
 		(*Sticky_ClientAddress)(nil),
 	}
-	file_crossfade_v1_service_proto_msgTypes[12].OneofWrappers = []any{
+	file_crossfade_v1_service_proto_msgTypes[13].OneofWrappers = []any{
 		(*Pin_Header)(nil),
 		(*Pin_Cookie)(nil),
 		(*Pin_Query)(nil),
 	}
-	file_crossfade_v1_service_proto_msgTypes[13].OneofWrappers = []any{
+	file_crossfade_v1_service_proto_msgTypes[14].OneofWrappers = []any{
 		(*ValueMatch_Exact)(nil),
 		(*ValueMatch_Prefix)(nil),
 		(*ValueMatch_Regex)(nil),
@@ -1632,7 +1713,7 @@ func file_crossfade_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_crossfade_v1_service_proto_rawDesc), len(file_crossfade_v1_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

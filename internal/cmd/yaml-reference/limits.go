@@ -14,6 +14,7 @@ func limits() []limit {
 	n := func(v int, unit string) string { return strings.TrimSpace(fmt.Sprint(v) + " " + unit) }
 	return []limit{
 		{"MaxNameBytes", "a name of a service, fleet, origin or pin", n(policy.MaxNameBytes, "characters")},
+		{"MaxFleets", "fleets of a service", n(policy.MaxFleets, "")},
 		{"MaxHosts", "hosts of a service", n(policy.MaxHosts, "")},
 		{"MaxPathPrefixes", "path prefixes of a service", n(policy.MaxPathPrefixes, "")},
 		{"MaxPrefixBytes", "a path prefix", n(policy.MaxPrefixBytes, "bytes")},

@@ -13,9 +13,15 @@ import (
 // Explicit writes a compiled service as a document in which every default is written out. It compiles to the same service.
 func Explicit(s *policy.Service) *crossfadev1.Service {
 	doc := &crossfadev1.Service{
-		ApiVersion: policy.APIVersion, Kind: policy.KindService, Name: s.Name, Fleet: s.Fleet, Hosts: s.Hosts, PathPrefixes: s.PathPrefixes,
+		ApiVersion: policy.APIVersion, Kind: policy.KindService, Name: s.Name, Hosts: s.Hosts, PathPrefixes: s.PathPrefixes,
 		Listener: &crossfadev1.Listener{Port: int32(s.Port)}, Primary: s.Primary, Split: explicitSplit(s.Split),
 		Timeouts: &crossfadev1.Timeouts{Request: written(s.Timeouts.Request), Idle: written(s.Timeouts.Idle), MaxStreamDuration: written(s.Timeouts.MaxStreamDuration)},
+	}
+	if doc.Fleets = s.Fleets; len(s.Fleets) == 1 {
+		doc.Fleet, doc.Fleets = s.Fleets[0], nil
+	}
+	for _, r := range s.RolledBackIn {
+		doc.RolledBackIn = append(doc.RolledBackIn, &crossfadev1.FleetRollback{Fleet: r.Fleet, KeepPins: r.KeepPins})
 	}
 	for _, o := range s.Origins {
 		doc.Origins = append(doc.Origins, explicitOrigin(o))

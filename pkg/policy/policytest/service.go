@@ -1,6 +1,7 @@
 package policytest
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,8 +14,8 @@ import (
 
 // Options narrow what [Services] makes. The zero value narrows nothing.
 type Options struct {
-	Ports      []int // listener ports; default 10000 (left out of the document) and 10001
-	Fleet      string
+	Ports      []int                                 // listener ports; default 10000 (left out of the document) and 10001
+	Fleet      string                                // that serves all of them, some of them with others; default: the default one
 	MaxOrigins int                                   // 2 to this many; default 4
 	MaxPins    int                                   // 0 to this many; default 6
 	Endpoints  func(service, origin string) []string // default: random addresses that nothing listens on
@@ -64,6 +65,9 @@ func (g *generator) millis(atLeast, below int) *durationpb.Duration {
 
 func (g *generator) service(name string) *crossfadev1.Service {
 	doc := &crossfadev1.Service{ApiVersion: "crossfade/v1", Kind: "Service", Name: name, Fleet: g.opts.Fleet}
+	if g.one(3) {
+		g.severalFleets(doc)
+	}
 	port := pick(g.Rand, g.opts.Ports)
 	if port != 10000 {
 		doc.Listener = &crossfadev1.Listener{Port: int32(port)}
@@ -84,6 +88,18 @@ func (g *generator) service(name string) *crossfadev1.Service {
 		doc.Retries = g.retries(doc.Timeouts.GetRequest().AsDuration())
 	}
 	return doc
+}
+
+// Elsewhere is a fleet that serves some of the services too.
+const Elsewhere = "elsewhere"
+
+// severalFleets has a document served by two fleets, in one of which it may be rolled back.
+func (g *generator) severalFleets(doc *crossfadev1.Service) {
+	doc.Fleets = []string{Elsewhere, cmp.Or(doc.Fleet, "default")}
+	doc.Fleet = ""
+	if !g.one(4) {
+		doc.RolledBackIn = []*crossfadev1.FleetRollback{{Fleet: pick(g.Rand, doc.Fleets), KeepPins: !g.one(3)}}
+	}
 }
 
 var (

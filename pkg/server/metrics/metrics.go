@@ -82,15 +82,16 @@ func (m *Metrics) Changed(method string, changes []*crossfadev1.Change, took tim
 	ctx := context.Background()
 	fleets := map[string]bool{}
 	for _, c := range changes {
-		f := c.GetFleet()
 		if c.GetAction() == "none" {
 			continue
 		}
-		if f.GetAcked() > 0 && f.GetAcked() == f.GetConnected() && !fleets[f.GetName()] {
-			fleets[f.GetName()] = true
-			m.pushAck.Record(ctx, f.GetAckMs()/1e3, metric.WithAttributes(attribute.String("fleet", f.GetName())))
-			if method == "Rollback" {
-				m.rollback.Record(ctx, f.GetAckMs()/1e3, stage("acked"))
+		for _, f := range fleetsOf(c) {
+			if f.GetAcked() > 0 && f.GetAcked() == f.GetConnected() && !fleets[f.GetName()] {
+				fleets[f.GetName()] = true
+				m.pushAck.Record(ctx, f.GetAckMs()/1e3, metric.WithAttributes(attribute.String("fleet", f.GetName())))
+				if method == "Rollback" {
+					m.rollback.Record(ctx, f.GetAckMs()/1e3, stage("acked"))
+				}
 			}
 		}
 		if p := c.GetProof(); method == "Rollback" && p.GetState() == "proven" {
@@ -100,6 +101,18 @@ func (m *Metrics) Changed(method string, changes []*crossfadev1.Change, took tim
 	if method == "Rollback" && len(changes) > 0 {
 		m.rollback.Record(ctx, took.Seconds(), stage("answered"))
 	}
+}
+
+// fleetsOf returns the state of each fleet of a change.
+func fleetsOf(c *crossfadev1.Change) []*crossfadev1.FleetState {
+	if len(c.GetFleets()) == 0 {
+		return []*crossfadev1.FleetState{c.GetFleet()}
+	}
+	var out []*crossfadev1.FleetState
+	for _, f := range c.GetFleets() {
+		out = append(out, f.GetFleet())
+	}
+	return out
 }
 
 func stage(name string) metric.MeasurementOption {

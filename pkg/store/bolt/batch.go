@@ -176,6 +176,8 @@ func (b *batch) addWrite(c *store.Commit, w *store.Write) *crossfadev1.Revision 
 		Stamp:    c.Stamp,
 		Before:   before.GetAfter(),
 		After:    w.After,
+
+		RolledBack: w.RolledBack,
 	}
 	b.putRevision(r)
 	last, err := lastOf(b.tx, w.Key)

@@ -11,7 +11,7 @@ import (
 // anyHost is the host of requests that no other host matches.
 const anyHost = "*"
 
-// Build makes the structure of one fleet. Services of other fleets are ignored; a nil fleet has the defaults and the name
+// Build makes the structure of one fleet, of services as they are there. Those of other fleets are ignored; a nil fleet has the defaults and the name
 // policy.DefaultFleet. The services must have passed policy.CheckServices: no two share listener, host and path prefix.
 func Build(fleet *policy.Fleet, services []*policy.Service, opts Options) *Structure {
 	if fleet == nil {
@@ -48,7 +48,7 @@ func byName(rs []Resource) {
 func ofFleet(fleet string, services []*policy.Service) []*policy.Service {
 	var out []*policy.Service
 	for _, s := range services {
-		if s.Fleet == fleet {
+		if s := s.In(fleet); s != nil {
 			out = append(out, s)
 		}
 	}

@@ -26,7 +26,8 @@ const ReadyKey = "crossfade.ready"
 // On is the value of a fraction that is switched on. Off is 0.
 const On = 1_000_000
 
-// Levers returns the live weights and pin switches of a service, sorted by key: one for each origin and one for each pin.
+// Levers returns the live weights and pin switches of a service, sorted by key: one for each origin and one for each pin. Where a
+// service has several fleets, give it as one of them has it, see [policy.Service.In].
 func Levers(s *policy.Service) []Lever {
 	out := make([]Lever, 0, len(s.Origins)+len(s.Pins))
 	for _, o := range s.Origins {
