@@ -129,7 +129,7 @@ func (f *Fleet) publish(next *config) {
 }
 
 func (f *Fleet) sessions() []*session {
-	var out []*session
+	out := make([]*session, 0, len(f.proxies))
 	for _, p := range f.proxies {
 		for s := range p.sessions {
 			out = append(out, s)

@@ -14,6 +14,7 @@ import (
 // leverTables are the layers of one config: as they should be, and as proxies get them that lag in structure.
 type leverTables struct {
 	final       *table
+	layers      *layers // of a proxy that lags in nothing
 	transitions []transition
 	based       map[string]map[string][]translate.Lever
 	recent      map[string][]translate.Lever
@@ -58,6 +59,7 @@ func (s *leverState) tables(old *leverTables, stamp string) *leverTables {
 		from = old.final
 	}
 	t.final = newTable(resources, from)
+	t.layers = &layers{table: t.final, final: true, top: t.recent, tables: t}
 	return t
 }
 
@@ -86,7 +88,7 @@ func (t *leverTables) forSession(seq int64, stale map[string]bool, strange bool)
 		stale = t.withNewcomers(seq, stale)
 	}
 	if len(t.transitions) == 0 && len(stale) == 0 {
-		return &layers{table: t.final, final: true, top: t.recent, tables: t}
+		return t.layers
 	}
 	l := &layers{table: t.final, top: t.recent, tables: t, stale: stale, lags: map[string]lag{}}
 	for _, tr := range t.transitions {

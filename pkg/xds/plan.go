@@ -290,10 +290,13 @@ func (s *session) onlySubscribed(k kind, w *want, d *diff) *diff {
 		w.exact, w.full = false, len(w.to.names) == 0
 		return &diff{}
 	}
-	out := &diff{upserts: d.upserts}
+	out := d
+	if len(d.removals) > 0 {
+		out = &diff{upserts: d.upserts}
+	}
 	if !state.names.all(w.to) {
+		out = &diff{}
 		w.full = false
-		out.upserts = nil
 		for _, r := range d.upserts {
 			if state.names.has(r.Name) {
 				out.upserts = append(out.upserts, r)

@@ -1,6 +1,8 @@
 package xds
 
 import (
+	"slices"
+
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
@@ -17,17 +19,12 @@ func (s *session) narrowLevers(w *want, d *diff) *diff {
 	w.full = full // layers that the bootstrap lacks make the proxy incompatible, not behind
 	out = s.withReady(w, out)
 	w.top = w.layers.top
-	base, top := &diff{removals: out.removals}, &diff{}
-	for _, r := range out.upserts {
-		if r.Name == translate.TopLayer {
-			top.upserts = append(top.upserts, r)
-		} else {
-			base.upserts = append(base.upserts, r)
-		}
-	}
-	if len(base.upserts) == 0 || len(top.upserts) == 0 || state.have.version(translate.TopLayer) == "" {
+	at := slices.IndexFunc(out.upserts, func(r *item) bool { return r.Name == translate.TopLayer })
+	if at < 0 || len(out.upserts) == 1 || state.have.version(translate.TopLayer) == "" {
 		return out
 	}
+	top := &diff{upserts: out.upserts[at : at+1 : at+1]}
+	base := &diff{upserts: slices.Delete(slices.Clone(out.upserts), at, at+1), removals: out.removals}
 	w.exact, w.full = false, false
 	if base = s.coveredBase(w.layers, base); base.empty() {
 		return top

@@ -25,14 +25,16 @@ type Waiter struct {
 
 // follow makes a waiter for a publication. The fleet's lock is held, so that no session comes or is stepped in between.
 func (f *Fleet) follow(was, is *config, leversOnly bool) *Waiter {
+	sessions := f.sessions()
 	w := &Waiter{
-		fleet: f, seq: is.seq, was: was, is: is, leversOnly: leversOnly, behind: map[*session]bool{}, acks: map[string]time.Time{},
+		fleet: f, seq: is.seq, was: was, is: is, leversOnly: leversOnly,
+		behind: make(map[*session]bool, len(sessions)), acks: make(map[string]time.Time, len(sessions)),
 		done: make(chan struct{}), refused: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
 	f.waitMu.Lock()
 	f.waiters[w] = true
 	f.waitMu.Unlock()
-	for _, s := range f.sessions() {
+	for _, s := range sessions {
 		s.mu.Lock()
 		w.mu.Lock()
 		if w.has(s) {
