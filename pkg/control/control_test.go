@@ -79,10 +79,11 @@ func (g *gate) failWith(err error) {
 // world is a controller over a real store in a directory that outlives it.
 type world struct {
 	*control.Controller
-	t     *testing.T
-	store *gate
-	dir   string
-	stop  func()
+	t      *testing.T
+	store  *gate
+	fleets *xds.Server
+	dir    string
+	stop   func()
 }
 
 func newWorld(t *testing.T, dir string) *world {
@@ -95,8 +96,8 @@ func newWorld(t *testing.T, dir string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: dir, store: &gate{Store: s, arrived: make(chan struct{}, 1)}}
-	w.Controller = control.New(control.Config{Store: w.store, Journal: j, Fleets: xds.NewServer(xds.Options{})})
+	w := &world{t: t, dir: dir, store: &gate{Store: s, arrived: make(chan struct{}, 1)}, fleets: xds.NewServer(xds.Options{})}
+	w.Controller = control.New(control.Config{Store: w.store, Journal: j, Fleets: w.fleets})
 	w.stop = sync.OnceFunc(func() {
 		w.Close()
 		_ = j.Close()
