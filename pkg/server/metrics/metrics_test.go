@@ -73,6 +73,9 @@ func TestNamesAndLabelsAreThoseOfTheInterface(t *testing.T) {
 		{Service: "orders", Fleet: fleet("default", 2), Proof: &crossfadev1.Proof{State: "proven", SinceMs: 200}},
 		{Service: "carts", Fleet: fleet("default", 2), Proof: &crossfadev1.Proof{State: "silent"}},
 	}, 400*time.Millisecond)
+	m.Changed("Apply", []*crossfadev1.Change{{Service: "spread", Fleet: fleet("eu,us", 2), Fleets: []*crossfadev1.FleetChange{
+		{Name: "eu", Fleet: fleet("eu", 2)}, {Name: "us", Fleet: fleet("us", 1)},
+	}}}, time.Second)
 	_, _, _ = m.Store(fullDisk{}).Commit(t.Context(), store.Commit{})
 	got := scrape(t, m)
 	for _, want := range []string{
@@ -84,6 +87,7 @@ func TestNamesAndLabelsAreThoseOfTheInterface(t *testing.T) {
 		`crossfade_push_ack_seconds_count{fleet="default"} 2`,
 		`crossfade_push_ack_seconds_bucket{fleet="default",le="0.025"} 0`,
 		`crossfade_push_ack_seconds_bucket{fleet="default",le="0.05"} 2`,
+		`crossfade_push_ack_seconds_count{fleet="eu"} 1`,
 		`crossfade_nacks_total{fleet="default",type="Listener"} 2`,
 		`crossfade_split_weight{origin="ecs",service="orders"} 9000`,
 		`crossfade_split_weight{origin="eks",service="orders"} 1000`,
