@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/server/metrics"
 	"github.com/crossfade-proxy/crossfade/pkg/telemetry"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
+	"github.com/crossfade-proxy/crossfade/pkg/xds/roster"
 )
 
 // parts are the parts of a running server.
@@ -26,6 +28,7 @@ type parts struct {
 	xds, grpc  *grpc.Server
 	http       *http.Server
 	comparator *http.Server
+	roster     *roster.File
 	serving    atomic.Bool
 }
 
@@ -49,6 +52,10 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 	if err := p.control.Load(ctx); err != nil {
 		p.control.Close()
 		return nil, err
+	}
+	p.roster = roster.Open(filepath.Join(c.dataDir, rosterFile), log)
+	for _, m := range p.fleets.Remember(p.roster.Read()) {
+		p.telemetry.Remember(m.Fleet, m.Proxy, m.LastSeen)
 	}
 	if err := m.Observe(p.control, p.requests); err != nil {
 		return nil, wrap("set up metrics", err)

@@ -16,6 +16,7 @@ import (
 const (
 	storeFile   = "store.db"
 	journalFile = "rollback.journal"
+	rosterFile  = "proxies.json"
 )
 
 // disk is what is kept over a restart.

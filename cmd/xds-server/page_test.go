@@ -23,8 +23,8 @@ const pageTail = `
 
 ## What it keeps
 
-In ` + "`--data-dir`" + `: ` + "`" + storeFile + "`" + ` has every revision, ` + "`" + journalFile + "`" + ` has rollbacks that the store could not take yet. Two servers cannot
-have the same folder. A backup of the services is ` + "`shadowctl get services -o yaml`" + `.
+In ` + "`--data-dir`" + `: ` + "`" + storeFile + "`" + ` has every revision, ` + "`" + journalFile + "`" + ` has rollbacks that the store could not take yet,
+` + "`" + rosterFile + "`" + ` has the proxies that were seen; without it only those are known that are connected. Two servers cannot have the same folder. A backup of the services is ` + "`shadowctl get services -o yaml`" + `.
 
 **Do not start it on another folder than before while proxies can reach it**: what the store does not have, the proxies stop serving.
 

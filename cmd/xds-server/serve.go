@@ -59,6 +59,7 @@ func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, log *slog.
 	defer stopWork()
 	group, failed := errgroup.WithContext(ctx)
 	group.Go(func() error { p.fleets.Run(work, foldAfter); return nil })
+	group.Go(func() error { p.roster.Run(work, p.fleets.Memories); return nil })
 	group.Go(func() error { return ended("--xds-listen", p.xds.Serve(ls["xds"])) })
 	group.Go(func() error { return ended("--api-listen", p.grpc.Serve(ls["api"])) })
 	group.Go(func() error { return ended("--http-listen", p.http.Serve(ls["http"])) })

@@ -99,6 +99,19 @@ func (t *Telemetry) Connected(fleet, proxy string, connected bool) {
 	t.attend(f, p)
 }
 
+// Remember makes a proxy known that was connected to an earlier process: it counts as lost since it was seen, until it connects.
+func (t *Telemetry) Remember(fleet, proxy string, seen time.Time) {
+	f, p, err := t.enter(fleet, proxy)
+	if err != nil {
+		t.log.Warn("a proxy is not remembered", "proxy", proxy, "fleet", fleet, "error", err)
+		return
+	}
+	defer f.mu.Unlock()
+	if !p.known {
+		p.known, p.lastSeen = true, seen
+	}
+}
+
 // Forget removes a proxy that will not come back.
 func (t *Telemetry) Forget(fleet, proxy string) {
 	t.mu.Lock()

@@ -166,11 +166,12 @@ func (f *Fleet) Fold(quiet time.Duration) {
 	f.publish(&next)
 }
 
-// settled is the lowest publication whose structure every known proxy acknowledged, lost ones included.
+// settled is the lowest publication whose structure every known proxy acknowledged, lost ones included, but for those of which this process
+// knows no structure.
 func (f *Fleet) settled() int64 {
 	lowest := f.config.Load().seq
 	for _, p := range f.proxies {
-		if len(p.sessions) == 0 {
+		if len(p.sessions) == 0 && !p.remembered {
 			lowest = min(lowest, p.structureSeq)
 		}
 		for s := range p.sessions {
@@ -206,7 +207,7 @@ func (f *Fleet) add(s *session, id, version string) {
 		p = &proxy{id: id, sessions: map[*session]bool{}}
 		f.proxies[id] = p
 	}
-	p.version = version
+	p.version, p.remembered = version, false
 	p.sessions[s] = true
 	s.fleet, s.proxy, s.lastSeq, s.firstSeq = f, p, p.structureSeq, f.config.Load().seq
 	s.structureSeq, s.behindSince = s.lastSeq, s.connected

@@ -19,6 +19,7 @@ type proxy struct {
 	version      string
 	sessions     map[*session]bool
 	lastSeen     time.Time
+	remembered   bool  // of an earlier process; this one has not seen it, so that its structure is not known, see [session.findStale]
 	structureSeq int64 // of its last session
 	acked        int64 // of its last session
 	parked       [numKinds]map[string]string
@@ -79,6 +80,9 @@ func (p *proxy) status(f *Fleet, now time.Time) ProxyStatus {
 	if len(p.sessions) == 0 {
 		st.State = StateLost
 		st.Detail = "not connected; it keeps what it last had. Check that it runs and reaches the xDS address"
+		if p.remembered {
+			st.Detail = "has not come back since the server was started; it keeps what it last had. Check that it runs and reaches the xDS address"
+		}
 		return st
 	}
 	st.Connected, st.LastSeen, st.AckedRevision, st.State = true, now, wanted, StateOK
