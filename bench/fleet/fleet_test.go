@@ -64,6 +64,12 @@ func TestQuick(t *testing.T) {
 	if got := values["reconnect_storm_resources "+crossfade]; !slices.Equal(got, []float64{clients, clients, clients}) {
 		t.Errorf("after a reconnect one flip behind %v resources were sent to %d clients, want one each", got, clients)
 	}
+	// One response each, from everybody; the peers' clients hold the same bytes, or the run would have failed.
+	for _, system := range []string{crossfade, linear} {
+		if got := values["flip_responses "+system]; !slices.Equal(got, []float64{clients, clients, clients}) {
+			t.Errorf("a flip of %s has %v responses to %d clients, want one each", system, got, clients)
+		}
+	}
 	// The same layer travels: only versions and names differ in length.
 	own, peer := values["flip_bytes "+crossfade][0], values["flip_bytes "+linear][0]
 	if own <= 0 || peer/own > 1.2 || own/peer > 1.2 {

@@ -49,7 +49,7 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.Clients, "clients", 1000, "simulated proxies")
 	f.IntVar(&o.Workload.Services, "services", 200, "services")
 	f.IntVar(&o.Workload.Flipping, "flipping", 20, "services whose weights change, in turn")
-	f.IntVar(&o.Flips, "flips", 100, "measured changes per run")
+	f.IntVar(&o.Flips, "flips", 200, "measured changes per run")
 	f.IntVar(&o.pairs, "pairs", 5, "rounds, in each of which every system runs")
 	systems := f.String("peers", strings.Join(allPeers(), ","), "what to compare with")
 	f.BoolVar(&o.quick, "quick", false, "everything once and small: shows that it works, not how fast")

@@ -15,28 +15,29 @@ type plan struct {
 
 // measured is what one system showed in one round.
 type measured struct {
-	Cold         float64   // s: first connection attempt → every client holds everything
-	ColdCPU      float64   // s of the server until then
-	ColdBytes    int64     // sent by the server until then
-	Last         []float64 // s, for each flip: publication → last acknowledgement
-	Median       []float64 // the same to the middle acknowledgement
-	FlipBytes    float64   // per flip, to all
-	FlipCPU      float64   // s of the server, per flip
-	RSSBefore    int64     // bytes, of the server: without a client
-	RSS, Peak    int64     // after the flips; the highest until then
-	HeapBefore   int64     // after a collection
-	Heap         int64
-	Goroutines   int   // of the server, with all connected
-	Stacks       int64 // their bytes
-	Folded       bool
-	FoldBytes    int64   // to all
-	Storm        float64 // s: all connect again, one flip behind → every client holds everything
-	StormCPU     float64 // s of the server until then
-	StormUpserts int     // resources sent until then, to all
-	StormBytes   int64
-	StormPeak    int64 // RSS
-	Refused      int
-	Lost         int64 // streams that ended by themselves
+	Cold          float64   // s: first connection attempt → every client holds everything
+	ColdCPU       float64   // s of the server until then
+	ColdBytes     int64     // sent by the server until then
+	Last          []float64 // s, for each flip: publication → last acknowledgement
+	Median        []float64 // the same to the middle acknowledgement
+	FlipBytes     float64   // per flip, to all
+	FlipCPU       float64   // s of the server, per flip
+	FlipResponses float64   // per flip, to all
+	RSSBefore     int64     // bytes, of the server: without a client
+	RSS, Peak     int64     // after the flips; the highest until then
+	HeapBefore    int64     // after a collection
+	Heap          int64
+	Goroutines    int   // of the server, with all connected
+	Stacks        int64 // their bytes
+	Folded        bool
+	FoldBytes     int64   // to all
+	Storm         float64 // s: all connect again, one flip behind → every client holds everything
+	StormCPU      float64 // s of the server until then
+	StormUpserts  int     // resources sent until then, to all
+	StormBytes    int64
+	StormPeak     int64 // RSS
+	Refused       int
+	Lost          int64 // streams that ended by themselves
 }
 
 // round measures every system once, each in fresh processes. Cold starts, folds and reconnect storms follow each other; flips take turns,
@@ -74,7 +75,10 @@ func (p plan) round(names []string, number int) (_ map[string]*measured, err err
 		}
 		runners = append(runners[1:], runners[0]) // nobody always follows the same one
 	}
-	if err := each((*runner).endFlips, (*runner).fold, (*runner).storm); err != nil {
+	if err := each((*runner).endFlips); err != nil { // of all at the same time: memory goes back to the system by and by
+		return nil, err
+	}
+	if err := each((*runner).fold, (*runner).storm); err != nil {
 		return nil, err
 	}
 	out := map[string]*measured{}
@@ -91,7 +95,7 @@ type runner struct {
 	number        int
 	server, fleet *child
 	at            state
-	bytes         int64 // of the fleet, when the measured flips began
+	began         Counts // of the fleet, when the measured flips began
 	m             measured
 }
 
@@ -152,7 +156,7 @@ func (r *runner) warmUp() error {
 	if err != nil {
 		return err
 	}
-	r.bytes = c.Bytes
+	r.began = c
 	if _, err := r.usage(false); err != nil { // what comes counts
 		return err
 	}
@@ -193,7 +197,8 @@ func (r *runner) endFlips() error {
 	if err != nil {
 		return err
 	}
-	r.m.FlipBytes = float64(c.Bytes-r.bytes) / float64(r.Flips)
+	r.m.FlipBytes = float64(c.Bytes-r.began.Bytes) / float64(r.Flips)
+	r.m.FlipResponses = float64(c.Responses-r.began.Responses) / float64(r.Flips)
 	u, err := r.usage(false)
 	if err != nil {
 		return err

@@ -43,9 +43,9 @@ func (r *serverRole) Start(args StartArgs, address *string) error {
 		return err
 	}
 	r.system = s
-	opts := xds.GRPCOptions()
-	if args.System == linearDefaults {
-		opts = nil
+	var opts []grpc.ServerOption
+	if args.System == crossfade || args.System == linearTuned {
+		opts = xds.GRPCOptions()
 	}
 	g := grpc.NewServer(append(opts, grpc.StreamInterceptor(r.meter.intercept))...)
 	s.register(g)

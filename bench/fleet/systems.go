@@ -13,10 +13,10 @@ import (
 
 // The systems that are compared.
 const (
-	crossfade      = "crossfade"
-	linear         = "linearcache"          // the same layer changes; gRPC is set as Crossfade sets it
-	linearDefaults = "linearcache-defaults" // the same with gRPC as it comes
-	linearRoutes   = "linearcache-routes"   // the virtual host changes
+	crossfade    = "crossfade"
+	linear       = "linearcache"        // the same layer changes; gRPC is as it comes
+	linearTuned  = "linearcache-tuned"  // the same with gRPC set as Crossfade sets it
+	linearRoutes = "linearcache-routes" // the virtual host changes; gRPC is as it comes
 )
 
 // system is one of them, inside its server process.
@@ -39,7 +39,7 @@ func newSystem(name string, w workload) (system, error) {
 	switch name {
 	case crossfade:
 		return newCrossfade(w), nil
-	case linear, linearDefaults, linearRoutes:
+	case linear, linearTuned, linearRoutes:
 		return newLinear(w, name == linearRoutes)
 	}
 	return nil, fmt.Errorf("no system %q", name)
