@@ -79,7 +79,7 @@ func (c *Controller) change(ctx context.Context, o Options, plan func(live *inte
 func notOvertaken(live *intent, began int, plan func(*intent) ([]edit, error)) ([]edit, error) {
 	edits, err := plan(live)
 	for _, e := range edits {
-		s := live.services[e.key.Name]
+		s := live.services.At(e.key.Name)
 		if s != nil && e.after.GetService() != nil && s.rollbacks > began && raises(s.doc, e.after.GetService()) {
 			return nil, &policy.Error{
 				Kind: policy.Held, Code: "rolled_back", Field: "split", Value: e.key.Name,
@@ -172,7 +172,7 @@ func newDraft(live *intent, o Options, plan func(*intent) ([]edit, error)) (*dra
 			d.unchanged = append(d.unchanged, e)
 			continue
 		}
-		if s := live.services[e.key.Name]; s != nil && e.key.Kind == kindService {
+		if s := live.services.At(e.key.Name); s != nil && e.key.Kind == kindService {
 			d.rollbacks[e.key.Name] = s.rollbacks
 			if e.action != ActionRevert {
 				e.rolledBack = s.rolledBack && !decides(e.action) && e.after != nil
@@ -268,7 +268,7 @@ func (in *intent) structural(d *draft) map[string]bool {
 			out[e.key.Name] = true
 			continue
 		}
-		old := in.services[e.key.Name]
+		old := in.services.At(e.key.Name)
 		if old != nil && sameStructure(old.doc, e.after.GetService()) {
 			continue
 		}

@@ -112,7 +112,7 @@ func (in *intent) takeBack(stored *store.Snapshot) []store.Write {
 // restore writes what is live of an object, or that there is none.
 func (in *intent) restore(key store.ObjectKey, expect int64) store.Write {
 	w := store.Write{Key: key, After: in.document(key), Expect: expect, Action: ActionRevert}
-	if s := in.services[key.Name]; s != nil && key.Kind == kindService {
+	if s := in.services.At(key.Name); s != nil && key.Kind == kindService {
 		w.RolledBack = s.rolledBack
 	}
 	return w
@@ -121,7 +121,7 @@ func (in *intent) restore(key store.ObjectKey, expect int64) store.Write {
 // keys names every live object, sorted.
 func (in *intent) keys() []store.ObjectKey {
 	var out []store.ObjectKey
-	for name := range in.services {
+	for name := range in.services.Keys() {
 		out = append(out, store.ObjectKey{Kind: kindService, Name: name})
 	}
 	for name := range in.fleets {
@@ -135,10 +135,10 @@ func (in *intent) keys() []store.ObjectKey {
 func (in *intent) note(records []*crossfadev1.Revision) {
 	for _, r := range records {
 		key := store.KeyOfRevision(r)
-		if s := in.services[key.Name]; s != nil && key.Kind == kindService {
+		if s := in.services.At(key.Name); s != nil && key.Kind == kindService {
 			now := *s
 			now.record = r
-			in.services[key.Name] = &now
+			in.services.Set(key.Name, &now)
 		}
 		if f := in.fleets[key.Name]; f != nil && key.Kind == kindFleet {
 			now := *f

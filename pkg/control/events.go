@@ -144,7 +144,7 @@ func (c *Controller) serviceChanged(name string) {
 		return
 	}
 	c.mu.RLock()
-	s, ok := c.live.services[name]
+	s, ok := c.live.services.Get(name)
 	var event *crossfadev1.WatchResponse
 	if ok {
 		event = &crossfadev1.WatchResponse{Type: "service", Object: &crossfadev1.WatchResponse_Service{Service: c.status(s, "")}}

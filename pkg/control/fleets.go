@@ -64,7 +64,7 @@ func (s *service) roll(fleet string, number int, keepPins bool) {
 
 // fleetsOf names the fleets that a live object concerns.
 func (in *intent) fleetsOf(kind, name string) []string {
-	switch s := in.services[name]; {
+	switch s := in.services.At(name); {
 	case kind != kindService:
 		return []string{name}
 	case s != nil:

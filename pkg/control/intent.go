@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/cow"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/store"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
@@ -18,9 +19,10 @@ const (
 	kindFleet   = "Fleet"
 )
 
-// intent is what is live. What its maps hold is never changed, only replaced: a clone of the maps is a snapshot.
+// intent is what is live. What its maps hold is never changed, only replaced, so that a clone is a snapshot: one for each change, whatever the
+// number of services.
 type intent struct {
-	services  map[string]*service
+	services  cow.Map[string, *service]
 	fleets    map[string]*fleetSettings
 	revision  int64
 	stamp     string // of the last change of levers
@@ -46,12 +48,12 @@ type fleetSettings struct {
 // clone returns a snapshot.
 func (in *intent) clone() *intent {
 	out := *in
-	out.services, out.fleets = maps.Clone(in.services), maps.Clone(in.fleets)
+	out.fleets = maps.Clone(in.fleets)
 	return &out
 }
 
 func newIntent() intent {
-	return intent{services: map[string]*service{}, fleets: map[string]*fleetSettings{}}
+	return intent{fleets: map[string]*fleetSettings{}}
 }
 
 // load takes an object from the store.
@@ -62,7 +64,7 @@ func (in *intent) load(o store.Object) error {
 		if len(errs) > 0 {
 			return fmt.Errorf("the store holds a service %q that this version does not accept: %w", o.Key.Name, errs)
 		}
-		in.services[o.Key.Name] = &service{doc: o.Document.GetService(), compiled: compiled, record: o.Record, rolledBack: o.Record.GetRolledBack()}
+		in.services.Set(o.Key.Name, &service{doc: o.Document.GetService(), compiled: compiled, record: o.Record, rolledBack: o.Record.GetRolledBack()})
 	case o.Document.GetFleet() != nil:
 		compiled, errs := policy.CompileFleet(o.Document.GetFleet())
 		if len(errs) > 0 {
@@ -79,7 +81,7 @@ func (in *intent) fleetNames() map[string]bool {
 	for name := range in.fleets {
 		out[name] = true
 	}
-	for _, s := range in.services {
+	for _, s := range in.services.All() {
 		for _, fleet := range s.compiled.Fleets {
 			out[fleet] = true
 		}
@@ -90,8 +92,8 @@ func (in *intent) fleetNames() map[string]bool {
 // of returns the services of a fleet, by name; of every fleet if it is empty.
 func (in *intent) of(fleet string) []*service {
 	var out []*service
-	for _, name := range slices.Sorted(maps.Keys(in.services)) {
-		if s := in.services[name]; fleet == "" || slices.Contains(s.compiled.Fleets, fleet) {
+	for _, name := range slices.Sorted(in.services.Keys()) {
+		if s := in.services.At(name); fleet == "" || slices.Contains(s.compiled.Fleets, fleet) {
 			out = append(out, s)
 		}
 	}
@@ -141,7 +143,7 @@ func sameEndpoints(a, b *policy.Service) bool {
 
 // document returns a live object, nil if there is none.
 func (in *intent) document(key store.ObjectKey) *crossfadev1.Document {
-	if s, ok := in.services[key.Name]; ok && key.Kind == kindService {
+	if s, ok := in.services.Get(key.Name); ok && key.Kind == kindService {
 		return serviceDocument(s.doc)
 	}
 	if f, ok := in.fleets[key.Name]; ok && key.Kind == kindFleet {
@@ -152,7 +154,7 @@ func (in *intent) document(key store.ObjectKey) *crossfadev1.Document {
 
 // record returns the last revision of a live object, nil if there is none.
 func (in *intent) record(key store.ObjectKey) *crossfadev1.Revision {
-	if s, ok := in.services[key.Name]; ok && key.Kind == kindService {
+	if s, ok := in.services.Get(key.Name); ok && key.Kind == kindService {
 		return s.record
 	}
 	if f, ok := in.fleets[key.Name]; ok && key.Kind == kindFleet {

@@ -47,7 +47,7 @@ func mergeDocument(live *intent, doc *crossfadev1.Document, force bool) (store.O
 		if _, errs := policy.CompileService(doc.GetService()); len(errs) > 0 {
 			return key, nil, errs
 		}
-		old := live.services[key.Name]
+		old := live.services.At(key.Name)
 		var before *crossfadev1.Service
 		if old != nil {
 			before = old.doc
@@ -149,7 +149,7 @@ func one(changes []*crossfadev1.Change, err error) (*crossfadev1.Change, error) 
 // edit changes the document of one live service.
 func (c *Controller) edit(ctx context.Context, service, action string, o Options, f func(*crossfadev1.Service) (*crossfadev1.Service, policy.Errors)) (*crossfadev1.Change, error) {
 	return one(c.change(ctx, o, func(live *intent) ([]edit, error) {
-		s, ok := live.services[service]
+		s, ok := live.services.Get(service)
 		if !ok {
 			return nil, notFound("service", service)
 		}

@@ -97,11 +97,11 @@ func (c *Controller) replace(d *draft, i int, updates map[string]*xds.Update) *a
 		}
 		return a
 	}
-	old := c.live.services[e.key.Name]
+	old := c.live.services.At(e.key.Name)
 	had := c.live.fleetsOf(kindService, e.key.Name)
 	if e.after == nil {
 		a.structural, a.fleets = true, had
-		delete(c.live.services, e.key.Name)
+		c.live.services.Delete(e.key.Name)
 		for _, fleet := range had {
 			updateFor(updates, fleet).Levers[e.key.Name] = nil
 		}
@@ -116,7 +116,7 @@ func (c *Controller) replace(d *draft, i int, updates map[string]*xds.Update) *a
 			a.after, a.overtaken = serviceDocument(s.doc), true
 		}
 	}
-	c.live.services[e.key.Name] = s
+	c.live.services.Set(e.key.Name, s)
 	a.fleets = slices.Clone(s.compiled.Fleets)
 	for _, fleet := range had {
 		if !slices.Contains(a.fleets, fleet) {

@@ -128,7 +128,7 @@ func (in *intent) targets(t RollbackTarget) ([]*service, error) {
 	if t.All {
 		return in.of(t.Fleet), nil
 	}
-	s, ok := in.services[t.Service]
+	s, ok := in.services.Get(t.Service)
 	switch {
 	case !ok:
 		return nil, notFound("service", t.Service)
@@ -150,7 +150,8 @@ func (in *intent) rollBack(old *service, t RollbackTarget, updates map[string]*x
 	s := old.rolled(a.narrow, t.KeepPins)
 	in.rollbacks++
 	s.roll(a.narrow, in.rollbacks, t.KeepPins)
-	in.services[a.key.Name], a.after = s, serviceDocument(s.doc)
+	in.services.Set(a.key.Name, s)
+	a.after = serviceDocument(s.doc)
 	for _, fleet := range a.fleets {
 		updateFor(updates, fleet).Levers[a.key.Name] = translate.Levers(s.compiled.In(fleet))
 	}
@@ -263,7 +264,7 @@ func (c *Controller) rollbackCommit(r *unrecorded) store.Commit {
 		Time: r.called, Who: r.o.Who, Verified: r.o.Verified, Reason: r.o.Reason, IdempotencyKey: r.o.Key, RequestDigest: r.o.Digest, Stamp: r.stamp,
 	}
 	for _, e := range r.edits {
-		if s := c.live.services[e.key.Name]; s != nil {
+		if s := c.live.services.At(e.key.Name); s != nil {
 			commit.Writes = append(commit.Writes, store.Write{
 				Key: e.key, After: serviceDocument(s.doc), Expect: store.AnyRevision, Action: ActionRollback, RolledBack: s.rolledBack,
 			})

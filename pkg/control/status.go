@@ -23,7 +23,7 @@ func (c *Controller) Get(kind, name string) (*crossfadev1.Document, *crossfadev1
 	if doc == nil {
 		return nil, nil, notFound(kind, name)
 	}
-	if s := live.services[name]; key.Kind == kindService {
+	if s := live.services.At(name); key.Kind == kindService {
 		return doc, c.status(s, ""), nil
 	}
 	return doc, nil, nil

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"maps"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -12,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/cow"
 	"github.com/crossfade-proxy/crossfade/pkg/store"
 )
 
@@ -19,8 +19,7 @@ import (
 type batch struct {
 	tx      *bbolt.Tx
 	head    head
-	live    map[store.ObjectKey]*crossfadev1.Revision
-	owned   bool // live is a copy
+	live    cow.Map[store.ObjectKey, *crossfadev1.Revision]
 	changed bool
 	commits int       // with an idempotency key
 	now     time.Time // of the last commit
@@ -33,14 +32,11 @@ func newBatch(tx *bbolt.Tx, st *state, h head) *batch {
 
 // setLive changes what is live; nil removes it.
 func (b *batch) setLive(k store.ObjectKey, r *crossfadev1.Revision) {
-	if !b.owned {
-		b.live, b.owned = maps.Clone(b.live), true
-	}
 	if r == nil {
-		delete(b.live, k)
+		b.live.Delete(k)
 		return
 	}
-	b.live[k] = r
+	b.live.Set(k, r)
 }
 
 // get returns the payload at a key, nil if there is none or after a failure.
@@ -149,7 +145,7 @@ func (b *batch) addCommit(c *store.Commit) outcome {
 func (b *batch) compare(c *store.Commit) error {
 	for i := range c.Writes {
 		w := &c.Writes[i]
-		have := b.live[w.Key].GetRevision()
+		have := b.live.At(w.Key).GetRevision()
 		switch {
 		case w.Expect == store.AnyRevision && w.After == nil && have == 0:
 			return notFound("%s %s", w.Key.Kind, w.Key.Name)
@@ -163,7 +159,7 @@ func (b *batch) compare(c *store.Commit) error {
 // addWrite makes one revision.
 func (b *batch) addWrite(c *store.Commit, w *store.Write) *crossfadev1.Revision {
 	b.head.revision++
-	before := b.live[w.Key]
+	before := b.live.At(w.Key)
 	r := &crossfadev1.Revision{
 		Revision: b.head.revision,
 		Time:     timestamppb.New(c.Time),
@@ -273,7 +269,7 @@ func (b *batch) annotate(n int64, fleet *crossfadev1.FleetState, proof *crossfad
 		r.Proof = proof
 	}
 	b.putRevision(r)
-	if key := store.KeyOfRevision(r); b.live[key].GetRevision() == n {
+	if key := store.KeyOfRevision(r); b.live.At(key).GetRevision() == n {
 		b.setLive(key, r)
 	}
 	return outcome{}

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/cow"
 	"github.com/crossfade-proxy/crossfade/pkg/store"
 )
 
@@ -66,7 +67,7 @@ var _ store.Store = (*Store)(nil)
 // state is what is live and durable. It is immutable.
 type state struct {
 	revision int64
-	live     map[store.ObjectKey]*crossfadev1.Revision // the revision that last changed the object
+	live     cow.Map[store.ObjectKey, *crossfadev1.Revision] // the revision that last changed the object
 }
 
 // Open opens the store at path, or makes a new one if there is no file. It reads the whole file once to check it.
@@ -215,7 +216,7 @@ func openBolt(f *os.File) (db *bbolt.DB, err error) {
 
 // loadState reads what is live.
 func (s *Store) loadState() (*state, error) {
-	st := &state{revision: s.head.revision, live: map[store.ObjectKey]*crossfadev1.Revision{}}
+	st := &state{revision: s.head.revision}
 	err := s.view(func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucketLive).ForEach(func(k, v []byte) error {
 			r, err := liveRevision(tx, k, v)
@@ -229,7 +230,7 @@ func (s *Store) loadState() (*state, error) {
 			if store.KeyOfRevision(r) != key || r.GetAfter() == nil {
 				return corrupt("revision %d is not what is live of %s %s", r.GetRevision(), key.Kind, key.Name)
 			}
-			st.live[key] = r
+			st.live.Set(key, r)
 			return nil
 		})
 	})

@@ -21,8 +21,8 @@ func (s *Store) Load(ctx context.Context) (*store.Snapshot, error) {
 		return nil, err
 	}
 	st := s.state.Load()
-	snap := &store.Snapshot{Revision: st.revision, Objects: make([]store.Object, 0, len(st.live))}
-	for k, r := range st.live {
+	snap := &store.Snapshot{Revision: st.revision, Objects: make([]store.Object, 0, st.live.Len())}
+	for k, r := range st.live.All() {
 		snap.Objects = append(snap.Objects, store.Object{
 			Key: k, Revision: r.GetRevision(), Document: proto.CloneOf(r.GetAfter()), Record: proto.CloneOf(r),
 		})
