@@ -49,9 +49,9 @@ func (o *options) metrics() []metric {
 // peers are what the peer changes in a flip and how gRPC is set, by system. The first is the one that aims are held against: what a user
 // of go-control-plane has who sets nothing. The others are context.
 var peers = []struct{ system, changes, grpc string }{
-	{linear, "the same runtime layer", "as it comes"},
-	{linearTuned, "the same runtime layer", "as ours"},
-	{linearRoutes, "the virtual host", "as it comes"},
+	{linear, "the same runtime layer", "stock"},
+	{linearTuned, "the same runtime layer", "as ours (context)"},
+	{linearRoutes, "the virtual host", "stock (context)"},
 }
 
 // lines makes the report: a case for each peer. A quick run has neither ratios nor aims: it says nothing about speed.
