@@ -289,11 +289,12 @@ func (c *Controller) annotate(changes []*crossfadev1.Change) {
 		if a.GetRevision() == 0 || a.GetAction() == "none" {
 			continue // nothing was written, or not yet
 		}
+		revision, fleet, proof := a.GetRevision(), a.GetFleet(), a.GetProof() // a rollback's answer is still being written
 		c.recording.Go(func() {
 			ctx, cancel := context.WithTimeout(c.ctx, storeTimeout)
 			defer cancel()
-			if err := c.store.Annotate(ctx, a.GetRevision(), a.GetFleet(), a.GetProof()); err != nil {
-				c.log.Warn("what the fleet confirmed could not be added to the history", "revision", a.GetRevision(), "error", err)
+			if err := c.store.Annotate(ctx, revision, fleet, proof); err != nil {
+				c.log.Warn("what the fleet confirmed could not be added to the history", "revision", revision, "error", err)
 			}
 		})
 	}

@@ -42,8 +42,10 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 	}
 	c.mu.Unlock()
 	for name, u := range updates {
-		if slices.ContainsFunc(d.edits, func(e edit) bool { return decides(e.action) }) {
-			u.Release = true
+		for _, e := range ch.edits[:len(d.edits)] {
+			if decides(e.action) && slices.Contains(e.fleets, name) {
+				u.Decides = append(u.Decides, e.key.Name)
+			}
 		}
 		ch.fleets[name] = c.send(name, *u)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -115,7 +116,7 @@ func (c *Controller) rollBackLive(called time.Time, t RollbackTarget, o Options,
 	c.mu.Unlock()
 	ch := &change{edits: r.edits, called: called, o: o, fleets: map[string]*following{}}
 	for name, u := range updates {
-		u.Revision, u.Stamp, u.Release, u.Rollback = revision, r.stamp, true, true
+		u.Revision, u.Stamp, u.Decides, u.Rollback = revision, r.stamp, slices.Sorted(maps.Keys(u.Levers)), true
 		ch.fleets[name] = c.send(name, *u)
 	}
 	for _, e := range r.edits {

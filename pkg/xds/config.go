@@ -15,6 +15,7 @@ type config struct {
 	endpoints    *table
 	levers       *leverTables
 	inlineOf     func() *translate.Structure // see [Update].Inline
+	decided      map[string]bool             // services, see [Update].Decides; replaced, never changed
 }
 
 func (c *config) reached() reached { return reached{c.seq, c.revision} }

@@ -47,8 +47,9 @@ type Update struct {
 	Stamp string
 	// Rollback makes the waiter ask for levers alone: they are right for whatever structure a proxy has, also where it refused some.
 	Rollback bool
-	// Release lets held sessions go on from this publication, see [Fleet.Release].
-	Release bool
+	// Decides names the services of which this says on purpose where their traffic goes, as a rollback does: proxies that are held get
+	// that at once, see held.go.
+	Decides []string
 	// Named says that a service or a fleet document names the fleet.
 	Named bool
 }
@@ -94,8 +95,13 @@ func (f *Fleet) Publish(u Update) *Waiter {
 	if u.Named {
 		f.named.Store(true)
 	}
-	w := f.follow(old, &next, u.Rollback)
-	if u.Release {
+	next.decide(u.Decides)
+	decides := u.Decides
+	if structural {
+		decides = nil // a held proxy takes no structure
+	}
+	w := f.follow(old, &next, u.Rollback, decides)
+	if len(u.Decides) > 0 && next.allDecided() {
 		f.release(&next)
 	}
 	f.publish(&next)
@@ -107,7 +113,7 @@ func (f *Fleet) Follow() *Waiter {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.config.Load()
-	return f.follow(c, c, false)
+	return f.follow(c, c, false, nil)
 }
 
 // publish stores a config, unlocks the fleet and steps its sessions.
@@ -278,40 +284,4 @@ func (f *Fleet) Lost() []string {
 	}
 	slices.Sort(lost)
 	return lost
-}
-
-// checkStamp looks, on the first request of a resumed session, whether the store knows the levers that the proxy has.
-func (s *session) checkStamp() {
-	stamp := stampOf(s.kinds[levers].have.version(translate.TopLayer))
-	if stamp != "" && s.server.knownStamp != nil && !s.server.knownStamp(s.fleet.name, stamp) {
-		s.held = stamp
-	}
-}
-
-func stampOf(version string) string {
-	_, stamp, _ := strings.Cut(version, "@")
-	return stamp
-}
-
-// Release lets the sessions go on that are held because their proxy has levers of an unknown change: somebody said what holds.
-// It returns how many there were.
-func (f *Fleet) Release() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.release(f.config.Load())
-}
-
-// release stores a config and lets held sessions go on with it: not with the one before, which may be what they were held from. The
-// fleet's lock is held.
-func (f *Fleet) release(next *config) (n int) {
-	f.config.Store(next)
-	for _, s := range f.sessions() {
-		s.mu.Lock()
-		if s.held != "" {
-			s.held, s.kinds[levers].at = "", nil
-			n++
-		}
-		s.mu.Unlock()
-	}
-	return n
 }

@@ -167,7 +167,7 @@ func (s *session) narrow(k kind, c *config, w *want) {
 	}
 	switch k {
 	case levers:
-		d = s.narrowLevers(w, d)
+		d = s.narrowLevers(c, w, d)
 	case endpoints:
 		d = s.onlySubscribed(k, w, d)
 	case clusters:
@@ -437,7 +437,9 @@ func (s *session) acknowledged(k kind, sent *sending) {
 			s.leversSeq = max(s.leversSeq, sent.of.seq)
 		}
 	}
-	if k == levers && mapHas(sent.delta.versions(), translate.TopLayer) {
+	if k == levers && s.held != "" {
+		s.decided = decided{sent.top, sent.of.seq}
+	} else if k == levers && mapHas(sent.delta.versions(), translate.TopLayer) {
 		s.top = sent.top
 	}
 	if state.solo != nil {

@@ -8,9 +8,12 @@ import (
 
 // narrowLevers holds the layers until it is known what structure a resumed proxy has, sends base layers before the top layer, and
 // the readiness layer on only when the proxy has everything.
-func (s *session) narrowLevers(w *want, d *diff) *diff {
+func (s *session) narrowLevers(c *config, w *want, d *diff) *diff {
 	state := &s.kinds[levers]
-	if s.held != "" || state.resumed && !s.recognised {
+	if s.held != "" {
+		return s.heldLevers(c, w)
+	}
+	if state.resumed && !s.recognised {
 		w.exact, w.full = false, false
 		return &diff{}
 	}
@@ -82,15 +85,28 @@ func (s *session) withReady(w *want, d *diff) *diff {
 		return d
 	}
 	out := &diff{removals: d.removals}
+	differs := false
 	for _, r := range d.upserts {
 		if r.Name != translate.ReadyLayer {
 			out.upserts = append(out.upserts, r)
 			continue
 		}
-		w.exact = false
-		if s.kinds[levers].have.version(translate.ReadyLayer) == "" {
-			out.upserts = append(out.upserts, notReady)
-		}
+		differs = true
+	}
+	if !differs {
+		return out
+	}
+	w.exact = false
+	have := s.kinds[levers].have.version(translate.ReadyLayer)
+	switch _, ready, above := onTop(have); {
+	case have == "":
+		out.upserts = append(out.upserts, notReady)
+	case above && len(out.upserts) > 0: // levers from when it was held go only when all below them is right
+		w.full = false
+	case above && ready:
+		out.upserts = append(out.upserts, isReady)
+	case above:
+		out.upserts = append(out.upserts, notReady)
 	}
 	return out
 }

@@ -43,6 +43,9 @@ func (s *session) levered() int64 {
 	if !s.kinds[levers].asked {
 		return s.acked.seq
 	}
+	if s.held != "" {
+		return s.decided.seq
+	}
 	return max(s.leversSeq, s.acked.seq)
 }
 

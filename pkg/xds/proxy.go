@@ -119,6 +119,6 @@ func (s *session) describe(st *ProxyStatus, now time.Time) {
 		}
 	}
 	if s.held != "" {
-		st.State, st.Detail = StateHeld, "has levers of a change that is not in the store (a rollback that could not be recorded?): nothing that moves traffic is sent to it until a `rollback` or `split set` says what holds"
+		st.State, st.Detail = StateHeld, "has levers of a change that is not in the store (a rollback that could not be recorded?): what moves a service's traffic is sent to it only once a `rollback` or `split set` of that service says what holds; `rollback --all` says it of all"
 	}
 }

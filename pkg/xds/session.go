@@ -41,7 +41,8 @@ type session struct {
 	acked        reached
 	told         int64      // levered, as the waiters know it
 	behindSince  time.Time  // zero while it has the latest
-	held         string     // stamp of levers that we do not know; see [Fleet.Release]
+	held         string     // stamp of levers that we do not know; see held.go
+	decided      decided    // what it acknowledged while it was held
 	refusals     []*Refusal // to be told to the fleet
 	overtook     *sending   // levers for which virtual hosts waited last
 	overtaken    int        // how many responses of levers they waited for

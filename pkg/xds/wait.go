@@ -13,6 +13,7 @@ type Waiter struct {
 	seq        int64
 	was, is    *config // what the fleet should have before and since
 	leversOnly bool
+	decides    []string // services, see [Update].Decides
 
 	mu       sync.Mutex
 	behind   map[*session]bool
@@ -24,10 +25,10 @@ type Waiter struct {
 }
 
 // follow makes a waiter for a publication. The fleet's lock is held, so that no session comes or is stepped in between.
-func (f *Fleet) follow(was, is *config, leversOnly bool) *Waiter {
+func (f *Fleet) follow(was, is *config, leversOnly bool, decides []string) *Waiter {
 	sessions := f.sessions()
 	w := &Waiter{
-		fleet: f, seq: is.seq, was: was, is: is, leversOnly: leversOnly,
+		fleet: f, seq: is.seq, was: was, is: is, leversOnly: leversOnly, decides: decides,
 		behind: make(map[*session]bool, len(sessions)), acks: make(map[string]time.Time, len(sessions)),
 		done: make(chan struct{}), refused: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
@@ -107,6 +108,9 @@ func (w *Waiter) finish() {
 
 // has says whether a session has what is waited for. The session's lock is held.
 func (w *Waiter) has(s *session) bool {
+	if s.held != "" {
+		return s.decided.has(w.decides, w.seq)
+	}
 	if w.leversOnly {
 		return s.levered() >= w.seq
 	}
