@@ -16,6 +16,7 @@ type config struct {
 	levers       *leverTables
 	inlineOf     func() *translate.Structure // see [Update].Inline
 	decided      map[string]bool             // services, see [Update].Decides; replaced, never changed
+	settled      bool                        // all services are decided
 }
 
 func (c *config) reached() reached { return reached{c.seq, c.revision} }

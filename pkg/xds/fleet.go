@@ -95,13 +95,13 @@ func (f *Fleet) Publish(u Update) *Waiter {
 	if u.Named {
 		f.named.Store(true)
 	}
-	next.decide(u.Decides)
+	next.decide(u.Decides, structural)
 	decides := u.Decides
 	if structural {
 		decides = nil // a held proxy takes no structure
 	}
 	w := f.follow(old, &next, u.Rollback, decides)
-	if len(u.Decides) > 0 && next.allDecided() {
+	if next.settled && !old.settled {
 		f.release(&next)
 	}
 	f.publish(&next)

@@ -17,7 +17,7 @@ import (
 // checkStamp looks, on the first request of a resumed session, whether the store knows the levers that the proxy has.
 func (s *session) checkStamp() {
 	stamp := stampOf(s.kinds[levers].have.version(translate.TopLayer))
-	if stamp != "" && s.server.knownStamp != nil && !s.server.knownStamp(s.fleet.name, stamp) && !s.fleet.config.Load().allDecided() {
+	if stamp != "" && s.server.knownStamp != nil && !s.server.knownStamp(s.fleet.name, stamp) && !s.fleet.config.Load().settled {
 		s.held = stamp
 	}
 }
@@ -27,15 +27,19 @@ func stampOf(version string) string {
 	return stamp
 }
 
-// decide adds services to those that somebody has decided in this process.
-func (c *config) decide(services []string) {
-	added := false
-	for _, service := range services {
-		added = added || !c.decided[service]
+// decide adds services to those that somebody has decided in this process. That nothing is left to be decided is found out where it may
+// have changed only: a change of levers costs the same whatever the number of services.
+func (c *config) decide(services []string, structural bool) {
+	added := slices.ContainsFunc(services, func(service string) bool { return !c.decided[service] })
+	if added {
+		c.addDecided(services)
 	}
-	if !added {
-		return
+	if added || structural {
+		c.settled = c.allDecided()
 	}
+}
+
+func (c *config) addDecided(services []string) {
 	next := maps.Clone(c.decided)
 	if next == nil {
 		next = map[string]bool{}

@@ -60,7 +60,7 @@ func (s *session) progress(acked reached, current bool) {
 	if acked.seq > s.acked.seq {
 		s.acked = acked
 	}
-	if s.told = s.levered(); s.acked.seq > before || s.told > levered {
+	if s.told = s.levered(); s.acked.seq > before || s.told > levered || s.held != "" { // held: which services it has may differ, too
 		s.fleet.ackedUp(s)
 	}
 }
