@@ -14,9 +14,34 @@ type config struct {
 	structure    *structure
 	endpoints    *table
 	levers       *leverTables
+	former       map[string]formerHost       // virtual hosts that are gone and that a proxy may still have; replaced, never changed
 	inlineOf     func() *translate.Structure // see [Update].Inline
 	decided      map[string]bool             // services, see [Update].Decides; replaced, never changed
 	settled      bool                        // all services are decided
+}
+
+// formerHost is a virtual host that the publication of seq removed.
+type formerHost struct {
+	services []string
+	seq      int64
+}
+
+// formerHosts returns the virtual hosts that are gone, after a change of structure. Those that every proxy let go of up to settled are
+// forgotten.
+func (c *config) formerHosts(old *structure, settled int64) map[string]formerHost {
+	out := map[string]formerHost{}
+	for name, h := range c.former {
+		if h.seq > settled {
+			out[name] = h
+		}
+	}
+	for name, services := range old.services {
+		out[name] = formerHost{services, c.seq}
+	}
+	for name := range c.structure.services {
+		delete(out, name)
+	}
+	return out
 }
 
 func (c *config) reached() reached { return reached{c.seq, c.revision} }

@@ -75,6 +75,7 @@ func (f *Fleet) Publish(u Update) *Waiter {
 	if u.Structure != nil {
 		if s := newStructure(u.Structure, old.structure); !s.same(old.structure) {
 			next.structure, next.structureSeq = s, next.seq
+			next.former = next.formerHosts(old.structure, f.settled())
 		}
 	}
 	structural := next.structureSeq == next.seq
@@ -178,11 +179,11 @@ func (f *Fleet) settled() int64 {
 	lowest := f.config.Load().seq
 	for _, p := range f.proxies {
 		if len(p.sessions) == 0 && !p.remembered {
-			lowest = min(lowest, p.structureSeq)
+			lowest = min(lowest, settledSeq(p.structureSeq, p.behind))
 		}
 		for s := range p.sessions {
 			s.mu.Lock()
-			lowest = min(lowest, s.structureSeq)
+			lowest = min(lowest, settledSeq(s.structureSeq, s.behind))
 			s.mu.Unlock()
 		}
 	}
@@ -216,9 +217,9 @@ func (f *Fleet) add(s *session, id, version string) {
 	p.version, p.remembered = version, false
 	p.sessions[s] = true
 	s.fleet, s.proxy, s.lastSeq, s.firstSeq = f, p, p.structureSeq, f.config.Load().seq
-	s.structureSeq, s.behindSince = s.lastSeq, s.connected
+	s.structureSeq, s.behind, s.behindSince = s.lastSeq, p.behind, s.connected
 	for k := range s.kinds {
-		s.kinds[k].parked = p.parked[k]
+		s.kinds[k].parked, s.parking = p.parked[k], true
 		p.parked[k] = nil
 	}
 	f.waitMu.Lock()
@@ -233,7 +234,7 @@ func (f *Fleet) remove(s *session) {
 	f.mu.Lock()
 	p := s.proxy
 	s.mu.Lock()
-	p.structureSeq, p.acked = s.structureSeq, s.acked.revision
+	p.structureSeq, p.behind, p.acked = s.structureSeq, s.behind, s.acked.revision
 	for k := range s.kinds {
 		p.parked[k] = s.kinds[k].parked
 	}

@@ -152,7 +152,7 @@ func (w *fleetWorld) publish(structural bool, names ...string) *Waiter {
 	return w.fleet.Publish(u)
 }
 
-func serviceOf(name string, weights map[string]int32, origins ...string) *crossfadev1.Service {
+func documentOf(name string, weights map[string]int32, origins ...string) *crossfadev1.Service {
 	s := &crossfadev1.Service{
 		ApiVersion: "crossfade/v1", Kind: "Service", Name: name, Hosts: []string{name + ".test"}, Primary: origins[0],
 		Split: &crossfadev1.Split{Weights: weights},
@@ -170,7 +170,7 @@ func (w *fleetWorld) randomService(name string) *crossfadev1.Service {
 	origins := []string{"a", "b", "c", "d"}
 	w.r.Shuffle(len(origins), func(i, j int) { origins[i], origins[j] = origins[j], origins[i] })
 	origins = origins[:2+w.r.IntN(2)]
-	s := serviceOf(name, nil, origins...)
+	s := documentOf(name, nil, origins...)
 	w.shift(s)
 	return s
 }
@@ -329,7 +329,7 @@ func TestNoProxyEverHasLeversThatDoNotFit(t *testing.T) {
 
 func wander(t *testing.T, seed uint64) {
 	w := &fleetWorld{t: t, r: rand.New(rand.NewPCG(seed, 1)), seed: seed, docs: map[string]*crossfadev1.Service{}, calm: seed%2 == 0}
-	w.docs["steady"] = serviceOf("steady", map[string]int32{"a": 0, "b": 10000}, "a", "b")
+	w.docs["steady"] = documentOf("steady", map[string]int32{"a": 0, "b": 10000}, "a", "b")
 	for i := range 4 {
 		name := fmt.Sprint("s", i)
 		w.docs[name] = w.randomService(name)

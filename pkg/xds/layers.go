@@ -28,6 +28,7 @@ type leverTables struct {
 type layers struct {
 	*table
 	final  bool                         // nothing is held back
+	tried  bool                         // nothing is but of services that the proxy refused
 	top    map[string][]translate.Lever // services in the top layer
 	tables *leverTables
 	stale  map[string]bool
@@ -59,7 +60,7 @@ func (s *leverState) tables(old *leverTables, stamp string) *leverTables {
 		from = old.final
 	}
 	t.final = newTable(resources, from)
-	t.layers = &layers{table: t.final, final: true, top: t.recent, tables: t}
+	t.layers = &layers{table: t.final, final: true, tried: true, top: t.recent, tables: t}
 	return t
 }
 
@@ -80,42 +81,78 @@ func renderLayer(name string, services map[string][]translate.Lever) translate.R
 	return translate.Layer(name, all)
 }
 
-// forSession returns the layers for a proxy that acknowledged structure up to seq. Services in stale are those of which it has structure
-// that nobody knows: they get no levers at all, so that its routes send everything to their primary. A strange proxy has structure of
-// services that are gone: one that came since may have the name of one of them.
-func (t *leverTables) forSession(seq int64, stale map[string]bool, strange bool) *layers {
-	if strange {
-		stale = t.withNewcomers(seq, stale)
+// fit is what is known of the structure of a proxy, to which its levers must fit.
+type fit struct {
+	seq    int64            // it acknowledged structure up to here,
+	behind map[string]int64 // but of these services only up to there
+	// Services of which it has structure that nobody knows: they get no levers at all, so that its routes send everything to their primary.
+	stale map[string]bool
+	// It has structure of services that are gone: one that came since may have the name of one of them.
+	strange bool
+}
+
+// fits returns what the session's levers must fit.
+func (s *session) fits() fit { return fit{s.structureSeq, s.behind, s.stale, s.strange} }
+
+// of returns up to where the proxy has the structure of a service, and whether it only lags in it: it refused what came then otherwise.
+func (f fit) of(service string) (seq int64, lags bool) {
+	if seq, behind := f.behind[service]; behind {
+		return seq, false
 	}
-	if len(t.transitions) == 0 && len(stale) == 0 {
+	return f.seq, true
+}
+
+// forSession returns the layers for a proxy.
+func (t *leverTables) forSession(f fit) *layers {
+	if len(t.transitions) == 0 && len(f.stale) == 0 {
 		return t.layers
 	}
-	l := &layers{table: t.final, top: t.recent, tables: t, stale: stale, lags: map[string]lag{}}
+	l := &layers{table: t.final, final: true, tried: true, top: t.recent, tables: t, stale: f.stale, lags: map[string]lag{}}
+	if f.strange {
+		l.stale = t.withNewcomers(f)
+	}
+	for service := range l.stale {
+		_, lags := f.of(service)
+		l.tried = l.tried && !lags
+	}
 	for _, tr := range t.transitions {
-		if tr.seq > seq {
+		if seq, lags := f.of(tr.service); tr.seq > seq {
 			l.lags[tr.service] = l.lags[tr.service].with(tr)
+			l.tried = l.tried && !lags
 		}
 	}
-	if len(l.lags) == 0 && len(stale) == 0 {
-		l.final = true
+	if l.final = len(l.lags) == 0 && len(l.stale) == 0; l.final {
 		return l
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	key := strings.Join(sortedKeys(stale), ",") + "|" + strings.Join(sortedKeys(l.lags), ",") + "@" + strconv.FormatInt(seq, 10)
+	key := l.key()
 	if v, ok := t.variants[key]; ok {
-		return v
+		l.table, l.top = v.table, v.top
+		return l
 	}
 	l.render()
 	t.variants[key] = l
 	return l
 }
 
-// withNewcomers returns stale and the services that have come since seq.
-func (t *leverTables) withNewcomers(seq int64, stale map[string]bool) map[string]bool {
-	out := maps.Clone(stale)
+// key is equal for layers that are rendered alike: all transitions of a service since one of them are known by their number.
+func (l *layers) key() string {
+	var b strings.Builder
+	for _, service := range sortedKeys(l.stale) {
+		b.WriteString(service + ",")
+	}
+	for _, service := range sortedKeys(l.lags) {
+		b.WriteString("|" + service + "@" + strconv.Itoa(len(l.lags[service].had)))
+	}
+	return b.String()
+}
+
+// withNewcomers returns the stale services and those that have come since the proxy's structure.
+func (t *leverTables) withNewcomers(f fit) map[string]bool {
+	out := maps.Clone(f.stale)
 	for _, tr := range t.transitions {
-		if tr.seq > seq && len(tr.had) == 0 {
+		if tr.seq > f.seq && len(tr.had) == 0 {
 			out[tr.service] = true
 		}
 	}

@@ -56,10 +56,10 @@ func TestAStrangeProxyGetsNoLeversOfServicesThatCome(t *testing.T) {
 	s.forget(1)
 	s.set("new", []translate.Lever{{Key: "w.new/ecs", Value: 0, Primary: true}, {Key: "w.new/eks", Value: 10000}}, 2, true)
 	tables := s.tables(nil, "")
-	if top := tables.forSession(1, map[string]bool{}, true).top; mapHas(top, "new") || !mapHas(top, "orders") {
+	if top := tables.forSession(fit{seq: 1, stale: map[string]bool{}, strange: true}).top; mapHas(top, "new") || !mapHas(top, "orders") {
 		t.Errorf("a strange proxy has levers of %v", sortedKeys(top))
 	}
-	if top := tables.forSession(1, nil, false).top; !mapHas(top, "new") {
+	if top := tables.forSession(fit{seq: 1}).top; !mapHas(top, "new") {
 		t.Errorf("an ordinary proxy has levers of %v", sortedKeys(top))
 	}
 }

@@ -29,7 +29,8 @@ type want struct {
 	delta *diff // nothing to send if empty
 	exact bool  // delta is all that differs: afterwards the proxy has to
 	full  bool  // nothing of to is withheld, refused or waiting for a subscription
-	final bool  // to is the fleet's own, not a rendering for a proxy that lags
+	final bool  // to is the fleet's own, not a rendering for a proxy that lags, or refused something
+	tried bool  // to is the fleet's own, but for what the proxy refused
 
 	layers *layers                      // of levers: what to is a table of
 	top    map[string][]translate.Lever // services in the top layer that is sent
@@ -49,7 +50,9 @@ func (s *session) step() {
 	s.inlined.Store(s.incompatible())
 	s.mu.Unlock()
 	for _, r := range refusals {
-		s.fleet.noteRefusal(s, r)
+		if s.server.onRefusal != nil {
+			s.server.onRefusal(s.fleet.name, *r)
+		}
 	}
 }
 
@@ -70,7 +73,7 @@ func (s *session) pass(c *config) bool {
 			state.at = w.to
 		}
 		if k == levers || k == endpoints {
-			settled = settled && state.reached.seq >= c.structureSeq
+			settled = settled && state.tried.seq >= c.structureSeq
 		} else {
 			settled = settled && (state.inSync || k == clusters && onlyRemovals(w, state))
 		}
@@ -83,7 +86,7 @@ func (s *session) pass(c *config) bool {
 }
 
 func onlyRemovals(w want, state *kindState) bool {
-	return w.delta.empty() && state.sent == nil && state.solo == nil && len(state.parked) == 0
+	return w.delta.empty() && state.sent == nil && state.solo == nil
 }
 
 // synced notes that nothing of a kind is missing.
@@ -95,23 +98,32 @@ func (s *session) synced(k kind, c *config, w want) {
 	if k == levers && state.asked {
 		s.leversSeq, s.top = c.seq, w.layers.top
 	}
+	state.reach(w, c.reached())
+}
+
+// reach notes that the proxy has what was wanted at a publication.
+func (k *kindState) reach(w want, at reached) {
 	if w.final {
-		state.reached = c.reached()
+		k.reached = k.reached.max(at)
+	}
+	if w.tried {
+		k.tried = k.tried.max(at)
 	}
 }
 
 // want decides what to send of a kind, by the order in the package's doc.
 func (s *session) want(k kind, c *config) want {
 	state := &s.kinds[k]
-	w := want{full: true, final: true}
+	w := want{full: true, final: true, tried: true}
 	if k == levers {
-		w.layers = c.levers.forSession(s.structureSeq, s.stale, s.strange)
-		w.to, w.final = w.layers.table, w.layers.final
+		w.layers = c.levers.forSession(s.fits())
+		w.to, w.final, w.tried = w.layers.table, w.layers.final, w.layers.tried
 		if !state.asked {
-			return want{to: w.to, delta: &diff{}, full: true, final: true} // an incompatible proxy: its weights are in its routes
+			return want{to: w.to, delta: &diff{}, full: true, final: true, tried: true} // an incompatible proxy: its weights are in its routes
 		}
 	} else {
 		w.to = s.table(k, c)
+		w.final = s.reduced == nil || k == endpoints
 	}
 	if state.solo != nil {
 		return s.wantSolo(k, w)
@@ -135,12 +147,16 @@ func (s *session) table(k kind, c *config) *table {
 	return s.structure(c).table(k, s.address)
 }
 
-// structure is the fleet's, or with live weights in the routes for a proxy that lacks a runtime layer.
+// structure is the fleet's, or with live weights in the routes for a proxy that lacks a runtime layer, but for what the proxy refused.
 func (s *session) structure(c *config) *structure {
+	whole := c.structure
 	if s.incompatible() {
-		return s.fleet.inline(c)
+		whole = s.fleet.inline(c)
 	}
-	return c.structure
+	if r := s.reduce(whole); r != nil {
+		return r.structure
+	}
+	return whole
 }
 
 // incompatible says whether the proxy's bootstrap lacks a layer: by the time it asks for clusters it has asked for all it has.
@@ -162,21 +178,21 @@ func lacksLayer(asked names) bool {
 func (s *session) narrow(k kind, c *config, w *want) {
 	state := &s.kinds[k]
 	d := w.delta
-	if len(state.parked) > 0 {
+	if len(state.parked) > 0 && (k == levers || k == endpoints) {
 		d = s.withoutParked(state, w)
 	}
 	switch k {
 	case levers:
 		d = s.narrowLevers(c, w, d)
 	case endpoints:
-		d = s.onlySubscribed(k, w, d)
+		d = s.onlySubscribed(k, c, w, d)
 	case clusters:
 		if len(d.removals) > 0 {
 			d, w.exact, w.full = &diff{upserts: d.upserts}, false, false
 		}
 	case listeners, routes, virtualHosts:
 		if k == routes {
-			d = s.onlySubscribed(k, w, d)
+			d = s.onlySubscribed(k, c, w, d)
 		}
 		if !d.empty() && !s.entered(c) {
 			d, w.exact, w.full = &diff{}, false, false
@@ -189,6 +205,8 @@ func (s *session) narrow(k kind, c *config, w *want) {
 		}
 	}
 	w.delta = d
+	w.withoutHeld()
+	d = w.delta
 	if !s.complete && !state.resumed {
 		w.cut(firstPiece(d.upserts))
 	} else if k == clusters {
@@ -258,7 +276,7 @@ func (s *session) withoutParked(state *kindState, w *want) *diff {
 // structure the proxy has and with the one to come.
 func (s *session) entered(c *config) bool {
 	cl := &s.kinds[clusters]
-	if !cl.asked || cl.sent != nil && len(cl.sent.delta.upserts) > 0 || cl.solo != nil || len(cl.parked) > 0 {
+	if !cl.asked || cl.sent != nil && len(cl.sent.delta.upserts) > 0 || cl.solo != nil {
 		return false
 	}
 	missing := cl.have.missing(s.structure(c).clusters, s.fleet.deltas.between)
@@ -284,7 +302,7 @@ func (s *session) warm(c *config) bool {
 
 // onlySubscribed keeps what the proxy asked for by name and adds what it asks for anew. Removals are not sent: a proxy lets go of
 // names by itself when nothing refers to them.
-func (s *session) onlySubscribed(k kind, w *want, d *diff) *diff {
+func (s *session) onlySubscribed(k kind, c *config, w *want, d *diff) *diff {
 	state := &s.kinds[k]
 	if !state.asked {
 		w.exact, w.full = false, len(w.to.names) == 0
@@ -296,7 +314,7 @@ func (s *session) onlySubscribed(k kind, w *want, d *diff) *diff {
 	}
 	if !state.names.all(w.to) {
 		out = &diff{}
-		w.full = false
+		w.full = k == endpoints && s.onlyWithheld(c)
 		for _, r := range d.upserts {
 			if state.names.has(r.Name) {
 				out.upserts = append(out.upserts, r)
@@ -308,6 +326,14 @@ func (s *session) onlySubscribed(k kind, w *want, d *diff) *diff {
 		out = s.withFresh(state, w, out)
 	}
 	return out
+}
+
+// onlyWithheld says whether the endpoints that the proxy did not ask for are of clusters that it refused, or that wait for those.
+func (s *session) onlyWithheld(c *config) bool {
+	clusters := s.structure(c).clusters
+	return s.reduced != nil && !slices.ContainsFunc(c.endpoints.names, func(name string) bool {
+		return !s.kinds[endpoints].names.has(name) && clusters.version(name) != ""
+	})
 }
 
 func (s *session) withFresh(state *kindState, w *want, d *diff) *diff {
@@ -416,6 +442,7 @@ func (s *session) rewarm(changed []*item) {
 // acknowledged notes that the proxy has what was sent.
 func (s *session) acknowledged(k kind, sent *sending) {
 	state := &s.kinds[k]
+	s.reduced = nil
 	if sent.exact {
 		state.have = holding{base: sent.to}
 	} else {
@@ -430,9 +457,7 @@ func (s *session) acknowledged(k kind, sent *sending) {
 		}
 	}
 	if sent.full {
-		if sent.final {
-			state.reached = state.reached.max(sent.of)
-		}
+		state.reach(sent.want, sent.of)
 		if k == levers {
 			s.leversSeq = max(s.leversSeq, sent.of.seq)
 		}

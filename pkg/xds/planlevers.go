@@ -18,7 +18,7 @@ func (s *session) narrowLevers(c *config, w *want, d *diff) *diff {
 		return &diff{}
 	}
 	full := w.full
-	out := s.onlySubscribed(levers, w, d)
+	out := s.onlySubscribed(levers, c, w, d)
 	w.full = full // layers that the bootstrap lacks make the proxy incompatible, not behind
 	out = s.withReady(w, out)
 	w.top = w.layers.top
@@ -67,7 +67,7 @@ func (s *session) recognise(c *config) {
 			return
 		}
 	}
-	s.structureSeq = c.structureSeq
+	s.arrive(c.structureSeq)
 }
 
 // heard says whether the proxy has told what structure it has.

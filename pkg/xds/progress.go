@@ -4,23 +4,25 @@ import "time"
 
 // conclude notes what the proxy has reached.
 func (s *session) conclude(c *config) (again bool) {
-	structural := true
+	has := true
 	for _, k := range []kind{listeners, routes, virtualHosts} {
-		structural = structural && s.kinds[k].inSync
+		has = has && s.kinds[k].inSync
 	}
-	if structural && s.entered(c) && s.structureSeq < c.structureSeq {
-		s.structureSeq, s.stale, s.strange, again = c.structureSeq, nil, false, true
+	if has && s.entered(c) && !s.arrived(c.structureSeq) {
+		s.arrive(c.structureSeq)
+		again = true
 	}
-	acked := c.reached()
+	acked, tried := c.reached(), c.reached()
 	for k := range numKinds {
-		acked = acked.min(s.kinds[k].reached)
+		acked, tried = acked.min(s.kinds[k].reached), tried.min(s.kinds[k].tried)
 	}
-	// Under steady change a proxy never has the latest; what there was when it came, and the structure, is enough to be ready.
-	if all := acked.seq >= max(s.firstSeq, c.structureSeq); all && !s.complete && s.kinds[listeners].asked && s.fleet.named.Load() {
+	// Under steady change a proxy never has the latest; what there was when it came, and the structure, is enough to be ready. So is all but
+	// what it refused: else one service that it cannot have would keep it from serving the others.
+	if all := tried.seq >= max(s.firstSeq, c.structureSeq); all && !s.complete && s.kinds[listeners].asked && s.fleet.named.Load() {
 		s.complete, again = true, true
 		s.kinds[levers].at = nil // the readiness layer is due
 	}
-	s.progress(acked, acked == c.reached())
+	s.progress(acked, tried, acked == c.reached())
 	return again
 }
 
@@ -50,7 +52,7 @@ func (s *session) levered() int64 {
 }
 
 // progress tells the fleet how far the proxy has come.
-func (s *session) progress(acked reached, current bool) {
+func (s *session) progress(acked, tried reached, current bool) {
 	if current {
 		s.behindSince = time.Time{}
 	} else if s.behindSince.IsZero() {
@@ -60,7 +62,9 @@ func (s *session) progress(acked reached, current bool) {
 	if acked.seq > s.acked.seq {
 		s.acked = acked
 	}
-	if s.told = s.levered(); s.acked.seq > before || s.told > levered || s.held != "" { // held: which services it has may differ, too
+	news := tried.seq > s.tried.seq && s.parking || s.held != "" // held: which services it has may differ, too
+	s.tried = s.tried.max(tried)
+	if s.told = s.levered(); s.acked.seq > before || s.told > levered || news {
 		s.fleet.ackedUp(s)
 	}
 }

@@ -19,9 +19,10 @@ type proxy struct {
 	version      string
 	sessions     map[*session]bool
 	lastSeen     time.Time
-	remembered   bool  // of an earlier process; this one has not seen it, so that its structure is not known, see [session.findStale]
-	structureSeq int64 // of its last session
-	acked        int64 // of its last session
+	remembered   bool             // of an earlier process; this one has not seen it, so that its structure is not known, see [session.findStale]
+	structureSeq int64            // of its last session
+	behind       map[string]int64 // of its last session
+	acked        int64            // of its last session
 	parked       [numKinds]map[string]string
 
 	mu       sync.Mutex

@@ -119,11 +119,14 @@ func (s *session) park(k kind, d *diff, message string) {
 	for name, version := range d.versions() {
 		state.parked[name] = version
 	}
+	s.parking, s.reduced = true, nil
 	at := s.fleet.config.Load().reached()
-	s.refusals = append(s.refusals, &Refusal{
+	r := &Refusal{
 		Proxy: s.proxy.id, Type: k.String(), Resources: sortedKeys(d.versions()), Message: message, Revision: at.revision, seq: at.seq,
 		changedIn: s.changedIn(k, d),
-	})
+	}
+	s.fleet.refusedUp(r)
+	s.refusals = append(s.refusals, r)
 }
 
 // changedIn returns what says whether a publication changed any resource of d. Of levers, and of routes that carry weights, every one may.

@@ -33,17 +33,21 @@ type session struct {
 	lastSeq      int64                        // structureSeq of the proxy's session before this one, 0: none in this process
 	recognised   bool                         // a resumed proxy has told what it has
 	leversSeq    int64                        // publication whose levers, as rendered for it, it acknowledged
+	behind       map[string]int64             // services of which it has older structure, since it refused what came → structureSeq then
+	parking      bool                         // it may have refused some structure
+	reduced      *reduced                     // what it can have; nil: to be found out, if it is parking
 	stale        map[string]bool              // services of which it had other structure when it connected
 	strange      bool                         // it then had virtual hosts of services that are gone
 	lacksLayer   bool                         // of its bootstrap; see incompatible
 	complete     bool                         // had everything at least once: ready
 	top          map[string][]translate.Lever // services in its top layer; nil: not known
 	acked        reached
+	tried        reached    // like acked, but for what it refused
 	told         int64      // levered, as the waiters know it
 	behindSince  time.Time  // zero while it has the latest
 	held         string     // stamp of levers that we do not know; see held.go
 	decided      decided    // what it acknowledged while it was held
-	refusals     []*Refusal // to be told to the fleet
+	refusals     []*Refusal // to be told to the server's owner
 	overtook     *sending   // levers for which virtual hosts waited last
 	overtaken    int        // how many responses of levers they waited for
 	ended        bool
@@ -71,6 +75,7 @@ type kindState struct {
 	inSync  bool              // at the last step, nothing was missing
 	at      *table            // nothing is missing of this one, nor has anything happened since that was found; nil: look
 	reached reached           // of which this kind is acknowledged
+	tried   reached           // like reached, but for what was refused
 }
 
 // reached is how far a proxy has come: the last publication of which it acknowledged everything, and the revision that it brought.
@@ -209,6 +214,7 @@ func (s *session) subscribed(k kind, req interest) {
 		state.answer = !state.resumed && !k.named()
 		if !state.resumed {
 			state.parked = nil // a new process: what it refused before may work now
+			s.reduced = nil
 		}
 		if k == levers {
 			s.checkStamp()
@@ -247,7 +253,7 @@ func (s *session) target(k kind) *table {
 func (s *session) resume(k kind, versions map[string]string) {
 	near := s.target(k)
 	have := &s.kinds[k].have
-	*have = holding{base: near}
+	*have, s.reduced = holding{base: near}, nil
 	for name, version := range versions {
 		have.set(name, version)
 	}
@@ -272,7 +278,7 @@ func (s *session) forgetVirtualHosts(routeConfiguration string) {
 	if len(state.have.base.names) == 0 && len(state.have.except) == 0 {
 		return // it has none
 	}
-	state.at = nil
+	state.at, s.reduced = nil, nil
 	config := s.fleet.config.Load()
 	state.have.settle(config.structure.virtualHosts, s.fleet.deltas.between)
 	for _, name := range state.have.base.names {

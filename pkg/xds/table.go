@@ -142,6 +142,23 @@ type holding struct {
 	except map[string]string // name → version it has instead, "" if it lacks it
 }
 
+// names of what the proxy has, sorted.
+func (h *holding) names() []string {
+	out := make([]string, 0, len(h.base.names))
+	for _, name := range h.base.names {
+		if h.version(name) != "" {
+			out = append(out, name)
+		}
+	}
+	for name, version := range h.except {
+		if version != "" && h.base.version(name) == "" {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 func (h *holding) version(name string) string {
 	if v, ok := h.except[name]; ok {
 		return v

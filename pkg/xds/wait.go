@@ -18,6 +18,7 @@ type Waiter struct {
 	mu       sync.Mutex
 	behind   map[*session]bool
 	acks     map[string]time.Time
+	partial  map[string]bool // proxies that have all but what they refused
 	refusals []Refusal
 	done     chan struct{}
 	refused  chan struct{}
@@ -29,7 +30,7 @@ func (f *Fleet) follow(was, is *config, leversOnly bool, decides []string) *Wait
 	sessions := f.sessions()
 	w := &Waiter{
 		fleet: f, seq: is.seq, was: was, is: is, leversOnly: leversOnly, decides: decides,
-		behind: make(map[*session]bool, len(sessions)), acks: make(map[string]time.Time, len(sessions)),
+		behind: make(map[*session]bool, len(sessions)), acks: make(map[string]time.Time, len(sessions)), partial: map[string]bool{},
 		done: make(chan struct{}), refused: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
 	f.waitMu.Lock()
@@ -38,9 +39,7 @@ func (f *Fleet) follow(was, is *config, leversOnly bool, decides []string) *Wait
 	for _, s := range sessions {
 		s.mu.Lock()
 		w.mu.Lock()
-		if w.has(s) {
-			w.acks[s.proxy.id] = f.server.now()
-		} else {
+		if !w.note(s, f.server.now()) {
 			w.behind[s] = true
 		}
 		w.mu.Unlock()
@@ -52,7 +51,7 @@ func (f *Fleet) follow(was, is *config, leversOnly bool, decides []string) *Wait
 	return w
 }
 
-// Done is closed when every connected proxy has it. Those that connect later are followed too, but do not open it again.
+// Done is closed when every connected proxy has it, or all of it but what it refused. Those that connect later are followed too, but do not open it again.
 func (w *Waiter) Done() <-chan struct{} { return w.done }
 
 // Refused is closed when a proxy refused, at this publication or a later one, a resource that this one changed.
@@ -66,6 +65,13 @@ func (w *Waiter) Acks() map[string]time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.acks)
+}
+
+// Partial returns the proxies that have all but what they refused, of this publication or of one before.
+func (w *Waiter) Partial() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return sortedKeys(w.partial)
 }
 
 // Refusals returns what was refused so far.
@@ -106,23 +112,29 @@ func (w *Waiter) finish() {
 	}
 }
 
-// has says whether a session has what is waited for. The session's lock is held.
-func (w *Waiter) has(s *session) bool {
-	if s.held != "" {
-		return s.decided.has(w.decides, w.seq)
+// note takes what a session has, and says whether there is nothing more to wait for. The locks of both are held.
+func (w *Waiter) note(s *session, now time.Time) bool {
+	switch {
+	case s.held != "":
+		if !s.decided.has(w.decides, w.seq) {
+			return false
+		}
+		w.acks[s.proxy.id] = now
+	case s.acked.seq >= w.seq, w.leversOnly && s.levered() >= w.seq:
+		w.acks[s.proxy.id] = now
+	case s.parking && s.tried.seq >= w.seq:
+		w.partial[s.proxy.id] = true
+	default:
+		return false
 	}
-	if w.leversOnly {
-		return s.levered() >= w.seq
-	}
-	return s.acked.seq >= w.seq
+	return true
 }
 
 func (w *Waiter) reached(s *session, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.behind[s] && w.has(s) {
+	if w.behind[s] && w.note(s, now) {
 		delete(w.behind, s)
-		w.acks[s.proxy.id] = now
 		select {
 		case w.changed <- struct{}{}:
 		default:
@@ -137,6 +149,7 @@ func (w *Waiter) joined(s *session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.acks, s.proxy.id)
+	delete(w.partial, s.proxy.id)
 	w.behind[s] = true
 }
 
@@ -172,15 +185,12 @@ func (f *Fleet) ackedUp(s *session) {
 	}
 }
 
-// noteRefusal tells the waiters and the server of a refusal.
-func (f *Fleet) noteRefusal(_ *session, r *Refusal) {
+// refusedUp tells the waiters of a refusal: before they can hear that the proxy has all the rest. The session's lock is held.
+func (f *Fleet) refusedUp(r *Refusal) {
 	f.waitMu.Lock()
+	defer f.waitMu.Unlock()
 	for w := range f.waiters {
 		w.refusal(r)
-	}
-	f.waitMu.Unlock()
-	if f.server.onRefusal != nil {
-		f.server.onRefusal(f.name, *r)
 	}
 }
 
