@@ -291,7 +291,7 @@ func (d *draft) build() {
 	}
 	after := d.live.with(d)
 	for fleet := range d.touched {
-		d.structures[fleet] = translate.Build(d.settings(fleet), after, translate.Options{})
+		d.structures[fleet] = translate.Build(d.settings(fleet), after, translate.Options{Reuse: d.live.structures[fleet]})
 	}
 }
 

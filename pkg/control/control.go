@@ -37,7 +37,7 @@ type Controller struct {
 	log       *slog.Logger
 	now       func() time.Time
 	events    hub
-	recording sync.WaitGroup // rollbacks on their way to the store
+	recording crew // rollbacks on their way to the store, and notes
 	ctx       context.Context
 	stop      context.CancelFunc
 
@@ -73,17 +73,41 @@ const closeGrace = 2 * time.Second
 
 // Close waits for what is being recorded, not for long. The store stays open.
 func (c *Controller) Close() {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		c.recording.Wait()
-	}()
+	done := c.recording.close()
 	select {
 	case <-done:
 	case <-time.After(closeGrace):
 	}
 	c.stop()
 	<-done
+}
+
+// crew works in the background until it is closed. What is asked of it later is not done.
+type crew struct {
+	mu     sync.Mutex
+	closed bool
+	work   sync.WaitGroup
+}
+
+func (c *crew) Go(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.work.Go(f)
+	}
+}
+
+// close returns a channel that is closed when all is done.
+func (c *crew) close() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.work.Wait()
+	}()
+	return done
 }
 
 // Options go with every change.

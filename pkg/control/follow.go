@@ -37,9 +37,6 @@ func (ch *change) close() {
 // follow waits until the fleets have a change, as far as its options say, and describes what became of it.
 func (c *Controller) follow(ctx context.Context, ch *change) ([]*crossfadev1.Change, error) {
 	defer ch.close()
-	for _, f := range ch.fleets {
-		f.lost = f.fleet.Lost()
-	}
 	if ch.o.Wait == crossfadev1.Wait_WAIT_NONE {
 		return c.describe(ch, nil), nil
 	}
@@ -107,6 +104,11 @@ func (f *following) watch(ctx context.Context, tell chan<- news) {
 		select {
 		case <-f.waiter.Done():
 			n.done = true
+			select {
+			case <-refused: // the rest may be acknowledged before what was refused is heard of
+				n.refused = true
+			default:
+			}
 		case <-f.waiter.Changed():
 		case <-refused:
 			n.refused = true
@@ -230,9 +232,12 @@ func (c *Controller) describe(ch *change, p *proofs) []*crossfadev1.Change {
 }
 
 func fleetState(name string, f *following, called time.Time) *crossfadev1.FleetState {
-	acks, pending := f.waiter.Acks(), f.waiter.Pending()
+	acks, pending, partial, lost := f.waiter.Acks(), f.waiter.Pending(), f.waiter.Partial(), f.fleet.Lost()
+	for _, proxy := range lost { // it may have acknowledged before
+		delete(acks, proxy)
+	}
 	st := &crossfadev1.FleetState{
-		Name: name, Connected: int32(len(acks) + len(pending)), Acked: int32(len(acks)), Pending: pending, Lost: f.lost,
+		Name: name, Connected: int32(len(acks) + len(pending) + len(partial)), Acked: int32(len(acks)), Pending: pending, Lost: lost,
 	}
 	for _, at := range acks {
 		st.AckMs = max(st.AckMs, milliseconds(at.Sub(called)))
@@ -240,7 +245,21 @@ func fleetState(name string, f *following, called time.Time) *crossfadev1.FleetS
 	for _, r := range f.waiter.Refusals() {
 		st.Refused = append(st.Refused, &crossfadev1.Refusal{Proxy: r.Proxy, Type: r.Type, Message: r.Message, Resources: r.Resources})
 	}
+	for _, proxy := range partial {
+		if !slices.ContainsFunc(st.Refused, func(r *crossfadev1.Refusal) bool { return r.GetProxy() == proxy }) {
+			st.Refused = append(st.Refused, earlierRefusal(f.fleet, proxy))
+		}
+	}
 	return st
+}
+
+// earlierRefusal is what a proxy refused before a change of which it has everything.
+func earlierRefusal(fleet *xds.Fleet, proxy string) *crossfadev1.Refusal {
+	out := &crossfadev1.Refusal{Proxy: proxy}
+	if p, ok := fleet.Proxy(proxy); ok && p.LastNack != nil {
+		out.Type, out.Message, out.Resources = p.LastNack.Type, p.LastNack.Message, strings.Split(p.LastNack.Resource, ", ")
+	}
+	return out
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -22,11 +22,12 @@ const (
 // intent is what is live. What its maps hold is never changed, only replaced, so that a clone is a snapshot: one for each change, whatever the
 // number of services.
 type intent struct {
-	services  cow.Map[string, *service]
-	fleets    map[string]*fleetSettings
-	revision  int64
-	stamp     string // of the last change of levers
-	rollbacks int    // in this process
+	services   cow.Map[string, *service]
+	fleets     map[string]*fleetSettings
+	structures map[string]*translate.Structure // of fleets, as they were built last
+	revision   int64
+	stamp      string // of the last change of levers
+	rollbacks  int    // in this process
 }
 
 // service is a live service.
@@ -48,12 +49,12 @@ type fleetSettings struct {
 // clone returns a snapshot.
 func (in *intent) clone() *intent {
 	out := *in
-	out.fleets = maps.Clone(in.fleets)
+	out.fleets, out.structures = maps.Clone(in.fleets), maps.Clone(in.structures)
 	return &out
 }
 
 func newIntent() intent {
-	return intent{fleets: map[string]*fleetSettings{}}
+	return intent{fleets: map[string]*fleetSettings{}, structures: map[string]*translate.Structure{}}
 }
 
 // load takes an object from the store.

@@ -13,7 +13,6 @@ import (
 type following struct {
 	fleet  *xds.Fleet
 	waiter *xds.Waiter
-	lost   []string
 }
 
 // publishDraft makes a written draft live and sends it to its fleets.
@@ -39,6 +38,9 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 	revision := c.live.revision
 	for name, u := range updates {
 		u.Revision, u.Stamp, u.Structure = revision, c.stampOf(name, d.stamp), d.structures[name]
+		if u.Structure != nil {
+			c.live.structures[name] = u.Structure
+		}
 	}
 	c.mu.Unlock()
 	for name, u := range updates {
@@ -172,6 +174,9 @@ func (c *Controller) publish(fleet string, u xds.Update) *xds.Waiter {
 	settings, services := c.live.compiledOf(fleet)
 	c.mu.RUnlock()
 	u.Structure = translate.Build(settings, services, translate.Options{})
+	c.mu.Lock()
+	c.live.structures[fleet] = u.Structure
+	c.mu.Unlock()
 	return c.send(fleet, u).waiter
 }
 

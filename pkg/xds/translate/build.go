@@ -18,16 +18,23 @@ func Build(fleet *policy.Fleet, services []*policy.Service, opts Options) *Struc
 		fleet = &policy.Fleet{Name: policy.DefaultFleet}
 	}
 	ours := ofFleet(fleet.Name, services)
-	st := &Structure{}
+	reusable := opts.reusable()
+	st := &Structure{made: made{opts.InlineWeights, make(map[*policy.Service][]Resource, len(ours)), map[string]madeVirtualHost{}}}
 	for _, s := range ours {
-		for i := range s.Origins {
-			st.Clusters = append(st.Clusters, clusterResource(s, &s.Origins[i]))
+		cs, ok := reusable.clusters[s]
+		if !ok {
+			cs = clusterResources(s)
 		}
+		st.made.clusters[s] = cs
+		st.Clusters = append(st.Clusters, cs...)
 	}
 	for _, port := range ports(ours) {
 		name := listenerName(port)
 		st.Routes = append(st.Routes, resource(name, routeConfiguration(name)))
-		st.VirtualHosts = append(st.VirtualHosts, virtualHosts(name, onPort(port, ours), opts)...)
+		for _, v := range virtualHosts(name, onPort(port, ours), opts) {
+			st.made.virtualHosts[v.Name] = v
+			st.VirtualHosts = append(st.VirtualHosts, v.Resource)
+		}
 		st.listeners = append(st.listeners, listenerTemplate{name: name, port: port, manager: packed(connectionManager(fleet, name)), proxyProtocol: fleet.ProxyProtocol})
 	}
 	byName(st.Clusters)

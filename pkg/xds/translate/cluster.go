@@ -34,6 +34,14 @@ const (
 // metadataKey is the namespace of what routes and clusters tell the access log about themselves.
 const metadataKey = "crossfade"
 
+func clusterResources(s *policy.Service) []Resource {
+	out := make([]Resource, len(s.Origins))
+	for i := range s.Origins {
+		out[i] = clusterResource(s, &s.Origins[i])
+	}
+	return out
+}
+
 func clusterResource(s *policy.Service, o *policy.Origin) Resource {
 	name := policy.ClusterName(s.Name, o.Name)
 	c := &clusterv3.Cluster{

@@ -2,6 +2,8 @@ package translate
 
 import (
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
 // Resource is one xDS resource, marshalled once and shared by all proxies. It is immutable.
@@ -17,6 +19,8 @@ type Resource struct {
 type Options struct {
 	// InlineWeights writes live weights and pin switches into the routes, for a proxy whose bootstrap lacks a runtime layer.
 	InlineWeights bool
+	// Reuse is what an earlier Build gave, nil for nothing: what it made of the very same compiled services is taken from it.
+	Reuse *Structure
 }
 
 // Structure is the slow part of what a fleet has: everything but endpoints and levers. Each list is sorted by name.
@@ -25,6 +29,28 @@ type Structure struct {
 	Routes       []Resource // "listener/PORT", one per listener
 	VirtualHosts []Resource // "listener/PORT/…"; at least one for each entry of Routes
 	listeners    []listenerTemplate
+	made         made
+}
+
+// made is what a structure was made of, for the next one.
+type made struct {
+	inline       bool
+	clusters     map[*policy.Service][]Resource
+	virtualHosts map[string]madeVirtualHost // by name
+}
+
+type madeVirtualHost struct {
+	Resource
+	hosts    []string
+	services []*policy.Service
+}
+
+// reusable is what may be taken from an earlier structure.
+func (o Options) reusable() made {
+	if o.Reuse == nil || o.Reuse.made.inline != o.InlineWeights {
+		return made{}
+	}
+	return o.Reuse.made
 }
 
 // Lever is one runtime key with its live value. Exactly one of the two kinds is used for a key.

@@ -25,7 +25,7 @@ func routeConfiguration(name string) *routev3.RouteConfiguration {
 }
 
 // virtualHosts makes the virtual hosts of a listener; see the package comment for the rules.
-func virtualHosts(listener string, services []*policy.Service, opts Options) []Resource {
+func virtualHosts(listener string, services []*policy.Service, opts Options) []madeVirtualHost {
 	byHost := map[string][]*policy.Service{anyHost: nil}
 	for _, s := range services {
 		for _, h := range s.Hosts {
@@ -36,13 +36,19 @@ func virtualHosts(listener string, services []*policy.Service, opts Options) []R
 	for h, ss := range byHost {
 		groups[groupKey(h, ss)] = append(groups[groupKey(h, ss)], h)
 	}
-	var out []Resource
+	var out []madeVirtualHost
 	for _, hosts := range groups {
 		slices.Sort(hosts)
+		v := madeVirtualHost{hosts: hosts, services: byHost[hosts[0]]}
 		name := listener + "/" + hosts[0]
-		r := resource(name, &routev3.VirtualHost{Name: name, Domains: domains(hosts), Routes: routes(byHost[hosts[0]], opts)})
-		r.Services = serviceNames(byHost[hosts[0]])
-		out = append(out, r)
+		old, ok := opts.reusable().virtualHosts[name]
+		if ok && slices.Equal(old.hosts, v.hosts) && slices.Equal(old.services, v.services) {
+			v.Resource = old.Resource
+		} else {
+			v.Resource = resource(name, &routev3.VirtualHost{Name: name, Domains: domains(hosts), Routes: routes(v.services, opts)})
+			v.Services = serviceNames(v.services)
+		}
+		out = append(out, v)
 	}
 	return out // Build sorts it
 }
