@@ -12,7 +12,8 @@
 // Levers overtake structure that is waiting: the two never share a response, and structure is sent in pieces. A rollback therefore
 // waits for at most the piece that Envoy is working on.
 //
-// A resource that a proxy refuses is parked: it is not sent to that proxy again until its content changes. The rest goes on.
+// A resource that a proxy refuses is parked: it is not sent to that proxy again until its content changes. The service that it belongs to
+// stays there as it was, with levers that fit; the rest goes on.
 //
 // The delta server of go-control-plane runs the protocol of each stream; one instance per stream, with the session as its cache.
 package xds
