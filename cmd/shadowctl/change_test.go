@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
 // TestSentences holds what a person reads after a rollback against one file, with every way in which it can end.
@@ -129,6 +130,17 @@ func TestServicesOfSeveralFleets(t *testing.T) {
 	s.Fleet, s.Fleets, s.RolledBackIn = "", []string{"eu", "us"}, []string{"eu"}
 	if got := stateRemarks(s).text; !strings.HasSuffix(got, "; rolled back in eu, so the primary has everything there") {
 		t.Error(got)
+	}
+	spread := ordersDocument(9000).GetService()
+	spread.Fleet, spread.Fleets = "", s.GetFleets()
+	back := policy.RolledBackIn(spread, "eu", false)
+	for want, r := range map[string][2]*crossfadev1.Service{"rolled back in eu": {spread, back}, "no longer rolled back in eu": {back, spread}} {
+		doc := func(s *crossfadev1.Service) *crossfadev1.Document {
+			return &crossfadev1.Document{Object: &crossfadev1.Document_Service{Service: s}}
+		}
+		if got := revisionChange(&crossfadev1.Revision{Before: doc(r[0]), After: doc(r[1])}); got != want {
+			t.Errorf("history: %q, want %q", got, want)
+		}
 	}
 	d := serve(t, &double{answer: canned(map[string]proto.Message{"List": &crossfadev1.ListResponse{Items: []*crossfadev1.ServiceStatus{s, paymentsStatus()}}})})
 	if r := d.at(t, "__completeNoDesc", "rollback", "orders", "--fleet", ""); !strings.HasPrefix(r.out, "edge\neu\nus\n") {

@@ -91,6 +91,25 @@ func confirmed(f *crossfadev1.FleetState) cell {
 	return c
 }
 
+// rollbackWords says in which single fleets a service was rolled back, or is no longer.
+func rollbackWords(before, after *crossfadev1.Service) string {
+	names := func(doc, other *crossfadev1.Service) (out []string) {
+		for _, r := range doc.GetRolledBackIn() {
+			if !slices.ContainsFunc(other.GetRolledBackIn(), func(o *crossfadev1.FleetRollback) bool { return o.GetFleet() == r.GetFleet() }) {
+				out = append(out, r.GetFleet())
+			}
+		}
+		return out
+	}
+	if in := names(after, before); len(in) > 0 {
+		return "rolled back in " + few(in)
+	}
+	if in := names(before, after); len(in) > 0 {
+		return "no longer rolled back in " + few(in)
+	}
+	return ""
+}
+
 // revisionChange says what a revision changed: the split where that moved, else the fields.
 func revisionChange(r *crossfadev1.Revision) string {
 	before, after := r.GetBefore(), r.GetAfter()
@@ -105,6 +124,9 @@ func revisionChange(r *crossfadev1.Revision) string {
 	if b, s := before.GetService(), after.GetService(); b != nil && s != nil {
 		if from, to := splitWords(policy.Weights(b)), splitWords(policy.Weights(s)); from != to {
 			return from + " → " + to
+		}
+		if words := rollbackWords(b, s); words != "" {
+			return words
 		}
 	}
 	var fields []string

@@ -84,6 +84,7 @@ type world struct {
 	fleets *xds.Server
 	dir    string
 	stop   func()
+	doc    func(eks int32) *crossfadev1.Document // what random changes apply
 }
 
 func newWorld(t *testing.T, dir string) *world {
@@ -96,7 +97,8 @@ func newWorld(t *testing.T, dir string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: dir, store: &gate{Store: s, arrived: make(chan struct{}, 1)}, fleets: xds.NewServer(xds.Options{})}
+	w := &world{t: t, dir: dir, store: &gate{Store: s, arrived: make(chan struct{}, 1)}}
+	w.fleets = xds.NewServer(xds.Options{KnownStamp: func(fleet, stamp string) bool { return w.KnownStamp(fleet, stamp) }})
 	w.Controller = control.New(control.Config{Store: w.store, Journal: j, Fleets: w.fleets})
 	w.stop = sync.OnceFunc(func() {
 		w.Close()

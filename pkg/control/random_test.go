@@ -22,7 +22,12 @@ func TestRandomChanges(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 7))
 			dir := t.TempDir()
 			w := newWorld(t, dir)
-			w.apply(1000)
+			doc := orders
+			if seed%2 == 1 { // a service of two fleets
+				doc = func(eks int32) *crossfadev1.Document { return spread(eks) }
+			}
+			w.doc = doc
+			w.applyAll(doc(1000))
 			for range 12 {
 				w.burst(r)
 				switch r.IntN(4) {
@@ -30,11 +35,13 @@ func TestRandomChanges(t *testing.T) {
 					w.rollBackWins()
 				case 1:
 					w.stop()
-					before := w.weights()
+					before, inFleets := w.weights(), w.in()
 					w = newWorld(t, dir)
+					w.doc = doc
 					if after := w.weights(); after != before {
 						t.Fatalf("eks %d before a restart, %d after it", before, after)
 					}
+					w.want("after a restart", inFleets)
 				}
 				w.historyHolds()
 			}
@@ -83,7 +90,7 @@ func (w *world) burst(r *rand.Rand) {
 func (w *world) change(ctx context.Context, n int, eks int32, o control.Options) {
 	switch n {
 	case 0, 1:
-		_, _ = w.Apply(ctx, []*crossfadev1.Document{orders(eks)}, o)
+		_, _ = w.Apply(ctx, []*crossfadev1.Document{w.doc(eks)}, o)
 	case 2, 3, 4:
 		_, _ = w.SetSplit(ctx, "orders", split(eks), o)
 	case 5:
@@ -97,6 +104,8 @@ func (w *world) change(ctx context.Context, n int, eks int32, o control.Options)
 		ctx, cancel := context.WithCancel(ctx)
 		go cancel()
 		_, _ = w.SetSplit(ctx, "orders", split(eks), o)
+	case 9:
+		_, _ = w.Rollback(ctx, inEU, o) // an error, where it has one fleet
 	default:
 		_, _ = w.Rollback(ctx, orderTarget, o)
 	}
@@ -139,6 +148,9 @@ func (w *world) rollBackWins() {
 	}
 	if w.weights() != 0 {
 		w.t.Fatalf("eks %d after a rollback", w.weights())
+	}
+	if _, err := w.Rollback(w.t.Context(), inEU, control.Options{Wait: crossfadev1.Wait_WAIT_ACKED}); err != nil && !is(err, policy.Invalid) {
+		w.t.Fatal(err)
 	}
 	w.store.open()
 	<-done

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -13,6 +15,7 @@ import (
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/deltaclient"
 	"github.com/crossfade-proxy/crossfade/internal/loopback"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 	"github.com/crossfade-proxy/crossfade/pkg/control"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
@@ -22,6 +25,14 @@ import (
 // proxyThat connects a proxy that decides by answer what becomes of a response, and waits until it is there.
 func (w *world) proxyThat(fleet, id string, answer func(deltaclient.Response) deltaclient.Verdict) {
 	w.t.Helper()
+	c := deltaclient.New(deltaclient.Config{ID: id, Fleet: fleet, ListenAddress: "127.0.0.1", Layers: translate.LayerNames(), Answer: answer})
+	w.connect(c)
+	w.awaitProxy(fleet, id, xds.StateOK)
+}
+
+// connect serves a proxy until end is called, or the test ends.
+func (w *world) connect(c *deltaclient.Client) (end func()) {
+	w.t.Helper()
 	l, err := net.Listen("tcp", loopback.Host()+":0")
 	if err != nil {
 		w.t.Fatal(err)
@@ -30,22 +41,31 @@ func (w *world) proxyThat(fleet, id string, answer func(deltaclient.Response) de
 	w.fleets.Register(g)
 	served := make(chan struct{})
 	go func() { defer close(served); _ = g.Serve(l) }()
-	w.t.Cleanup(func() { g.Stop(); <-served })
 	conn, err := grpc.NewClient(l.Addr().String(), append(deltaclient.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	c := deltaclient.New(deltaclient.Config{ID: id, Fleet: fleet, ListenAddress: "127.0.0.1", Layers: translate.LayerNames(), Answer: answer})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = c.Run(ctx, conn) }()
-	w.t.Cleanup(func() { cancel(); <-done; conn.Close() })
-	if err := c.Await(w.t.Context(), func() bool {
-		p, ok := w.fleets.Fleet(fleet).Proxy(id)
-		return ok && p.State == xds.StateOK
-	}); err != nil {
-		w.t.Fatal(err)
+	end = sync.OnceFunc(func() { cancel(); <-done; conn.Close(); g.Stop(); <-served })
+	w.t.Cleanup(end)
+	return end
+}
+
+// awaitProxy waits for a state of a proxy.
+func (w *world) awaitProxy(fleet, id string, state xds.ProxyState) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	defer cancel()
+	if err := poll.Until(ctx, time.Millisecond, poll.True(func() bool { return w.state(fleet, id) == state })); err != nil {
+		w.t.Fatalf("%v: %s is %s", err, id, w.state(fleet, id))
 	}
+}
+
+func (w *world) state(fleet, id string) xds.ProxyState {
+	p, _ := w.fleets.Fleet(fleet).Proxy(id)
+	return p.State
 }
 
 // refuseVirtualHosts takes everything but changes of virtual hosts, once told to.
@@ -154,4 +174,32 @@ func TestARefusalInOneFleetUndoesItInAll(t *testing.T) {
 			t.Errorf("pins in %s: %v", fleet, s.GetPins())
 		}
 	}
+}
+
+// A proxy that comes from a server with another store is held: a rollback of one service is acknowledged by it and does not release it, a
+// rollback of the others does.
+func TestARollbackOfOneServiceDoesNotReleaseAHeldProxy(t *testing.T) {
+	pay := orders(5000)
+	pay.GetService().Name, pay.GetService().Hosts = "pay", []string{"pay.test"}
+	docs := []*crossfadev1.Document{orders(5000), pay}
+	c := deltaclient.New(deltaclient.Config{ID: "p1", Fleet: "default", ListenAddress: "127.0.0.1", Layers: translate.LayerNames()})
+	first := newWorld(t, t.TempDir())
+	first.applyAll(docs...)
+	end := first.connect(c)
+	first.awaitProxy("default", "p1", xds.StateOK)
+	first.rollBack(control.RollbackTarget{Service: "pay"}) // what the other store will not know
+	end()
+
+	w := newWorld(t, t.TempDir())
+	w.applyAll(docs...)
+	w.connect(c)
+	w.awaitProxy("default", "p1", xds.StateHeld)
+	changes, err := w.Rollback(t.Context(), orderTarget, control.Options{Wait: crossfadev1.Wait_WAIT_ACKED})
+	if err != nil || changes[0].GetFleet().GetAcked() != 1 || w.state("default", "p1") != xds.StateHeld {
+		t.Fatalf("%v %v, the proxy is %s", changes, err, w.state("default", "p1"))
+	}
+	if _, err := w.SetSplit(t.Context(), "pay", split(1000), control.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitProxy("default", "p1", xds.StateOK)
 }
