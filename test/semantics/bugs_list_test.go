@@ -42,4 +42,6 @@ var bugs = []bug{
 	{name: "the server is called envoy", file: "manager.go", from: "HttpConnectionManager_PASS_THROUGH", to: "HttpConnectionManager_OVERWRITE"},
 	{name: "HTTP/1.0 is refused", file: "manager.go", from: "AcceptHttp_10:         true", to: "AcceptHttp_10:         false"},
 	{name: "an offer of TLS in capitals is refused", file: "manager.go", from: "IgnoreCase: true", to: "IgnoreCase: false"},
+	{name: "a malformed request ends its neighbours", file: "manager.go", from: "OverrideStreamErrorOnInvalidHttpMessage: yes()", to: "OverrideStreamErrorOnInvalidHttpMessage: no()", tests: "^TestAMalformedMessage"},
+	{name: "a malformed answer ends its neighbours", file: "cluster.go", from: "OverrideStreamErrorOnInvalidHttpMessage: yes()", to: "OverrideStreamErrorOnInvalidHttpMessage: no()", tests: "^TestAMalformedMessage"},
 }

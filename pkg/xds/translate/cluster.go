@@ -97,7 +97,10 @@ func upstreamHTTP(p policy.Protocol) *upstreamhttpv3.HttpProtocolOptions {
 	if p == policy.HTTP2 {
 		common.IdleTimeout = dur(idleHTTP2)
 		explicit.ProtocolConfig = &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
-			Http2ProtocolOptions: &corev3.Http2ProtocolOptions{AllowConnect: true}, // for WebSocket
+			Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
+				AllowConnect:                            true,  // for WebSocket
+				OverrideStreamErrorOnInvalidHttpMessage: yes(), // a malformed message ends itself, not the others of its connection
+			},
 		}
 	} else {
 		common.IdleTimeout = dur(idleHTTP1)

@@ -60,7 +60,7 @@ func connectionManager(fleet *policy.Fleet, routeName string) *hcmv3.HttpConnect
 		PathWithEscapedSlashesAction:  hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
 		UpgradeConfigs:                []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
 		HttpProtocolOptions:           http1(),
-		Http2ProtocolOptions:          &corev3.Http2ProtocolOptions{MaxConcurrentStreams: u32(maxStreams)},
+		Http2ProtocolOptions:          &corev3.Http2ProtocolOptions{MaxConcurrentStreams: u32(maxStreams), OverrideStreamErrorOnInvalidHttpMessage: yes()},
 
 		// Limits.
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
