@@ -262,13 +262,13 @@ func (s *adsStream) follow(k kind, wanted map[unique.Handle[string]]held) error 
 func (s *adsStream) next() error {
 	for _, due := range []struct {
 		k   kind
-		now bool
+		now func() bool
 	}{
-		{clusters, s.all(runtimes)},
-		{listeners, s.kinds[clusters].answered && s.all(endpoints)},
-		{virtualHosts, s.vhds},
+		{clusters, func() bool { return s.all(runtimes) }},
+		{listeners, func() bool { return s.kinds[clusters].answered && s.all(endpoints) }},
+		{virtualHosts, func() bool { return s.vhds }},
 	} {
-		if state := &s.kinds[due.k]; due.now && !state.asked {
+		if state := &s.kinds[due.k]; !state.asked && due.now() {
 			state.asked = true
 			if err := s.send(due.k, &discoveryv3.DeltaDiscoveryRequest{}); err != nil {
 				return err
