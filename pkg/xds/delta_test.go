@@ -23,8 +23,10 @@ import (
 )
 
 // deltaFixture is a fixture whose origins nobody asks.
-func deltaFixture(t *testing.T) *fixture {
-	f := newFixture(t)
+func deltaFixture(t *testing.T) *fixture { return deltaFixtureWith(t, xds.Options{}) }
+
+func deltaFixtureWith(t *testing.T, o xds.Options) *fixture {
+	f := newFixtureWith(t, o)
 	for i, name := range []string{"ecs", "eks", "new"} {
 		f.origins[name] = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 1)}), 8080)
 	}

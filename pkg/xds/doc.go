@@ -10,7 +10,7 @@
 //	clusters, endpoints → levers of what is new at their safe value → listeners → routes → virtual hosts → levers → removal of clusters
 //
 // Levers overtake structure that is waiting: the two never share a response, and structure is sent in pieces. A rollback therefore
-// waits for at most the piece that Envoy is working on.
+// waits for at most the piece that Envoy is working on. And virtual hosts, which cost an Envoy the most, are sent to a part of a fleet at a time.
 //
 // A resource that a proxy refuses is parked: it is not sent to that proxy again until its content changes. The service that it belongs to
 // stays there as it was, with levers that fit; the rest goes on.

@@ -17,6 +17,7 @@ type Fleet struct {
 	server *Server
 	config atomic.Pointer[config]
 	deltas deltaCache
+	turns  turns
 	named  atomic.Bool // a service or a fleet document names it
 
 	mu          sync.Mutex
@@ -216,6 +217,7 @@ func (f *Fleet) add(s *session, id, version string) {
 	}
 	p.version, p.remembered = version, false
 	p.sessions[s] = true
+	f.turns.join()
 	s.fleet, s.proxy, s.lastSeq, s.firstSeq = f, p, p.structureSeq, f.config.Load().seq
 	s.structureSeq, s.behind, s.behindSince = s.lastSeq, p.behind, s.connected
 	for k := range s.kinds {
@@ -242,6 +244,7 @@ func (f *Fleet) remove(s *session) {
 	delete(p.sessions, s)
 	p.lastSeen = f.server.now()
 	f.mu.Unlock()
+	f.turns.leave(s)
 	f.waitMu.Lock()
 	defer f.waitMu.Unlock()
 	for w := range f.waiters {

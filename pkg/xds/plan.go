@@ -45,10 +45,13 @@ func (s *session) step() {
 	}
 	for s.pass(s.fleet.config.Load()) {
 	}
-	refusals := s.refusals
-	s.refusals = nil
+	refusals, rebuilt := s.refusals, s.rebuilt
+	s.refusals, s.rebuilt = nil, false
 	s.inlined.Store(s.incompatible())
 	s.mu.Unlock()
+	if rebuilt {
+		s.fleet.turns.giveBack(s)
+	}
 	for _, r := range refusals {
 		if s.server.onRefusal != nil {
 			s.server.onRefusal(s.fleet.name, *r)
@@ -199,7 +202,7 @@ func (s *session) narrow(k kind, c *config, w *want) {
 		}
 		if k == virtualHosts {
 			d = s.onlyServed(c, w, d)
-			if !d.empty() && s.leversFirst() {
+			if !d.empty() && (s.leversFirst() || s.waitsForTurn()) {
 				d, w.exact, w.full = &diff{}, false, false // each costs Envoy a rebuild of the whole table: levers go first
 			}
 		}

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -40,6 +41,8 @@ type Options struct {
 	OnNack func(fleet, kind string)
 	// OnConnect is called when a proxy's stream begins (true) or ends. It must not block.
 	OnConnect func(fleet, proxy string, connected bool)
+	// TurnTime is how long a proxy may take for a change of routes before others get theirs all the same. 0: DefaultTurnTime.
+	TurnTime time.Duration
 }
 
 // Server serves all fleets.
@@ -52,6 +55,7 @@ type Server struct {
 	onRefusal  func(fleet string, r Refusal)
 	onNack     func(fleet, kind string)
 	onConnect  func(fleet, proxy string, connected bool)
+	turnTime   time.Duration
 
 	mu     sync.Mutex
 	fleets map[string]*Fleet
@@ -61,7 +65,7 @@ type Server struct {
 func NewServer(o Options) *Server {
 	s := &Server{
 		log: o.Log, now: o.Now, knownStamp: o.KnownStamp, onRefusal: o.OnRefusal, onNack: o.OnNack, onConnect: o.OnConnect,
-		fleets: map[string]*Fleet{},
+		turnTime: cmp.Or(o.TurnTime, DefaultTurnTime), fleets: map[string]*Fleet{},
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

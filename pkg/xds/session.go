@@ -48,6 +48,7 @@ type session struct {
 	held         string     // stamp of levers that we do not know; see held.go
 	decided      decided    // what it acknowledged while it was held
 	refusals     []*Refusal // to be told to the server's owner
+	rebuilt      bool       // it answered for virtual hosts since the last step
 	overtook     *sending   // levers for which virtual hosts waited last
 	overtaken    int        // how many responses of levers they waited for
 	ended        bool
@@ -181,6 +182,7 @@ func (s *session) CreateDeltaWatch(req *cache.DeltaRequest, _ cache.Subscription
 	s.subscribed(k, s.request)
 	if sent := state.sent; sent != nil && sent.nonce != "" && sent.nonce == req.GetResponseNonce() {
 		state.sent = nil
+		s.rebuilt = s.rebuilt || k == virtualHosts
 		if req.GetErrorDetail() == nil {
 			s.acknowledged(k, sent)
 		} else {

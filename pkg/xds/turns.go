@@ -1,0 +1,111 @@
+package xds
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// turns spread a change of routes over the proxies of a fleet. Envoy's main thread makes its whole table anew for it, 10 ms and more for 200
+// virtual hosts, and takes no levers meanwhile: so only a part of a fleet is at it at a time, and a rollback finds the others free. A proxy
+// that does not answer gives its turn back after a while, and holds nobody up.
+//
+// While a turn is free and somebody waits, one goroutine is in [turns.giveBack] and gives it away.
+type turns struct {
+	mu       sync.Mutex
+	sessions int // of the fleet
+	taken    map[*session]*time.Timer
+	queue    []*session
+}
+
+// turnShare says which part of a fleet has a turn at a time: one in so many, and at least one.
+const turnShare = 4
+
+// DefaultTurnTime is after how long without an answer a turn ends: far more than an Envoy needs, unless it hangs.
+const DefaultTurnTime = 250 * time.Millisecond
+
+func (t *turns) free() bool { return len(t.taken) < max(1, t.sessions/turnShare) }
+
+// take says whether a session has a turn. If not, it waits for one, and is stepped when it has it.
+func (t *turns) take(s *session) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.taken[s] != nil:
+		return true
+	case t.free() && len(t.queue) == 0:
+		t.give(s)
+		return true
+	case !slices.Contains(t.queue, s):
+		t.queue = append(t.queue, s)
+	}
+	return false
+}
+
+func (t *turns) give(s *session) {
+	if t.taken == nil {
+		t.taken = map[*session]*time.Timer{}
+	}
+	t.taken[s] = time.AfterFunc(s.server.turnTime, func() { t.giveBack(s) })
+}
+
+// giveBack ends a turn, if the session has one, and gives it to those that wait. No session's lock is held.
+func (t *turns) giveBack(s *session) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.end(s) {
+		return
+	}
+	for len(t.queue) > 0 && t.free() {
+		next := t.queue[0]
+		t.queue = t.queue[1:]
+		t.give(next)
+		t.mu.Unlock()
+		used := next.takeTurn()
+		t.mu.Lock()
+		if !used {
+			t.end(next)
+		}
+	}
+}
+
+func (t *turns) end(s *session) bool {
+	timer := t.taken[s]
+	if timer != nil {
+		timer.Stop()
+		delete(t.taken, s)
+	}
+	return timer != nil
+}
+
+// join and leave count the sessions of the fleet.
+func (t *turns) join() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sessions++
+}
+
+func (t *turns) leave(s *session) {
+	t.mu.Lock()
+	t.sessions--
+	t.queue = slices.DeleteFunc(t.queue, func(w *session) bool { return w == s })
+	t.mu.Unlock()
+	t.giveBack(s)
+}
+
+// takeTurn steps a session that has a turn, and says whether it uses it.
+func (s *session) takeTurn() bool {
+	s.step()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.ended && s.kinds[virtualHosts].sent != nil
+}
+
+// waitsForTurn says whether virtual hosts wait because other proxies of the fleet are at theirs. A proxy that serves nobody yet does not wait.
+func (s *session) waitsForTurn() bool {
+	state := &s.kinds[virtualHosts]
+	if !s.complete || !state.open || state.sent != nil {
+		return false
+	}
+	return !s.fleet.turns.take(s)
+}
