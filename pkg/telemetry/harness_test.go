@@ -172,6 +172,25 @@ func (h *house) awaitOK(url string) {
 type proxy struct {
 	*envoytest.Envoy
 	id, address string
+
+	mu       sync.Mutex
+	answered []time.Time // requests of the load
+}
+
+// stalled says whether for half of a flush no request was answered since then: on a machine that stands still, nothing is picked.
+func (p *proxy) stalled(since time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, at := range append(p.answered, time.Now()) {
+		if at.Before(since) {
+			continue
+		}
+		if at.Sub(since) > flushInterval/2 {
+			return true
+		}
+		since = at
+	}
+	return false
 }
 
 // get sends one request and returns the status and the body, or what failed.
@@ -209,7 +228,13 @@ func (p *proxy) load(t *testing.T) (stop func()) {
 			}
 			select {
 			case room <- struct{}{}:
-				running.Go(func() { p.get(ctx, ""); <-room })
+				running.Go(func() {
+					p.get(ctx, "")
+					p.mu.Lock()
+					p.answered = append(p.answered, time.Now())
+					p.mu.Unlock()
+					<-room
+				})
 			default:
 			}
 		}

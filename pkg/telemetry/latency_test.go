@@ -3,7 +3,6 @@ package telemetry_test
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -40,11 +39,13 @@ func TestLatencyWithinFivePercent(t *testing.T) {
 				for _, q := range []struct {
 					name string
 					got  time.Duration
-					want float64
+					most float64
 				}{{"p50", got.P50, took[n/2-1]}, {"p99", got.P99, took[n-1]}} {
-					// The log counts the whole request, the histogram from when all of it was sent; both whole milliseconds.
-					if off := math.Abs(q.got.Seconds()*1000 - q.want); off > 0.05*q.want+1.5 {
-						t.Errorf("%s is %s, the log says %v ms", q.name, q.got, q.want)
+					// The log counts the whole request, the histogram from when all of it was sent, and the origin's delay is part of both:
+					// on a quiet machine the three are a millisecond apart. All are whole milliseconds.
+					ms, least := q.got.Seconds()*1000, float64(delay)
+					if ms < 0.95*least-1.5 || ms > 1.05*q.most+1.5 {
+						t.Errorf("%s is %s, the origin takes %v ms and the log says %v ms", q.name, q.got, least, q.most)
 					}
 				}
 			})
