@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
@@ -14,20 +15,20 @@ type config struct {
 	structure    *structure
 	endpoints    *table
 	levers       *leverTables
-	former       map[string]formerHost       // virtual hosts that are gone and that a proxy may still have; replaced, never changed
+	former       map[string]formerHost       // virtual hosts as a proxy may still have them; replaced, never changed
 	inlineOf     func() *translate.Structure // see [Update].Inline
 	decided      map[string]bool             // services, see [Update].Decides; replaced, never changed
 	settled      bool                        // all services are decided
 }
 
-// formerHost is a virtual host that the publication of seq removed.
+// formerHost is what a virtual host held until the publication of seq, which removed it or gave it to other services.
 type formerHost struct {
 	services []string
 	seq      int64
 }
 
-// formerHosts returns the virtual hosts that are gone, after a change of structure. Those that every proxy let go of up to settled are
-// forgotten.
+// formerHosts returns the virtual hosts that are gone or hold other services, after a change of structure. Those that every proxy let go of
+// up to settled are forgotten.
 func (c *config) formerHosts(old *structure, settled int64) map[string]formerHost {
 	out := map[string]formerHost{}
 	for name, h := range c.former {
@@ -36,12 +37,22 @@ func (c *config) formerHosts(old *structure, settled int64) map[string]formerHos
 		}
 	}
 	for name, services := range old.services {
-		out[name] = formerHost{services, c.seq}
-	}
-	for name := range c.structure.services {
-		delete(out, name)
+		if now, there := c.structure.services[name]; !there || !slices.Equal(now, services) {
+			all := slices.Concat(out[name].services, services)
+			slices.Sort(all)
+			out[name] = formerHost{slices.Compact(all), c.seq}
+		}
 	}
 	return out
+}
+
+// servicesOf returns the services of a virtual host, and those that it held and that a proxy may still have there.
+func (c *config) servicesOf(whole *structure, virtualHost string) []string {
+	before := c.former[virtualHost].services
+	if len(before) == 0 {
+		return whole.services[virtualHost]
+	}
+	return slices.Concat(whole.services[virtualHost], before)
 }
 
 func (c *config) reached() reached { return reached{c.seq, c.revision} }

@@ -16,7 +16,7 @@ type reduced struct {
 }
 
 // reduce returns what is left of a structure for this proxy, nil if it refused nothing of it.
-func (s *session) reduce(whole *structure) *reduced {
+func (s *session) reduce(c *config, whole *structure) *reduced {
 	if !s.parking {
 		return nil
 	}
@@ -28,7 +28,7 @@ func (s *session) reduce(whole *structure) *reduced {
 		s.reduced = nil
 		return nil
 	}
-	r := &reduced{of: whole, blocked: s.blockedServices(whole)}
+	r := &reduced{of: whole, blocked: s.blockedServices(c, whole)}
 	parked := func(k kind) func(string) bool {
 		return func(name string) bool { return mapHas(s.kinds[k].parked, name) }
 	}
@@ -43,8 +43,9 @@ func (s *session) reduce(whole *structure) *reduced {
 			r.block(whole.services[name])
 		}
 	}
+	s.spread(c, r)
 	ofBlocked := func(virtualHost string) bool {
-		return slices.ContainsFunc(s.servicesOf(whole, virtualHost), func(service string) bool { return r.blocked[service] })
+		return slices.ContainsFunc(c.servicesOf(whole, virtualHost), func(service string) bool { return r.blocked[service] })
 	}
 	r.structure = &structure{
 		source: whole.source, services: whole.services, routes: rc, listeners: map[string]*table{s.address: l},
@@ -85,23 +86,35 @@ func (s *session) unpark(whole *structure) (any bool) {
 }
 
 // blockedServices are those that a parked cluster or virtual host belongs to.
-func (s *session) blockedServices(whole *structure) map[string]bool {
+func (s *session) blockedServices(c *config, whole *structure) map[string]bool {
 	r := reduced{blocked: map[string]bool{}}
 	for cluster := range s.kinds[clusters].parked {
 		r.block([]string{serviceOf(cluster)})
 	}
 	for virtualHost := range s.kinds[virtualHosts].parked {
-		r.block(s.servicesOf(whole, virtualHost))
+		r.block(c.servicesOf(whole, virtualHost))
 	}
 	return r.blocked
 }
 
-// servicesOf returns the services of a virtual host, also of one that is gone.
-func (s *session) servicesOf(whole *structure, virtualHost string) []string {
-	if services, ok := whole.services[virtualHost]; ok {
-		return services
+// spread blocks what shares a virtual host with a blocked service, one that the proxy keeps as it has it: all of the services in it are to
+// be as they were, too, or its routes would name clusters that are gone, and levers that are for others.
+func (s *session) spread(c *config, r *reduced) {
+	have := &s.kinds[virtualHosts].have
+	var kept [][]string
+	for _, name := range have.names() {
+		if services := c.servicesOf(r.of, name); len(services) > 1 && have.version(name) != r.of.virtualHosts.version(name) {
+			kept = append(kept, services)
+		}
 	}
-	return s.fleet.config.Load().former[virtualHost].services
+	for before := -1; before < len(r.blocked); {
+		before = len(r.blocked)
+		for _, services := range kept {
+			if slices.ContainsFunc(services, func(service string) bool { return r.blocked[service] }) {
+				r.block(services)
+			}
+		}
+	}
 }
 
 // leave returns a table in which some names are as the proxy has them: in another version, there although they should be gone, or not there.

@@ -156,7 +156,7 @@ func (s *session) structure(c *config) *structure {
 	if s.incompatible() {
 		whole = s.fleet.inline(c)
 	}
-	if r := s.reduce(whole); r != nil {
+	if r := s.reduce(c, whole); r != nil {
 		return r.structure
 	}
 	return whole
@@ -445,7 +445,9 @@ func (s *session) rewarm(changed []*item) {
 // acknowledged notes that the proxy has what was sent.
 func (s *session) acknowledged(k kind, sent *sending) {
 	state := &s.kinds[k]
-	s.reduced = nil
+	if k != levers && k != endpoints {
+		s.reduced = nil
+	}
 	if sent.exact {
 		state.have = holding{base: sent.to}
 	} else {

@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"slices"
 	"strings"
 )
 
@@ -20,12 +19,12 @@ type Refusal struct {
 type soloPass struct {
 	queue    []*diff // of one resource each
 	refused  []*diff
-	messages map[*diff]string
-	progress bool // something was accepted since the pass began: what was refused before may work now
+	answers  map[*diff]answer // to what was refused
+	progress bool             // something was accepted since the pass began: what was refused before may work now
 }
 
 func newSoloPass(d *diff) *soloPass {
-	p := &soloPass{messages: map[*diff]string{}}
+	p := &soloPass{answers: map[*diff]answer{}}
 	for _, name := range d.removals {
 		p.queue = append(p.queue, &diff{removals: []string{name}})
 	}
@@ -33,6 +32,12 @@ func newSoloPass(d *diff) *soloPass {
 		p.queue = append(p.queue, &diff{upserts: []*item{r}})
 	}
 	return p
+}
+
+// answer is what a proxy said to a response, and the publication that this came from.
+type answer struct {
+	message string
+	seq     int64
 }
 
 // next returns what to try, nil at the end.
@@ -75,7 +80,7 @@ func (s *session) wantSolo(k kind, w want) want {
 		}
 	}
 	for _, d := range state.solo.refused {
-		s.park(k, d, state.solo.messages[d])
+		s.park(k, d, state.solo.answers[d])
 	}
 	state.solo = nil
 	return s.want(k, s.fleet.config.Load())
@@ -102,16 +107,16 @@ func (s *session) refused(k kind, sent *sending, message string) {
 	switch {
 	case state.solo != nil:
 		state.solo.refused = append(state.solo.refused, sent.delta)
-		state.solo.messages[sent.delta] = message
+		state.solo.answers[sent.delta] = answer{message, sent.of.seq}
 	case len(sent.delta.upserts)+len(sent.delta.removals) > 1:
 		state.solo = newSoloPass(sent.delta)
 	default:
-		s.park(k, sent.delta, message)
+		s.park(k, sent.delta, answer{message, sent.of.seq})
 	}
 }
 
 // park keeps a resource from being sent again until it changes.
-func (s *session) park(k kind, d *diff, message string) {
+func (s *session) park(k kind, d *diff, a answer) {
 	state := &s.kinds[k]
 	if state.parked == nil {
 		state.parked = map[string]string{}
@@ -122,22 +127,28 @@ func (s *session) park(k kind, d *diff, message string) {
 	s.parking, s.reduced = true, nil
 	at := s.fleet.config.Load().reached()
 	r := &Refusal{
-		Proxy: s.proxy.id, Type: k.String(), Resources: sortedKeys(d.versions()), Message: message, Revision: at.revision, seq: at.seq,
-		changedIn: s.changedIn(k, d),
+		Proxy: s.proxy.id, Type: k.String(), Resources: sortedKeys(d.versions()), Message: a.message, Revision: at.revision, seq: at.seq,
+		changedIn: s.changedIn(k, d, a.seq),
 	}
 	s.fleet.refusedUp(r)
 	s.refusals = append(s.refusals, r)
 }
 
-// changedIn returns what says whether a publication changed any resource of d. Of levers, and of routes that carry weights, every one may.
-func (s *session) changedIn(k kind, d *diff) func(was, is *config) bool {
-	names, address, any := sortedKeys(d.versions()), s.address, k == levers || k == endpoints || s.incompatible()
+// changedIn returns what says whether a publication changed any resource of d, which was refused as of one: a later one is concerned only if
+// it has the same again. Of levers, and of routes that carry weights, every one may.
+func (s *session) changedIn(k kind, d *diff, seq int64) func(was, is *config) bool {
+	refused, address, any := d.versions(), s.address, k == levers || k == endpoints || s.incompatible()
 	return func(was, is *config) bool {
 		if any {
 			return true
 		}
 		from, to := was.structure.table(k, address), is.structure.table(k, address)
-		return slices.ContainsFunc(names, func(name string) bool { return from.version(name) != to.version(name) })
+		for name, version := range refused {
+			if from.version(name) != to.version(name) && (is.seq <= seq || to.version(name) == version) {
+				return true
+			}
+		}
+		return false
 	}
 }
 

@@ -37,7 +37,7 @@ type session struct {
 	parking      bool                         // it may have refused some structure
 	reduced      *reduced                     // what it can have; nil: to be found out, if it is parking
 	stale        map[string]bool              // services of which it had other structure when it connected
-	strange      bool                         // it then had virtual hosts of services that are gone
+	strange      bool                         // it then may have had routes of services that are gone
 	lacksLayer   bool                         // of its bootstrap; see incompatible
 	complete     bool                         // had everything at least once: ready
 	top          map[string][]translate.Lever // services in its top layer; nil: not known
@@ -299,13 +299,14 @@ func (s *session) findStale() {
 	config := s.fleet.config.Load()
 	missing := s.kinds[virtualHosts].have.missing(config.structure.virtualHosts, s.fleet.deltas.between)
 	s.stale = map[string]bool{}
+	s.strange = len(missing.removals) > 0
 	for _, r := range missing.upserts {
 		for _, service := range config.structure.services[r.Name] {
 			s.stale[service] = true
 		}
+		s.strange = s.strange || s.kinds[virtualHosts].have.version(r.Name) != "" // others may be in it
 	}
-	if len(missing.removals) > 0 { // of services that are gone, it may have any structure
-		s.strange = true
+	if s.strange { // of services that are gone, it may have any structure
 		for service := range config.levers.gone(config.structure) {
 			s.stale[service] = true
 		}
