@@ -108,7 +108,8 @@ func (w *fleetWorld) serve() {
 			return h(srv, notingStream{s, &w.bodies})
 		}))...)
 	w.server.Register(w.grpc)
-	go func() { _ = w.grpc.Serve(l) }()
+	g := w.grpc
+	go func() { _ = g.Serve(l) }()
 	if w.conn, err = grpc.NewClient(l.Addr().String(), append(deltaclient.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...); err != nil {
 		w.t.Fatal(err)
 	}
