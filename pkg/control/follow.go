@@ -123,6 +123,7 @@ func fleetState(name string, f *following, called time.Time) *crossfadev1.FleetS
 	for _, proxy := range lost { // it may have acknowledged before
 		delete(acks, proxy)
 	}
+	partial = slices.DeleteFunc(partial, func(proxy string) bool { return slices.Contains(lost, proxy) })
 	st := &crossfadev1.FleetState{
 		Name: name, Connected: int32(len(acks) + len(pending) + len(partial)), Acked: int32(len(acks)), Pending: pending, Lost: lost,
 	}

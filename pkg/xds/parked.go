@@ -47,10 +47,13 @@ func (s *session) reduce(c *config, whole *structure) *reduced {
 	ofBlocked := func(virtualHost string) bool {
 		return slices.ContainsFunc(c.servicesOf(whole, virtualHost), func(service string) bool { return r.blocked[service] })
 	}
+	unserved := func(virtualHost string) bool { return rc.version(routeConfigurationOf(virtualHost)) == "" }
 	r.structure = &structure{
 		source: whole.source, services: whole.services, routes: rc, listeners: map[string]*table{s.address: l},
-		virtualHosts: s.leave(virtualHosts, whole.virtualHosts, func(name string) bool { return parked(virtualHosts)(name) || ofBlocked(name) }),
-		clusters:     s.leave(clusters, whole.clusters, func(name string) bool { return parked(clusters)(name) || r.blocked[serviceOf(name)] }),
+		virtualHosts: s.leave(virtualHosts, whole.virtualHosts, func(name string) bool {
+			return parked(virtualHosts)(name) || unserved(name) || ofBlocked(name)
+		}),
+		clusters: s.leave(clusters, whole.clusters, func(name string) bool { return parked(clusters)(name) || r.blocked[serviceOf(name)] }),
 	}
 	s.reduced = r
 	return r

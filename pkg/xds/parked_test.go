@@ -116,6 +116,32 @@ func TestAServiceThatAProxyRefusesKeepsNoneOfTheOthersFromIt(t *testing.T) {
 	}
 }
 
+// A port in use: nobody waits for the proxy, and it does not say that it is ready.
+func TestAProxyThatRefusesItsListenersIsNotReady(t *testing.T) {
+	f := deltaFixture(t)
+	w := f.apply(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks"))
+	var refusing atomic.Bool
+	refusing.Store(true)
+	p := f.simulate("p", func(r deltaclient.Response) deltaclient.Verdict {
+		if refusing.Load() && r.Type == deltaclient.Listener && len(r.Upserts) > 0 {
+			return deltaclient.Verdict{Refuse: "address in use"}
+		}
+		return deltaclient.Verdict{}
+	})
+	f.event("refused", w.Refused())
+	f.await("partial", func() bool { return len(w.Partial()) == 1 })
+	f.acked(f.flip(f.service("orders", map[string]int32{"ecs": 5000, "eks": 5000}, "ecs", "eks")))
+	f.acked(f.flip(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks")))
+	if p.Held(deltaclient.Runtime)[translate.ReadyLayer] == translate.Ready(true).Version {
+		t.Error("it is ready, and listens nowhere")
+	}
+	p.end()
+	refusing.Store(false)
+	p.Client = deltaclient.New(deltaclient.Config{ID: "p", Fleet: "default", ListenAddress: "127.0.0.1", Layers: translate.LayerNames()})
+	p.connect()
+	p.holds(nil, "orders")
+}
+
 func (f *fixture) virtualHost(service string) string {
 	return fmt.Sprintf("listener/%d/%s.test", f.listen.Number(), service)
 }

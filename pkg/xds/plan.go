@@ -317,7 +317,7 @@ func (s *session) onlySubscribed(k kind, c *config, w *want, d *diff) *diff {
 	}
 	if !state.names.all(w.to) {
 		out = &diff{}
-		w.full = k == endpoints && s.onlyWithheld(c)
+		w.full = w.full && k == endpoints && s.onlyWithheld(c)
 		for _, r := range d.upserts {
 			if state.names.has(r.Name) {
 				out.upserts = append(out.upserts, r)

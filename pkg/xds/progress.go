@@ -18,12 +18,18 @@ func (s *session) conclude(c *config) (again bool) {
 	}
 	// Under steady change a proxy never has the latest; what there was when it came, and the structure, is enough to be ready. So is all but
 	// what it refused: else one service that it cannot have would keep it from serving the others.
-	if all := tried.seq >= max(s.firstSeq, c.structureSeq); all && !s.complete && s.kinds[listeners].asked && s.fleet.named.Load() {
+	if all := tried.seq >= max(s.firstSeq, c.structureSeq); all && !s.complete && s.listens(c) && s.fleet.named.Load() {
 		s.complete, again = true, true
 		s.kinds[levers].at = nil // the readiness layer is due
 	}
 	s.progress(acked, tried, acked == c.reached())
 	return again
+}
+
+// listens says whether the proxy has a listener, if there is one to have.
+func (s *session) listens(c *config) bool {
+	l := &s.kinds[listeners]
+	return l.asked && (len(l.have.names()) > 0 || len(c.structure.listenersAt(s.address).names) == 0)
 }
 
 // forsaken says whether a running proxy met a server that has nothing for its fleet: a wrong or a lost data directory. It keeps what it

@@ -101,10 +101,11 @@ func (s *session) takeTurn() bool {
 	return !s.ended && s.kinds[virtualHosts].sent != nil
 }
 
-// waitsForTurn says whether virtual hosts wait because other proxies of the fleet are at theirs. A proxy that serves nobody yet does not wait.
+// waitsForTurn says whether virtual hosts wait because other proxies of the fleet are at theirs. A proxy that serves nobody yet does not wait,
+// nor one whose weights travel in them.
 func (s *session) waitsForTurn() bool {
 	state := &s.kinds[virtualHosts]
-	if !s.complete || !state.open || state.sent != nil {
+	if !s.complete || !state.open || state.sent != nil || s.incompatible() {
 		return false
 	}
 	return !s.fleet.turns.take(s)
