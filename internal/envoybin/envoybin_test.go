@@ -128,7 +128,7 @@ func TestLock(t *testing.T) {
 	var holders atomic.Int32
 	for range 8 {
 		wg.Go(func() {
-			unlock, err := lock(t.Context(), path)
+			unlock, err := Lock(t.Context(), path)
 			if err != nil {
 				t.Error(err)
 				return
@@ -142,14 +142,14 @@ func TestLock(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	unlock, err := lock(t.Context(), path)
+	unlock, err := Lock(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unlock()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := lock(ctx, path); err == nil {
+	if _, err := Lock(ctx, path); err == nil {
 		t.Error("took a lock that is held")
 	}
 }

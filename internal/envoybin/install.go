@@ -42,7 +42,7 @@ func install(ctx context.Context, version string, progress io.Writer) (string, e
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := lock(ctx, dir+".lock")
+	unlock, err := Lock(ctx, dir+".lock")
 	if err != nil {
 		return "", err
 	}
@@ -94,8 +94,8 @@ func run(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// lock takes the file lock at path, waiting for whoever holds it until ctx ends. The lock dies with the process.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
+// Lock takes the file lock at path, waiting for whoever holds it until ctx ends. The lock dies with the process.
+func Lock(ctx context.Context, path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
