@@ -2,6 +2,8 @@ package kubernetes
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -181,4 +183,8 @@ func (w *watcher) ended(want error) {
 	if !errors.Is(w.err, want) {
 		w.t.Errorf("Watch returned %v, want %v", w.err, want)
 	}
+}
+
+func certificatePEM(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }
