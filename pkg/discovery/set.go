@@ -139,8 +139,8 @@ func (s Set) Known() bool { return s.seen }
 // Looked is when a look last found something out.
 func (s Set) Looked() time.Time { return s.looked }
 
-// Failing returns why looks fail and since when; nil if they do not.
-func (s Set) Failing() (error, time.Time) { return s.err, s.failing }
+// Failing returns since when looks fail, and why the last one did; nil if they do not.
+func (s Set) Failing() (time.Time, error) { return s.failing, s.err }
 
 // Held returns since when a shrink is held; the zero time if none is.
 func (s Set) Held() time.Time { return s.held }

@@ -123,7 +123,7 @@ func TestWhatASetSaysOfItself(t *testing.T) {
 	at := func(second int) time.Time { return start.Add(time.Duration(second) * time.Second) }
 	check := func(what string, wantErr error, failing, looked, held time.Time) {
 		t.Helper()
-		err, since := s.Failing()
+		since, err := s.Failing()
 		if !errors.Is(err, wantErr) || (err == nil) != (wantErr == nil) || since != failing || s.Looked() != looked || s.Held() != held {
 			t.Errorf("%s: fails %v since %v, looked %v, held %v", what, err, since, s.Looked(), s.Held())
 		}

@@ -105,17 +105,7 @@ func (w *watcher) awaitError(code string) error {
 	}
 }
 
-// silent fails if a look was told.
-func (w *watcher) silent(why string) {
-	w.t.Helper()
-	select {
-	case l := <-w.looks:
-		w.t.Errorf("%v: told %q, though %s", w.target, told(l), why)
-	default:
-	}
-}
-
-// slices is the collection of a namespace.
+// collection is where a namespace's slices are.
 func collection(namespace string) string {
 	return "/apis/discovery.k8s.io/v1/namespaces/" + namespace + "/endpointslices"
 }
