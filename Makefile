@@ -50,6 +50,7 @@ build: ## Build the commands into bin/
 
 test: build ## Build, then run all tests, the ones with real Envoys included
 	@$(if $(RACE),,echo 'NOTE: no C compiler: the tests run without the race detector')
+	go run ./internal/cmd/kube-apiserver-path
 	go test $(RACE) -timeout 20m $(TESTFLAGS) ./...
 
 test-semantics: build ## The semantics tests in full: shares of 20,000 requests each, every planted bug
