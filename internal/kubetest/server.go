@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crossfade-proxy/crossfade/internal/child"
 	"github.com/crossfade-proxy/crossfade/internal/loopback"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
@@ -112,9 +113,9 @@ func (s *Server) run() error {
 		"--shutdown-delay-duration=0s", "--v=1",
 	)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.SysProcAttr = childAttributes()
+	s.cmd.SysProcAttr = child.Attributes()
 	done := make(chan struct{})
-	if err := start(s.cmd, done); err != nil {
+	if err := child.Start(s.cmd, done); err != nil {
 		return err
 	}
 	s.done = done

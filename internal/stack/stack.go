@@ -23,6 +23,7 @@ import (
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/deploy/envoy"
+	"github.com/crossfade-proxy/crossfade/internal/child"
 	"github.com/crossfade-proxy/crossfade/internal/envoybin"
 	"github.com/crossfade-proxy/crossfade/internal/envoyproc"
 	"github.com/crossfade-proxy/crossfade/internal/loopback"
@@ -124,9 +125,9 @@ func (s *Stack) startServer(ctx context.Context) error {
 	}
 	cmd.Stdout = cmd.Stderr
 	cmd.Env = append(os.Environ(), s.Env...)
-	cmd.SysProcAttr = childAttributes()
+	cmd.SysProcAttr = child.Attributes()
 	done := make(chan struct{})
-	if err := start(cmd, done); err != nil {
+	if err := child.Start(cmd, done); err != nil {
 		return err
 	}
 	s.cmd, s.done = cmd, done
