@@ -10,4 +10,6 @@
 //     all. Then they are held: still in use, shown as held, until a later look says the same. That all are gone, no number of looks
 //     confirms: a source that forgot everything is likelier than an origin that lost everything, so another source or a person must.
 //   - Endpoints that appear are used at once.
+//   - Shrinks that follow each other closely are judged by their sum.
+//   - What was believed before the source told anything, by a note or of an earlier source, stays until it does: see [Seed].
 package discovery

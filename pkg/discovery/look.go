@@ -22,6 +22,8 @@ type Endpoint struct {
 	// Health is what the source knows of its health, in the source's own word; empty if it knows nothing.
 	Health string
 	State  Readiness
+	// Metadata is what the source says more of it, by name, for people to see; nil if nothing. It is never changed.
+	Metadata map[string]string
 }
 
 // Look is what one look at a source found.

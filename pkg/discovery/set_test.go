@@ -3,7 +3,6 @@ package discovery
 import (
 	"errors"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,21 +97,44 @@ func TestTake(t *testing.T) {
 		"errors do not confirm":                        {{0, "1 2 3", "1 2 3"}, {1, "3", "1h 2h 3"}, {20, "!", "1h 2h 3"}},
 		"an older look changes nothing":                {{5, "1", "1"}, {4, "1 2", "1"}, {5, "1 2", "1 2"}},
 		"the first look may be empty":                  {{0, "", ""}, {1, "1", "1"}},
+		"small shrinks add up": {
+			{0, "1 2 3 4 5 6 7 8 9 10", "1 2 3 4 5 6 7 8 9 10"},
+			{1, "3 4 5 6 7 8 9 10", "3 4 5 6 7 8 9 10"},
+			{2, "4 5 6 7 8 9 10", "4 5 6 7 8 9 10"},
+			{3, "5 6 7 8 9 10", "4h 5 6 7 8 9 10"},
+			{4, "6 7 8 9 10", "4h 5h 6 7 8 9 10"},
+			{11, "6 7 8 9 10", "4h 5h 6 7 8 9 10"},
+			{12, "6 7 8 9 10", "6 7 8 9 10"}, // 1 to 3 went long ago
+			{13, "7 8 9 10", "6h 7 8 9 10"},
+		},
+		"the one that may always vanish may do so once": {{0, "1 2 3", "1 2 3"}, {1, "2 3", "2 3"}, {2, "3", "2h 3"}, {12, "3", "3"}},
+		"small shrinks far apart are small":             {{0, "1 2 3", "1 2 3"}, {1, "2 3", "2 3"}, {11, "3", "3"}},
+		"what came back does not count":                 {{0, "1 2 3", "1 2 3"}, {1, "2 3", "2 3"}, {2, "1 2 3", "1 2 3"}, {3, "1 2", "1 2"}},
+		"what came back draining neither":               {{0, "1 2 3", "1 2 3"}, {1, "2 3", "2 3"}, {2, "1d 2 3", "1d 2 3"}, {3, "2", "2"}},
+		"announced ones do not add up":                  {{0, "1 2 3 4", "1 2 3 4"}, {1, "1d 2d 3 4", "1d 2d 3 4"}, {2, "3 4", "3 4"}, {3, "4", "4"}},
+		"confirmed ones do not add up":                  {{0, "1 2 3 4", "1 2 3 4"}, {1, "3 4", "1h 2h 3 4"}, {11, "3 4", "3 4"}, {12, "4", "4"}},
+		"accepted ones do not add up":                   {{0, "1 2 3 4 5", "1 2 3 4 5"}, {1, "2 3 4 5", "2 3 4 5"}, {2, "4 5", "2h 3h 4 5"}, {3, "accept", "4 5"}, {4, "5", "5"}},
+		"what is meant does not add up":                 {{0, "1 2 3 4", "1 2 3 4"}, {1, "2 3 4", "2 3 4"}, {2, "=3 4", "3 4"}, {3, "4", "4"}},
+		"an address that is told twice is ready":        {{0, "1d 1 2 2d", "1 2"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			var set Set
-			for _, s := range steps {
-				before := believed(set)
-				next := s.take(t, set)
-				if got := believed(set); got != before {
-					t.Fatalf("second %d, %q changed the set it was taken by: %q, was %q", s.second, s.look, got, before)
-				}
-				if set = next; believed(set) != s.want {
-					t.Fatalf("second %d, %q: believed %q, want %q", s.second, s.look, believed(set), s.want)
-				}
-			}
-		})
+		t.Run(name, func(t *testing.T) { walk(t, Set{}, steps) })
 	}
+}
+
+// walk takes one step after the other, and returns what is believed in the end.
+func walk(t *testing.T, set Set, steps []step) Set {
+	t.Helper()
+	for _, s := range steps {
+		before := believed(set)
+		next := s.take(t, set)
+		if got := believed(set); got != before {
+			t.Fatalf("second %d, %q changed the set it was taken by: %q, was %q", s.second, s.look, got, before)
+		}
+		if set = next; believed(set) != s.want {
+			t.Fatalf("second %d, %q: believed %q, want %q", s.second, s.look, believed(set), s.want)
+		}
+	}
+	return set
 }
 
 func TestWhatASetSaysOfItself(t *testing.T) {
@@ -159,57 +181,5 @@ func TestConfirmZero(t *testing.T) {
 	}
 	if got := believed(s.Take(lookOf(t, 2, ""), Rules{})); got != "1h" {
 		t.Errorf("believed %q when all are gone", got)
-	}
-}
-
-// FuzzTake: whatever looks say, what they name is believed as they name it, and an origin that had endpoints keeps one that is used
-// unless all were announced to be stopping.
-func FuzzTake(f *testing.F) {
-	f.Add([]byte{0xff, 0, 1, 0x0f, 0, 20, 0, 0, 1, 0, 0xff, 5, 1, 1, 1})
-	f.Fuzz(func(t *testing.T, in []byte) {
-		var s Set
-		at := start
-		for ; len(in) >= 3; in = in[3:] {
-			at = at.Add(time.Duration(in[2]%16) * time.Second)
-			l := Look{At: at}
-			for i := range 8 {
-				e := Endpoint{Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 80), State: Ready}
-				if in[1]>>i&1 == 1 {
-					e.State = Draining
-				}
-				if in[0]>>i&1 == 1 {
-					l.Endpoints = append(l.Endpoints, e)
-				}
-			}
-			next := s.Take(l, rules)
-			checkTaken(t, s, next, l)
-			s = next
-		}
-	})
-}
-
-func checkTaken(t *testing.T, before, after Set, l Look) {
-	t.Helper()
-	held := false
-	for _, e := range after.Endpoints() {
-		i := slices.IndexFunc(l.Endpoints, func(named Endpoint) bool { return named.Address == e.Address })
-		if held = held || e.State == StateHeld; (i < 0) != (e.State == StateHeld) {
-			t.Fatalf("%v: named %v", e, i >= 0)
-		}
-		if i >= 0 && string(l.Endpoints[i].State) != string(e.State) {
-			t.Fatalf("%v was named as %s", e, l.Endpoints[i].State)
-		}
-	}
-	if held == after.Held().IsZero() {
-		t.Fatalf("held %v, since %v", held, after.Held())
-	}
-	used := func(s Set) []Tracked {
-		return slices.DeleteFunc(s.Endpoints(), func(e Tracked) bool { return e.State == StateDraining })
-	}
-	announced := func(e Tracked) bool {
-		return slices.Contains(l.Endpoints, Endpoint{Address: e.Address, State: Draining})
-	}
-	if was := used(before); len(used(after)) == 0 && slices.ContainsFunc(was, func(e Tracked) bool { return !announced(e) }) {
-		t.Fatalf("none is used; before: %v", was)
 	}
 }

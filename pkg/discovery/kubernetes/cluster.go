@@ -86,8 +86,9 @@ func connect(r *rest.Config) (*http.Client, rest.Interface, error) {
 func (c *Cluster) Name() string { return c.name }
 
 // Watch tells looks at a target, from this goroutine, until ctx ends or the cluster is closed, and returns why it ended. An invalid
-// target is refused at once. The first look is told when something is known: what there is, or an error. tell must not call
-// [Cluster.Close]; while it blocks, looks are not gathered: the next one is told as things are then.
+// target is refused at once. The first look is told when something is known: what there is, or an error. News are gathered for a moment,
+// but what is known to be stopping is told at once. tell must not call [Cluster.Close]; while it blocks, looks are not gathered: the next
+// one is told as things are then.
 func (c *Cluster) Watch(ctx context.Context, t Target, tell func(discovery.Look)) error {
 	if err := t.Check(); err != nil {
 		return err
@@ -99,6 +100,8 @@ func (c *Cluster) Watch(ctx context.Context, t Target, tell func(discovery.Look)
 	defer c.leave(n)
 	f := n.follow(t)
 	defer n.unfollow(f)
+	look := func() discovery.Look { return n.look(t, time.Now()) }
+	teller := &teller{ended: [2]<-chan struct{}{ctx.Done(), c.ctx.Done()}, news: f.news, settle: c.settle, look: look, tell: tell}
 	again := time.NewTicker(c.again)
 	defer again.Stop()
 	for {
@@ -108,30 +111,12 @@ func (c *Cluster) Watch(ctx context.Context, t Target, tell func(discovery.Look)
 		case <-c.ctx.Done():
 			return ErrClosed
 		case <-f.news:
-			pause(ctx, c.ctx, c.settle)
+			teller.gather()
 		case <-again.C:
-			if !n.well() {
-				continue // nothing new is known
+			if n.well() { // else nothing new is known
+				teller.say(look())
 			}
 		}
-		select {
-		case <-f.news: // came while others were gathered
-		default:
-		}
-		if ctx.Err() == nil && c.ctx.Err() == nil {
-			tell(n.look(t, time.Now()))
-		}
-	}
-}
-
-// pause waits for d, or until one of the contexts ends.
-func pause(a, b context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-a.Done():
-	case <-b.Done():
-	case <-timer.C:
 	}
 }
 

@@ -21,6 +21,7 @@ func TestAgainstAnAPIServer(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *kubetest.Server){
 		"changes of slices":                    changesOfSlices,
 		"a rolling replacement":                rollingReplacement,
+		"what is stopping is told at once":     stoppingAtOnce,
 		"a service that is not there yet":      notThereYet,
 		"a slice moves to another service":     sliceMoves,
 		"the first look has everything":        firstLookIsWhole,
