@@ -29,6 +29,7 @@ type parts struct {
 	http       *http.Server
 	comparator *http.Server
 	roster     *roster.File
+	finders    *finders
 	serving    atomic.Bool
 }
 
@@ -48,16 +49,22 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 			p.control.ProxyChanged(fleet, proxy)
 		},
 	})
-	p.control = control.New(control.Config{Store: m.Store(d.store), Journal: d.journal, Fleets: p.fleets, Telemetry: p.telemetry, Log: log})
+	if p.finders, err = openFinders(ctx, c, log); err != nil {
+		return nil, err
+	}
+	p.control = control.New(control.Config{
+		Store: m.Store(d.store), Journal: d.journal, Fleets: p.fleets, Telemetry: p.telemetry, Log: log,
+		Discovery: p.finders.discovery(filepath.Join(c.dataDir, endpointsFile), c.sources.rules),
+	})
 	if err := p.control.Load(ctx); err != nil {
-		p.control.Close()
+		p.closeControl()
 		return nil, err
 	}
 	p.roster = roster.Open(filepath.Join(c.dataDir, rosterFile), log)
 	for _, m := range p.fleets.Remember(p.roster.Read()) {
 		p.telemetry.Remember(m.Fleet, m.Proxy, m.LastSeen)
 	}
-	if err := m.Observe(p.control, p.requests); err != nil {
+	if err := m.Observe(p.control, p.requests, p.finders.calls); err != nil {
 		return nil, wrap("set up metrics", err)
 	}
 	p.api = server.New(server.Config{
@@ -87,6 +94,12 @@ func (p *parts) requests() []metrics.Requests {
 	return out
 }
 
+// closeControl ends changes, and then the watches that are left.
+func (p *parts) closeControl() {
+	p.control.Close()
+	p.finders.close()
+}
+
 func (p *parts) setServing(serving bool) {
 	p.serving.Store(serving)
 	p.api.SetServing(serving)
@@ -96,7 +109,7 @@ func (p *parts) setServing(serving bool) {
 func (p *parts) stop() {
 	p.serving.Store(false)
 	p.api.Stop(p.grpc, stopGrace)
-	p.control.Close()
+	p.closeControl()
 	p.xds.Stop()
 	_ = p.comparator.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)

@@ -33,6 +33,9 @@ func (c *config) check() error {
 		found = append(found, invalid("bad_setting", "--log-format", c.logFormat, "must be text or json", ""))
 	}
 	found = append(found, c.checkAddresses()...)
+	if _, err := parseMapping(c.mapAddresses); err != nil {
+		found = append(found, err)
+	}
 	if err := checkAdvertise(c.advertise); err != nil {
 		found = append(found, err)
 	}

@@ -18,6 +18,8 @@ type config struct {
 	logFormat                  string
 	advertise                  string
 	readyFile                  string
+	mapAddresses               string // see mapping
+	sources                    sources
 }
 
 var (
@@ -39,6 +41,7 @@ func flags(c *config) *pflag.FlagSet {
 	f.StringVar(&c.advertise, "advertise", "", "`HOST` by which others reach this server, where it is not the one it listens on")
 	f.StringVar(&c.readyFile, "ready-file", "", "write the addresses to this `FILE` once serving, as JSON; removed at the end")
 	f.StringVar(&c.logFormat, "log-format", "text", "write the log as `text|json`")
+	f.StringVar(&c.mapAddresses, "map-addresses", "", "with --dev: reach discovered endpoints of one prefix in another, as `FROM=TO`; for tests")
 	f.StringVar(&c.file, "config", "", "read settings from this YAML `FILE`")
 	f.Bool("version", false, "print the version")
 	f.BoolP("help", "h", false, "print this")
@@ -59,14 +62,15 @@ Examples:
 Flags:
 ` + flags(&config{}).FlagUsages() + `
 Port 0 is any free port. Each flag is also an environment variable (--api-listen: CROSSFADE_API_LISTEN) and a key of the
-file (api-listen: 127.0.0.1:18080). A flag beats the environment, which beats the file.
+file (api-listen: 127.0.0.1:18080). A flag beats the environment, which beats the file. Only the file has the sections
+kubernetes, aws and discovery, which say where endpoints are found: docs/discovery.md.
 SIGTERM ends the server in order: proxies keep serving with what they have. A second one ends it at once.
 `
 }
 
 // parse reads the flags, the environment and the file, and checks what they say.
 func parse(args []string, env func(string) string) (*config, error) {
-	c := &config{}
+	c := &config{sources: sources{rules: defaultRules}}
 	f := flags(c)
 	if err := f.Parse(args); err != nil {
 		return nil, usageError(err.Error())
@@ -83,7 +87,7 @@ func parse(args []string, env func(string) string) (*config, error) {
 		return nil, err
 	}
 	if c.file != "" {
-		if err := fromFile(f, c.file); err != nil {
+		if err := fromFile(f, c.file, &c.sources); err != nil {
 			return nil, err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -64,7 +65,8 @@ func TestAFlagBeatsTheEnvironmentWhichBeatsTheFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.want.dev, c.want.xds, c.want.comparator, c.want.http = true, "127.0.0.1:18000", "127.0.0.1:18002", "127.0.0.1:18081"
-			if *got != c.want {
+			c.want.sources.rules = defaultRules
+			if !reflect.DeepEqual(*got, c.want) {
 				t.Errorf("%+v, want %+v", *got, c.want)
 			}
 		})
@@ -75,10 +77,11 @@ func TestEverySettingHasAVariableAndAKey(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "settings.yaml")
 	values := map[string]string{
 		"data-dir": "d", "dev": "true", "xds-listen": "127.0.0.1:1", "comparator-listen": "127.0.0.1:2", "api-listen": "127.0.0.1:3", "http-listen": "127.0.0.1:4",
-		"advertise": "a.test", "ready-file": "r", "log-format": "json",
+		"advertise": "a.test", "ready-file": "r", "log-format": "json", "map-addresses": "10.0.0.0/8=127.0.0.0/8",
 	}
 	want := config{
 		xds: "127.0.0.1:1", comparator: "127.0.0.1:2", api: "127.0.0.1:3", http: "127.0.0.1:4", dataDir: "d", dev: true, logFormat: "json", advertise: "a.test", readyFile: "r",
+		mapAddresses: "10.0.0.0/8=127.0.0.0/8", sources: sources{rules: defaultRules},
 	}
 	env, lines := map[string]string{}, ""
 	for name, value := range values {
@@ -86,11 +89,11 @@ func TestEverySettingHasAVariableAndAKey(t *testing.T) {
 		lines += name + ": " + value + "\n"
 	}
 	write(t, file, lines)
-	if got, err := parse(nil, in(env)); err != nil || *got != want {
+	if got, err := parse(nil, in(env)); err != nil || !reflect.DeepEqual(*got, want) {
 		t.Errorf("by environment: %+v, %v", got, err)
 	}
 	got, err := parse([]string{"--config", file}, in(nil))
-	if want.file = file; err != nil || *got != want {
+	if want.file = file; err != nil || !reflect.DeepEqual(*got, want) {
 		t.Errorf("by file: %+v, %v", got, err)
 	}
 }

@@ -18,12 +18,12 @@ import (
 const maxFile = 64 << 10
 
 // fromFile sets the flags that neither the command line nor the environment does.
-func fromFile(f *pflag.FlagSet, path string) error {
+func fromFile(f *pflag.FlagSet, path string, s *sources) error {
 	data, err := readFile(path)
 	if err != nil {
 		return policy.Errors{invalid("bad_file", "--config", path, "cannot be read: "+reason(err), "")}
 	}
-	r := fileReader{flags: f, path: path, seen: map[string]int{}}
+	r := fileReader{flags: f, path: path, seen: map[string]int{}, sources: s}
 	root, err := r.root(data)
 	if err != nil {
 		return err
@@ -56,6 +56,8 @@ type fileReader struct {
 	path  string
 	seen  map[string]int // key → line
 	found manifest.Errors
+
+	sources *sources // what the sections say
 }
 
 func (r *fileReader) add(at *yaml.Node, e *policy.Error) {
@@ -97,7 +99,12 @@ func (r *fileReader) entry(key, value *yaml.Node) {
 	flag := r.flags.Lookup(key.Value)
 	first, again := r.seen[key.Value]
 	r.seen[key.Value] = key.Line
+	section := r.sections()[key.Value]
 	switch {
+	case section != nil && !again:
+		section(value)
+	case section != nil:
+		r.add(key, invalid("duplicate_key", "", key.Value, fmt.Sprintf("is in line %d already", first), ""))
 	case key.Kind != yaml.ScalarNode || flag == nil || !isSetting(key.Value) || key.Value == "config":
 		r.add(key, invalid("unknown_key", "", key.Value, "is not a setting", r.didYouMean(key.Value)))
 	case again:
@@ -118,10 +125,7 @@ func (r *fileReader) didYouMean(key string) string {
 			known = append(known, f.Name)
 		}
 	})
-	if near := manifest.Nearest(key, known); len(near) > 0 {
-		return "did you mean " + near[0] + "?"
-	}
-	return "settings are " + strings.Join(known, ", ")
+	return didYouMean(key, append(known, sortedKeys(r.sections())...))
 }
 
 // reason is what went wrong with a file, without its name.

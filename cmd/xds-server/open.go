@@ -17,6 +17,8 @@ const (
 	storeFile   = "store.db"
 	journalFile = "rollback.journal"
 	rosterFile  = "proxies.json"
+
+	endpointsFile = "endpoints.json"
 )
 
 // disk is what is kept over a restart.

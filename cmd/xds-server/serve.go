@@ -54,7 +54,7 @@ func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, log *slog.
 	case err != nil:
 		return err
 	}
-	defer p.control.Close()
+	defer p.closeControl()
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	group, failed := errgroup.WithContext(ctx)

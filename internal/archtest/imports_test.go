@@ -66,8 +66,18 @@ var boundaries = []boundary{
 	},
 	{
 		[]string{"pkg/discovery/ecs", "pkg/discovery/cloudmap", "pkg/discovery/kubernetes/...", "pkg/discovery/static"},
-		[]string{"/pkg/policy", "/pkg/discovery"},
+		[]string{"/pkg/policy", "/pkg/discovery", "/pkg/discovery/internal/aws"},
 		"adapters do not know each other",
+	},
+	{
+		[]string{"pkg/discovery/internal/aws"},
+		[]string{"/pkg/policy"},
+		"what the sources on AWS share must not know them",
+	},
+	{
+		[]string{"pkg/discovery/tracker"},
+		[]string{"/pkg/policy", "/pkg/discovery"},
+		"whoever runs the sources must not know which there are",
 	},
 	{
 		[]string{"pkg/server"},
@@ -121,7 +131,7 @@ var preserves = []preserve{
 	},
 	{
 		[]string{"github.com/aws/..."},
-		[]string{"pkg/discovery/ecs/...", "pkg/discovery/cloudmap/...", "pkg/discovery/internal/aws/...", "pkg/discovery/kubernetes/eks"},
+		[]string{"pkg/discovery/ecs/...", "pkg/discovery/cloudmap/...", "pkg/discovery/internal/aws/...", "pkg/discovery/kubernetes/eks", "internal/awstest"},
 		true,
 		"an SDK stays in its adapter",
 	},
@@ -150,7 +160,7 @@ var preserves = []preserve{
 		"only the server's main wires",
 	},
 	{
-		[]string{"/internal/deltaclient", "/internal/origin", "/internal/loadgen", "/internal/envoyproc", "/internal/envoytest", "/internal/kubetest", "/internal/loopback", "/internal/poll", "/internal/smalldisk", "/internal/diskfault"},
+		[]string{"/internal/deltaclient", "/internal/origin", "/internal/loadgen", "/internal/envoyproc", "/internal/envoytest", "/internal/kubetest", "/internal/awstest", "/internal/deploys", "/internal/loopback", "/internal/poll", "/internal/smalldisk", "/internal/diskfault"},
 		[]string{"internal/...", "bench/...", "test/...", "demo/..."},
 		true,
 		"toys do not ship",

@@ -37,6 +37,7 @@ type Config struct {
 	Dir    string          // for data, logs and bootstraps
 	Data   string          // data directory of the control plane; empty: in Dir
 	Env    []string        // more variables for the control plane
+	File   string          // settings file of the control plane; empty: none
 	Log    io.Writer       // gets what the control plane prints; may be nil
 }
 
@@ -102,10 +103,14 @@ func Start(ctx context.Context, c Config) (*Stack, error) {
 
 // ServerCommand is the command line of the control plane, for the addresses that it has or is to have.
 func (s *Stack) ServerCommand() []string {
-	return []string{
+	argv := []string{
 		s.Binary, "--dev", "--xds-listen", s.Server.XDS, "--api-listen", s.Server.API, "--http-listen", s.Server.HTTP,
 		"--comparator-listen", s.Server.Comparator, "--data-dir", cmp.Or(s.Data, filepath.Join(s.Dir, "data")), "--ready-file", s.readyFile(),
 	}
+	if s.File != "" {
+		argv = append(argv, "--config", s.File)
+	}
+	return argv
 }
 
 func (s *Stack) readyFile() string { return filepath.Join(s.Dir, "ready.json") }

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/discovery/tracker"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/store"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
@@ -30,6 +31,7 @@ type change struct {
 	called time.Time
 	o      Options
 	fleets map[string]*following     // by name
+	anew   []tracker.Key             // origins that are followed since it
 	undone map[store.ObjectKey]int64 // revisions that undid its own
 }
 
@@ -126,6 +128,14 @@ func (c *Controller) writeAndPublish(ctx context.Context, called time.Time, o Op
 	if err != nil {
 		return nil, err
 	}
+	if err := c.checkSources(d); err != nil {
+		return nil, err
+	}
+	if !o.Force {
+		if err := c.checkCapacity(d); err != nil {
+			return nil, err
+		}
+	}
 	if len(d.edits) > 0 {
 		if d.records, err = c.commit(called, o, d); err != nil {
 			return nil, err
@@ -168,7 +178,7 @@ func newDraft(live *intent, o Options, plan func(*intent) ([]edit, error)) (*dra
 		if o.Expect != 0 && o.Expect != have {
 			return nil, conflict(e.key, o.Expect, have)
 		}
-		if proto.Equal(live.document(e.key), e.after) {
+		if proto.Equal(live.document(e.key), e.after) && e.action != ActionAccept {
 			d.unchanged = append(d.unchanged, e)
 			continue
 		}

@@ -24,6 +24,7 @@ type Config struct {
 	Journal   *journal.Journal
 	Fleets    *xds.Server
 	Telemetry *telemetry.Telemetry // nil: nothing is proven
+	Discovery Discovery
 	Log       *slog.Logger
 	Now       func() time.Time
 }
@@ -36,6 +37,7 @@ type Controller struct {
 	telemetry *telemetry.Telemetry
 	log       *slog.Logger
 	now       func() time.Time
+	endpoints endpoints
 	events    hub
 	recording crew // rollbacks on their way to the store, and notes
 	ctx       context.Context
@@ -65,6 +67,7 @@ func New(c Config) *Controller {
 	if ctl.now == nil {
 		ctl.now = time.Now
 	}
+	ctl.openEndpoints(c.Discovery)
 	return ctl
 }
 
@@ -80,6 +83,9 @@ func (c *Controller) Close() {
 	}
 	c.stop()
 	<-done
+	if err := c.endpoints.tracker.Close(); err != nil {
+		c.log.Warn("what is known of endpoints could not be kept for the next start", "error", err)
+	}
 }
 
 // crew works in the background until it is closed. What is asked of it later is not done.
@@ -144,8 +150,11 @@ func (c *Controller) Load(ctx context.Context) error {
 	if err := c.loadHistory(ctx); err != nil {
 		return err
 	}
+	for _, s := range c.live.services.All() {
+		c.endpoints.follow(nil, s.compiled)
+	}
 	for name := range c.live.fleetNames() {
-		c.publish(name, xds.Update{Revision: c.live.revision, Levers: c.live.levers(name), Endpoints: c.live.endpoints(name), Stamp: c.live.stamp}).Close()
+		c.publish(name, xds.Update{Revision: c.live.revision, Levers: c.live.levers(name), Endpoints: c.endpoints.ofFleet(&c.live, name), Stamp: c.live.stamp}).Close()
 		for range 2 { // both steps: proxies that come back have it so, and base layers that are sent empty would show
 			c.fleets.Fleet(name).Fold(0)
 		}
@@ -199,7 +208,8 @@ const (
 	ActionSetPrimary = "service set-primary"
 	ActionRollback   = "rollback"
 	ActionUndo       = "undo"
-	ActionRevert     = "revert" // of a change that a proxy refused
+	ActionAccept     = "endpoints accept" // of endpoints that were held: intent stays
+	ActionRevert     = "revert"           // of a change that a proxy refused
 )
 
 // decides says whether an action settles where a service's traffic is, for the rule that after a rollback an apply may not raise it.

@@ -89,6 +89,12 @@ type world struct {
 
 func newWorld(t *testing.T, dir string) *world {
 	t.Helper()
+	return newWorldThat(t, dir, control.Discovery{})
+}
+
+// newWorldThat is a world that finds endpoints.
+func newWorldThat(t *testing.T, dir string, finds control.Discovery) *world {
+	t.Helper()
 	s, err := bolt.Open(filepath.Join(dir, "store.db"), bolt.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +105,7 @@ func newWorld(t *testing.T, dir string) *world {
 	}
 	w := &world{t: t, dir: dir, store: &gate{Store: s, arrived: make(chan struct{}, 1)}}
 	w.fleets = xds.NewServer(xds.Options{KnownStamp: func(fleet, stamp string) bool { return w.KnownStamp(fleet, stamp) }})
-	w.Controller = control.New(control.Config{Store: w.store, Journal: j, Fleets: w.fleets})
+	w.Controller = control.New(control.Config{Store: w.store, Journal: j, Fleets: w.fleets, Discovery: finds})
 	w.stop = sync.OnceFunc(func() {
 		w.Close()
 		_ = j.Close()

@@ -48,6 +48,7 @@ func (c *Controller) follow(ctx context.Context, ch *change) ([]*crossfadev1.Cha
 	proofs := c.startProofs(ch)
 	defer proofs.close()
 	err := c.awaitAcks(ctx, ch, proofs)
+	c.awaitEndpoints(ctx, ch)
 	if err == nil && ch.o.Wait == crossfadev1.Wait_WAIT_PROVEN {
 		err = proofs.await(ctx, ch)
 	}
@@ -110,6 +111,7 @@ func (c *Controller) describe(ch *change, p *proofs) []*crossfadev1.Change {
 		}
 		c.describeFleets(ch, e, p, a)
 		a.Warnings = append(a.Warnings, stillBack(e)...)
+		a.Warnings = append(a.Warnings, c.originWarnings(ch, e)...)
 		if e.overtaken {
 			a.Warnings = append(a.Warnings, "a rollback came while this was written: it holds")
 		}

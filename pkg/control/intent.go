@@ -121,25 +121,9 @@ func (in *intent) levers(fleet string) map[string][]translate.Lever {
 	return out
 }
 
-func (in *intent) endpoints(fleet string) []translate.Resource {
-	var out []translate.Resource
-	for _, s := range in.of(fleet) {
-		out = append(out, endpointsOf(s.compiled)...)
-	}
-	return out
-}
-
-func endpointsOf(s *policy.Service) []translate.Resource {
-	out := make([]translate.Resource, 0, len(s.Origins))
-	for _, o := range s.Origins {
-		out = append(out, translate.Endpoints(s.Name, o.Name, o.Static))
-	}
-	return out
-}
-
-// sameEndpoints says whether the origins of two services, of the same structure, have the same addresses.
+// sameEndpoints says whether the origins of two services, of the same structure, have the same addresses, or find them in the same place.
 func sameEndpoints(a, b *policy.Service) bool {
-	return slices.EqualFunc(a.Origins, b.Origins, func(x, y policy.Origin) bool { return slices.Equal(x.Static, y.Static) })
+	return slices.EqualFunc(a.Origins, b.Origins, func(x, y policy.Origin) bool { return x.Source() == y.Source() && slices.Equal(x.Static, y.Static) })
 }
 
 // document returns a live object, nil if there is none.
@@ -168,8 +152,8 @@ func serviceDocument(s *crossfadev1.Service) *crossfadev1.Document {
 	return &crossfadev1.Document{Object: &crossfadev1.Document_Service{Service: s}}
 }
 
-// sameStructure says whether two documents of a service differ at most in levers (weights and pin switches) and in the addresses of
-// endpoints. It is right to say no.
+// sameStructure says whether two documents of a service differ at most in levers (weights and pin switches), in where endpoints are, and in
+// what they can take. It is right to say no.
 func sameStructure(a, b *crossfadev1.Service) bool {
 	return a != nil && b != nil && proto.Equal(structureOf(a), structureOf(b))
 }
@@ -178,9 +162,10 @@ func structureOf(s *crossfadev1.Service) *crossfadev1.Service {
 	out := proto.CloneOf(s)
 	out.RolledBackIn = nil
 	for _, o := range out.GetOrigins() {
-		if o.GetStatic() != nil {
-			o.GetStatic().Endpoints = nil
+		if o.GetDns() == nil { // whoever finds the endpoints, the proxies get them in the same way
+			o.Discovery = nil
 		}
+		o.Capacity = nil
 	}
 	for _, p := range out.GetPins() {
 		p.Enabled = nil

@@ -200,11 +200,26 @@ func (c *Controller) Undo(ctx context.Context, service string, to int64, o Optio
 	}))
 }
 
+// lastChange returns the last revision of an object that changed its intent, if there is one.
+func (c *Controller) lastChange(ctx context.Context, key store.ObjectKey) ([]*crossfadev1.Revision, error) {
+	for before := int64(0); ; {
+		page, err := c.store.History(ctx, store.HistoryQuery{Key: key, Before: before, Limit: 20})
+		if err != nil || len(page) == 0 {
+			return nil, err
+		}
+		for _, r := range page {
+			if before = r.GetRevision(); r.GetAction() != ActionAccept {
+				return []*crossfadev1.Revision{r}, nil
+			}
+		}
+	}
+}
+
 // undoTarget finds the document to return to.
 func (c *Controller) undoTarget(ctx context.Context, service string, to int64) (*crossfadev1.Document, error) {
 	key := store.ObjectKey{Kind: kindService, Name: service}
 	if to == 0 {
-		last, err := c.store.History(ctx, store.HistoryQuery{Key: key, Limit: 1})
+		last, err := c.lastChange(ctx, key)
 		switch {
 		case err != nil:
 			return nil, storeError(err)

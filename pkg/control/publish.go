@@ -5,6 +5,7 @@ import (
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
@@ -23,7 +24,7 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 	updates := map[string]*xds.Update{}
 	c.mu.Lock()
 	for i := range d.edits {
-		ch.edits = append(ch.edits, c.replace(d, i, updates))
+		ch.edits = append(ch.edits, c.replace(d, i, ch, updates))
 	}
 	for _, e := range d.unchanged {
 		ch.edits = append(ch.edits, &applied{
@@ -88,7 +89,7 @@ func (c *Controller) stampOf(fleet, stamp string) string {
 }
 
 // replace makes one edit live and adds it to the updates of its fleets. c.mu is held.
-func (c *Controller) replace(d *draft, i int, updates map[string]*xds.Update) *applied {
+func (c *Controller) replace(d *draft, i int, ch *change, updates map[string]*xds.Update) *applied {
 	e, record := d.edits[i], d.records[i]
 	a := &applied{key: e.key, action: e.action, before: c.live.document(e.key), after: e.after, record: record}
 	if e.key.Kind == kindFleet {
@@ -106,6 +107,7 @@ func (c *Controller) replace(d *draft, i int, updates map[string]*xds.Update) *a
 	if e.after == nil {
 		a.structural, a.fleets = true, had
 		c.live.services.Delete(e.key.Name)
+		c.endpoints.follow(old.compiled, nil)
 		for _, fleet := range had {
 			updateFor(updates, fleet).Levers[e.key.Name] = nil
 		}
@@ -121,6 +123,7 @@ func (c *Controller) replace(d *draft, i int, updates map[string]*xds.Update) *a
 		}
 	}
 	c.live.services.Set(e.key.Name, s)
+	ch.anew = append(ch.anew, c.endpoints.follow(compiledOf(old), s.compiled)...)
 	a.fleets = slices.Clone(s.compiled.Fleets)
 	for _, fleet := range had {
 		if !slices.Contains(a.fleets, fleet) {
@@ -129,20 +132,28 @@ func (c *Controller) replace(d *draft, i int, updates map[string]*xds.Update) *a
 		}
 	}
 	for _, fleet := range s.compiled.Fleets {
-		a.update(updateFor(updates, fleet), fleet, old, s)
+		a.update(updateFor(updates, fleet), fleet, old, s, c.endpoints.resources)
 	}
 	return a
 }
 
 // update adds a service that replaces another one, or none, to the update of one of its fleets.
-func (a *applied) update(u *xds.Update, fleet string, old, s *service) {
+func (a *applied) update(u *xds.Update, fleet string, old, s *service, endpoints func(*policy.Service) []translate.Resource) {
 	moved := a.structural || !sameEndpoints(old.compiled, s.compiled)
 	if moved {
-		u.Endpoints = append(u.Endpoints, endpointsOf(s.compiled)...)
+		u.Endpoints = append(u.Endpoints, endpoints(s.compiled)...)
 	}
 	if levers := translate.Levers(s.compiled.In(fleet)); !moved || a.structural || !slices.Equal(levers, translate.Levers(old.compiled.In(fleet))) {
 		u.Levers[a.key.Name] = levers // else nothing but addresses differs: what Envoy has of levers stays untouched
 	}
+}
+
+// compiledOf is the compiled form of a service; nil for none.
+func compiledOf(s *service) *policy.Service {
+	if s == nil {
+		return nil
+	}
+	return s.compiled
 }
 
 func updateFor(updates map[string]*xds.Update, fleet string) *xds.Update {

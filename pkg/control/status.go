@@ -71,6 +71,7 @@ func (c *Controller) status(s *service, fleet string) *crossfadev1.ServiceStatus
 			st.Pins = append(st.Pins, p.Name)
 		}
 	}
+	st.Origins = c.endpoints.origins(compiled, c.now())
 	for _, o := range compiled.Origins {
 		if t := c.traffic(fleets, compiled.Name, o.Name); t != nil {
 			st.Traffic[o.Name] = t

@@ -13,7 +13,7 @@ import (
 
 // badServices is everything that a document can have wrong. The sentences are in testdata/errors.golden.
 func badServices() []badService {
-	return slices.Concat(badHeads(), badHosts(), badPrefixes(), badOrigins(), badEndpoints(), badHealth(), badSplits(), badPins(), badTimes())
+	return slices.Concat(badHeads(), badHosts(), badPrefixes(), badOrigins(), badEndpoints(), badSources(), badTLS(), badHealth(), badSplits(), badPins(), badTimes())
 }
 
 func list(code, field string) []string { return []string{code + " " + field} }
@@ -355,6 +355,8 @@ func badTimes() []badService {
 		}, []string{"duration_negative origins[0].connectTimeout", "duration_negative timeouts.request", "duration_negative timeouts.idle", "duration_negative timeouts.maxStreamDuration"}},
 		retry("retries without a cause", &crossfadev1.Retries{}, "retry_on_missing retries.on"),
 		retry("retries on something else", &crossfadev1.Retries{On: []string{"connect-failure", "timeout"}}, "retry_on_unknown retries.on[1]"),
+		retry("none and more", &crossfadev1.Retries{On: []string{"none", "5xx"}}, "retry_none retries.on[0]"),
+		retry("none with attempts", &crossfadev1.Retries{On: []string{"none"}, Attempts: 2}, "retry_none retries.on[0]"),
 		retry("retries twice", &crossfadev1.Retries{On: []string{"5xx", "5xx"}}, "retry_on_duplicate retries.on[1]"),
 		retry("retries without end", &crossfadev1.Retries{On: connect, Attempts: 11}, "out_of_range retries.attempts"),
 		retry("retries below", &crossfadev1.Retries{On: connect, Attempts: -1}, "out_of_range retries.attempts"),

@@ -122,8 +122,11 @@ func TestCompileServiceDefaults(t *testing.T) {
 	if want := (policy.Timeouts{Idle: time.Minute}); s.Timeouts != want {
 		t.Errorf("timeouts %+v, want those of an ALB: %+v", s.Timeouts, want)
 	}
-	if s.Retries != nil || s.Pins != nil || s.Split.Sticky != nil {
-		t.Errorf("retries %v, pins %v, sticky %v; want none", s.Retries, s.Pins, s.Split.Sticky)
+	if s.Pins != nil || s.Split.Sticky != nil {
+		t.Errorf("pins %v, sticky %v; want none", s.Pins, s.Split.Sticky)
+	}
+	if r := s.Retries; r == nil || !slices.Equal(r.On, []string{"connect-failure", "refused-stream"}) || r.Attempts != 3 {
+		t.Errorf("retries %+v, want what is safe", r)
 	}
 	if w := s.Split.Weights; len(w) != 2 || w["ecs"] != 10000 || w["eks"] != 0 {
 		t.Errorf("weights %v, want everything at the primary", w)

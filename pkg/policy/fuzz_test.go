@@ -15,7 +15,7 @@ import (
 // that say enough, the document stays as it is, and a service that compiles survives every operation.
 func FuzzCompileService(f *testing.F) {
 	r := policytest.NewRand(1)
-	for _, doc := range policytest.Services(r, 20, policytest.Options{}) {
+	for _, doc := range policytest.Services(r, 20, policytest.Options{Elsewhere: true}) {
 		f.Add([]byte(protojson.Format(doc)))
 	}
 	for _, c := range badServices() {

@@ -20,6 +20,8 @@ const (
 	MaxRetryAttempts = 10
 	MaxThreshold     = 1000 // of health checks and outlier detection
 	MaxTrustedHops   = 16
+	MaxForeignBytes  = 512 // of a name in ECS, Cloud Map or Kubernetes, or of a file on a proxy's machine
+	MaxResolvers     = 8   // per origin
 )
 
 // MaxDuration is the longest duration that a document may hold.

@@ -40,15 +40,64 @@ type FleetRollback struct {
 	KeepPins bool // pins are as in the other fleets
 }
 
-// Origin is a compiled origin.
+// Origin is a compiled origin. Its endpoints come from exactly one of Static, ECS, CloudMap, Kubernetes and DNS.
 type Origin struct {
 	Name             string
 	Protocol         Protocol
 	Static           []netip.AddrPort // endpoints written in the document
+	ECS              *ECSService
+	CloudMap         *CloudMapService
+	Kubernetes       *KubernetesService
+	DNS              *DNSName // looked up by each proxy
 	ConnectTimeout   time.Duration
 	HealthCheck      *HealthCheck      // nil: none
 	OutlierDetection *OutlierDetection // nil: none
 	CircuitBreakers  CircuitBreakers
+	TLS              *TLS          // nil: clear text
+	SlowStart        time.Duration // for how long a new endpoint gets less than its share; 0: at once
+	Capacity         int           // requests per second that one endpoint can take; 0: not said
+	ZoneMinimum      int           // requests stay in the proxy's zone while this many endpoints are well there; 0: zones make no difference
+}
+
+// ECSService names tasks of Amazon ECS: exactly one of Service and Group is set.
+type ECSService struct {
+	Region    string // empty: that of the settings
+	Cluster   string // name or ARN
+	Service   string
+	Group     string // task group
+	Container string // empty: the only one that has the port
+	Port      int    // of the container
+}
+
+// CloudMapService names a service of AWS Cloud Map.
+type CloudMapService struct {
+	Region    string // empty: that of the settings
+	Namespace string
+	Service   string
+	Port      int // 0: what each instance is registered with
+}
+
+// KubernetesService names a service of a Kubernetes cluster.
+type KubernetesService struct {
+	Cluster   string // as the settings name it
+	Namespace string
+	Service   string
+	Port      string // name or number; empty: the only one
+}
+
+// DNSName is a name that each proxy looks up.
+type DNSName struct {
+	Host      string
+	Port      int
+	Logical   bool             // connections go to the first address of the answer; otherwise each address is an endpoint
+	Resolvers []netip.AddrPort // empty: those of the proxy's machine
+}
+
+// TLS is how connections to endpoints are encrypted.
+type TLS struct {
+	ServerName string // asked for, and expected in the certificate
+	CAFile     string // on the proxy's machine
+	SkipVerify bool   // whoever answers is believed
 }
 
 // Protocol is how a proxy talks to an origin.

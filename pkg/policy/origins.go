@@ -55,15 +55,15 @@ func (p *problems) origins(docs []*crossfadev1.Origin) []Origin {
 
 func (p *problems) origin(field string, d *crossfadev1.Origin) Origin {
 	o := Origin{Name: d.GetName(), Protocol: p.protocol(field+".protocol", d.GetProtocol())}
-	if d.GetStatic() == nil {
-		p.add(field, "discovery_missing", "", "it is not said where its endpoints come from", `write static: {endpoints: ["10.0.0.1:8080"]}`)
-	} else {
-		o.Static = p.endpoints(field+".static.endpoints", d.GetStatic().GetEndpoints())
-	}
+	p.discovery(field, d, &o)
 	o.ConnectTimeout = p.duration(field+".connectTimeout", d.GetConnectTimeout(), durationRule{def: DefaultConnectTimeout, min: time.Millisecond})
 	o.HealthCheck = p.healthCheck(field+".healthCheck", d.GetHealthCheck())
 	o.OutlierDetection = p.outlierDetection(field+".outlierDetection", d.GetOutlierDetection())
 	o.CircuitBreakers = p.circuitBreakers(field+".circuitBreakers", d.GetCircuitBreakers())
+	o.TLS = p.tls(field+".tls", d.GetTls(), &o)
+	o.SlowStart = p.duration(field+".slowStart", d.GetSlowStart(), durationRule{})
+	o.ZoneMinimum = p.zone(field+".zone", d.GetZone())
+	o.Capacity = p.capacity(field+".capacity", d.GetCapacity())
 	return o
 }
 

@@ -31,7 +31,7 @@ func compileAll(t *testing.T, docs []*crossfadev1.Service) []*policy.Service {
 // Writing every default out changes nothing, and compiling twice gives the same.
 func TestDefaultsWrittenOutAreTheSame(t *testing.T) {
 	t.Logf("seed %d", *seed)
-	for _, doc := range policytest.Services(policytest.NewRand(*seed), 500, policytest.Options{MaxOrigins: 8}) {
+	for _, doc := range policytest.Services(policytest.NewRand(*seed), 500, policytest.Options{MaxOrigins: 8, Elsewhere: true}) {
 		s := mustCompile(t, doc)
 		if again := mustCompile(t, doc); !reflect.DeepEqual(s, again) {
 			t.Fatalf("seed %d: %s compiles to two things", *seed, doc.Name)
@@ -95,7 +95,7 @@ func TestGeneratorReachesEverything(t *testing.T) {
 	seen := map[protoreflect.FullName]int{}
 	kinds := map[string]int{}
 	for range 20 {
-		docs := policytest.Services(r, 20, policytest.Options{Fleet: "default"})
+		docs := policytest.Services(r, 20, policytest.Options{Fleet: "default", Elsewhere: true})
 		for _, d := range docs {
 			countFields(d.ProtoReflect(), map[protoreflect.FullName]bool{}, seen)
 		}

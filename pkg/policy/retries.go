@@ -11,6 +11,15 @@ import (
 // RetryOnStatusCodes is the retry condition that goes with a list of status codes.
 const RetryOnStatusCodes = "retriable-status-codes"
 
+// NoRetries is the retry condition, alone, of a service that wants none.
+const NoRetries = "none"
+
+// safeRetries is what a service has that does not speak of retries: the request has not reached the application, so that it may be sent
+// again whatever its method. Endpoints that come and go make such tries, and another endpoint takes them.
+func safeRetries() *Retries {
+	return &Retries{On: []string{"connect-failure", "refused-stream"}, Attempts: 3}
+}
+
 // RetryConditions lists what a retry may answer to.
 func RetryConditions() []string {
 	return []string{"connect-failure", "refused-stream", "reset", "gateway-error", "5xx", RetryOnStatusCodes}
@@ -18,6 +27,9 @@ func RetryConditions() []string {
 
 func (p *problems) retries(d *crossfadev1.Retries, request time.Duration) *Retries {
 	if d == nil {
+		return safeRetries()
+	}
+	if slices.Equal(d.GetOn(), []string{NoRetries}) && d.GetAttempts() == 0 && d.GetPerTryTimeout() == nil && len(d.GetStatusCodes()) == 0 {
 		return nil
 	}
 	r := &Retries{On: p.retryOn(d.GetOn()), Attempts: p.number("retries.attempts", d.GetAttempts(), 1, 1, MaxRetryAttempts)}
@@ -38,6 +50,8 @@ func (p *problems) retryOn(written []string) []string {
 	}
 	for i, w := range written {
 		switch {
+		case w == NoRetries:
+			p.add(at("retries.on", i), "retry_none", w, "no retries means this alone, without other conditions, attempts, perTryTimeout or statusCodes", "write retries: {on: [none]}")
 		case !slices.Contains(RetryConditions(), w):
 			p.add(at("retries.on", i), "retry_on_unknown", w, "must be "+oneOf(RetryConditions()), "")
 		case slices.Index(written, w) < i:

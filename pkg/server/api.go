@@ -29,6 +29,11 @@ type Controller interface {
 	History(ctx context.Context, service string, before int64, limit int) ([]*crossfadev1.Revision, error)
 	Explain(r *crossfadev1.ExplainRouteRequest) (*crossfadev1.ExplainRouteResponse, error)
 	Watch(service string) *control.Subscription
+	Endpoints(service, origin string) ([]*crossfadev1.Endpoint, error)
+	Origins(service, origin string) ([]*crossfadev1.OriginStatus, error)
+	Troubled(fleet string) []*crossfadev1.OriginStatus
+	WatchEndpoints(ctx context.Context, service, origin string, tell func(*crossfadev1.WatchEndpointsResponse) error) error
+	AcceptEndpoints(ctx context.Context, service, origin string, o control.Options) (*crossfadev1.Change, []*crossfadev1.Endpoint, error)
 	Revision() int64
 }
 

@@ -61,7 +61,11 @@ func (a *API) ListProxies(_ context.Context, r *crossfadev1.ListProxiesRequest) 
 	all := a.control.Proxies(r.GetFleet())
 	slices.SortFunc(all, func(x, y *crossfadev1.Proxy) int { return cmp.Compare(key(x), key(y)) })
 	items, next := page(after(all, last, key), size, list, key)
-	return &crossfadev1.ListProxiesResponse{Items: items, NextPageToken: next}, nil
+	out := &crossfadev1.ListProxiesResponse{Items: items, NextPageToken: next}
+	if last == "" {
+		out.Origins = a.control.Troubled(r.GetFleet())
+	}
+	return out, nil
 }
 
 // ListHistory implements the contract.

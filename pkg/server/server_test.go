@@ -53,6 +53,8 @@ func (s *stub) SetSplit(ctx context.Context, _ string, _ map[string]int32, o con
 
 func (s *stub) Proxies(string) []*crossfadev1.Proxy { return s.proxies }
 
+func (s *stub) Troubled(string) []*crossfadev1.OriginStatus { return nil }
+
 // fixture is an API that is served on a real connection.
 type fixture struct {
 	crossfadev1.CrossfadeServiceClient

@@ -32,7 +32,7 @@ func (a *API) Watch(r *crossfadev1.WatchRequest, stream grpc.ServerStreamingServ
 			if !open {
 				return a.ended(sub.Err())
 			}
-			if err := a.send(stream, e, stall); err != nil {
+			if err := send(a, stream, e, stall); err != nil {
 				return err
 			}
 		}
@@ -40,7 +40,7 @@ func (a *API) Watch(r *crossfadev1.WatchRequest, stream grpc.ServerStreamingServ
 }
 
 // send sends one event, unless the watcher does not take it in time. The goroutine ends when the caller's stream has.
-func (a *API) send(stream grpc.ServerStreamingServer[crossfadev1.WatchResponse], e *crossfadev1.WatchResponse, stall *time.Timer) error {
+func send[E any](a *API, stream grpc.ServerStreamingServer[E], e *E, stall *time.Timer) error {
 	sent := make(chan error, 1)
 	go func() { sent <- stream.Send(e) }()
 	stall.Reset(a.watchStall)

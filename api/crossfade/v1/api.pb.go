@@ -931,7 +931,9 @@ type ServiceStatus struct {
 	// The fleets that serve it, where there are several.
 	Fleets []string `protobuf:"bytes,14,rep,name=fleets,proto3" json:"fleets,omitempty"`
 	// Of these, the ones in which it is rolled back, whatever the split: an apply may not raise weights there.
-	RolledBackIn  []string `protobuf:"bytes,15,rep,name=rolled_back_in,json=rolledBackIn,proto3" json:"rolled_back_in,omitempty"`
+	RolledBackIn []string `protobuf:"bytes,15,rep,name=rolled_back_in,json=rolledBackIn,proto3" json:"rolled_back_in,omitempty"`
+	// What is known of the endpoints of each origin, in the order of the document.
+	Origins       []*OriginStatus `protobuf:"bytes,16,rep,name=origins,proto3" json:"origins,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1067,6 +1069,13 @@ func (x *ServiceStatus) GetFleets() []string {
 func (x *ServiceStatus) GetRolledBackIn() []string {
 	if x != nil {
 		return x.RolledBackIn
+	}
+	return nil
+}
+
+func (x *ServiceStatus) GetOrigins() []*OriginStatus {
+	if x != nil {
+		return x.Origins
 	}
 	return nil
 }
@@ -2529,6 +2538,8 @@ type ListProxiesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Items         []*Proxy               `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
 	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Origins whose endpoints need a look: held, or not heard of. On the first page.
+	Origins       []*OriginStatus `protobuf:"bytes,3,rep,name=origins,proto3" json:"origins,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2575,6 +2586,13 @@ func (x *ListProxiesResponse) GetNextPageToken() string {
 		return x.NextPageToken
 	}
 	return ""
+}
+
+func (x *ListProxiesResponse) GetOrigins() []*OriginStatus {
+	if x != nil {
+		return x.Origins
+	}
+	return nil
 }
 
 // Proxy is one Envoy.
@@ -3449,6 +3467,675 @@ func (x *ExplainRouteResponse) GetSteps() []string {
 	return nil
 }
 
+// ListEndpointsRequest pages through the endpoints by service, origin and address.
+type ListEndpointsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only of this service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// Only of this origin; needs service.
+	Origin string `protobuf:"bytes,2,opt,name=origin,proto3" json:"origin,omitempty"`
+	// At most this many, 1 to 1000. Default 200.
+	PageSize      int32  `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEndpointsRequest) Reset() {
+	*x = ListEndpointsRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEndpointsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEndpointsRequest) ProtoMessage() {}
+
+func (x *ListEndpointsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEndpointsRequest.ProtoReflect.Descriptor instead.
+func (*ListEndpointsRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ListEndpointsRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ListEndpointsRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *ListEndpointsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListEndpointsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListEndpointsResponse is one page of endpoints.
+type ListEndpointsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         []*Endpoint            `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The origins asked for, also those without endpoints. On the first page.
+	Origins       []*OriginStatus `protobuf:"bytes,3,rep,name=origins,proto3" json:"origins,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEndpointsResponse) Reset() {
+	*x = ListEndpointsResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEndpointsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEndpointsResponse) ProtoMessage() {}
+
+func (x *ListEndpointsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEndpointsResponse.ProtoReflect.Descriptor instead.
+func (*ListEndpointsResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ListEndpointsResponse) GetItems() []*Endpoint {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *ListEndpointsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListEndpointsResponse) GetOrigins() []*OriginStatus {
+	if x != nil {
+		return x.Origins
+	}
+	return nil
+}
+
+// Endpoint is one address where an origin takes requests.
+type Endpoint struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Service string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Origin  string                 `protobuf:"bytes,2,opt,name=origin,proto3" json:"origin,omitempty"`
+	// "IP:PORT".
+	Address string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	// Availability zone; empty if it is not known.
+	Zone string `protobuf:"bytes,4,opt,name=zone,proto3" json:"zone,omitempty"`
+	// What the source says of its health, in the source's words.
+	Health string `protobuf:"bytes,5,opt,name=health,proto3" json:"health,omitempty"`
+	// Where it comes from: "static", "ecs", "cloudMap", "kubernetes".
+	Source string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
+	// Since the source last named it, in milliseconds.
+	AgeMs float64 `protobuf:"fixed64,7,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	// "ready", "draining" (finishes what it has), or "held" (its source no longer names it, which is not believed yet: it is used like a ready one).
+	State string `protobuf:"bytes,8,opt,name=state,proto3" json:"state,omitempty"`
+	// What the source says more of it.
+	Metadata map[string]string `protobuf:"bytes,9,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Since when it is held.
+	HeldSince     *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=held_since,json=heldSince,proto3" json:"held_since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Endpoint) Reset() {
+	*x = Endpoint{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Endpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Endpoint) ProtoMessage() {}
+
+func (x *Endpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
+func (*Endpoint) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *Endpoint) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Endpoint) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *Endpoint) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Endpoint) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Endpoint) GetHealth() string {
+	if x != nil {
+		return x.Health
+	}
+	return ""
+}
+
+func (x *Endpoint) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Endpoint) GetAgeMs() float64 {
+	if x != nil {
+		return x.AgeMs
+	}
+	return 0
+}
+
+func (x *Endpoint) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Endpoint) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *Endpoint) GetHeldSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeldSince
+	}
+	return nil
+}
+
+// OriginStatus says how well the endpoints of an origin are known.
+type OriginStatus struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Service string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Origin  string                 `protobuf:"bytes,2,opt,name=origin,proto3" json:"origin,omitempty"`
+	// Where they come from, for example "kubernetes prod/shop/orders:http".
+	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	// "ok", "waiting" (nothing was heard of the source yet), "failing" (it cannot be asked: what was known last is used), "held" (it no
+	// longer names many of them, which is not believed yet), "empty" (it has none), or "resolved" (each proxy looks the name up by itself).
+	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	// What the state means and what to do.
+	Detail   string `protobuf:"bytes,5,opt,name=detail,proto3" json:"detail,omitempty"`
+	Ready    int32  `protobuf:"varint,6,opt,name=ready,proto3" json:"ready,omitempty"`
+	Draining int32  `protobuf:"varint,7,opt,name=draining,proto3" json:"draining,omitempty"`
+	Held     int32  `protobuf:"varint,8,opt,name=held,proto3" json:"held,omitempty"`
+	// Since the source last answered, in milliseconds; 0 for what does not age.
+	AgeMs float64 `protobuf:"fixed64,9,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	// Since when a shrink is held.
+	HeldSince *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=held_since,json=heldSince,proto3" json:"held_since,omitempty"`
+	// Since when the source cannot be asked, and why.
+	FailingSince  *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=failing_since,json=failingSince,proto3" json:"failing_since,omitempty"`
+	Error         *ErrorDetail           `protobuf:"bytes,12,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OriginStatus) Reset() {
+	*x = OriginStatus{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OriginStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OriginStatus) ProtoMessage() {}
+
+func (x *OriginStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OriginStatus.ProtoReflect.Descriptor instead.
+func (*OriginStatus) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *OriginStatus) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *OriginStatus) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *OriginStatus) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *OriginStatus) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *OriginStatus) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *OriginStatus) GetReady() int32 {
+	if x != nil {
+		return x.Ready
+	}
+	return 0
+}
+
+func (x *OriginStatus) GetDraining() int32 {
+	if x != nil {
+		return x.Draining
+	}
+	return 0
+}
+
+func (x *OriginStatus) GetHeld() int32 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+func (x *OriginStatus) GetAgeMs() float64 {
+	if x != nil {
+		return x.AgeMs
+	}
+	return 0
+}
+
+func (x *OriginStatus) GetHeldSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeldSince
+	}
+	return nil
+}
+
+func (x *OriginStatus) GetFailingSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FailingSince
+	}
+	return nil
+}
+
+func (x *OriginStatus) GetError() *ErrorDetail {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+// WatchEndpointsRequest names what to watch.
+type WatchEndpointsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// Only this origin; needs service.
+	Origin        string `protobuf:"bytes,2,opt,name=origin,proto3" json:"origin,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchEndpointsRequest) Reset() {
+	*x = WatchEndpointsRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchEndpointsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchEndpointsRequest) ProtoMessage() {}
+
+func (x *WatchEndpointsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchEndpointsRequest.ProtoReflect.Descriptor instead.
+func (*WatchEndpointsRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *WatchEndpointsRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *WatchEndpointsRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+// WatchEndpointsResponse is one event.
+type WatchEndpointsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "endpoint" (it is there, or has changed), "gone", or "origin" (its status changed).
+	Type string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// Types that are valid to be assigned to Object:
+	//
+	//	*WatchEndpointsResponse_Endpoint
+	//	*WatchEndpointsResponse_Origin
+	Object        isWatchEndpointsResponse_Object `protobuf_oneof:"object"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchEndpointsResponse) Reset() {
+	*x = WatchEndpointsResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchEndpointsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchEndpointsResponse) ProtoMessage() {}
+
+func (x *WatchEndpointsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchEndpointsResponse.ProtoReflect.Descriptor instead.
+func (*WatchEndpointsResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *WatchEndpointsResponse) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *WatchEndpointsResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *WatchEndpointsResponse) GetObject() isWatchEndpointsResponse_Object {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *WatchEndpointsResponse) GetEndpoint() *Endpoint {
+	if x != nil {
+		if x, ok := x.Object.(*WatchEndpointsResponse_Endpoint); ok {
+			return x.Endpoint
+		}
+	}
+	return nil
+}
+
+func (x *WatchEndpointsResponse) GetOrigin() *OriginStatus {
+	if x != nil {
+		if x, ok := x.Object.(*WatchEndpointsResponse_Origin); ok {
+			return x.Origin
+		}
+	}
+	return nil
+}
+
+type isWatchEndpointsResponse_Object interface {
+	isWatchEndpointsResponse_Object()
+}
+
+type WatchEndpointsResponse_Endpoint struct {
+	Endpoint *Endpoint `protobuf:"bytes,3,opt,name=endpoint,proto3,oneof"`
+}
+
+type WatchEndpointsResponse_Origin struct {
+	Origin *OriginStatus `protobuf:"bytes,4,opt,name=origin,proto3,oneof"`
+}
+
+func (*WatchEndpointsResponse_Endpoint) isWatchEndpointsResponse_Object() {}
+
+func (*WatchEndpointsResponse_Origin) isWatchEndpointsResponse_Object() {}
+
+// AcceptEndpointsRequest names an origin.
+type AcceptEndpointsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	Origin        string                 `protobuf:"bytes,2,opt,name=origin,proto3" json:"origin,omitempty"`
+	Options       *ChangeOptions         `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcceptEndpointsRequest) Reset() {
+	*x = AcceptEndpointsRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcceptEndpointsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcceptEndpointsRequest) ProtoMessage() {}
+
+func (x *AcceptEndpointsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcceptEndpointsRequest.ProtoReflect.Descriptor instead.
+func (*AcceptEndpointsRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *AcceptEndpointsRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *AcceptEndpointsRequest) GetOrigin() string {
+	if x != nil {
+		return x.Origin
+	}
+	return ""
+}
+
+func (x *AcceptEndpointsRequest) GetOptions() *ChangeOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+// AcceptEndpointsResponse says what was let go of.
+type AcceptEndpointsResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Change *Change                `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	// Those that were held, in the order of their addresses.
+	Accepted      []*Endpoint `protobuf:"bytes,2,rep,name=accepted,proto3" json:"accepted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcceptEndpointsResponse) Reset() {
+	*x = AcceptEndpointsResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcceptEndpointsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcceptEndpointsResponse) ProtoMessage() {}
+
+func (x *AcceptEndpointsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcceptEndpointsResponse.ProtoReflect.Descriptor instead.
+func (*AcceptEndpointsResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *AcceptEndpointsResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *AcceptEndpointsResponse) GetAccepted() []*Endpoint {
+	if x != nil {
+		return x.Accepted
+	}
+	return nil
+}
+
 // GetServerInfoRequest is empty.
 type GetServerInfoRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3458,7 +4145,7 @@ type GetServerInfoRequest struct {
 
 func (x *GetServerInfoRequest) Reset() {
 	*x = GetServerInfoRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[47]
+	mi := &file_crossfade_v1_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3470,7 +4157,7 @@ func (x *GetServerInfoRequest) String() string {
 func (*GetServerInfoRequest) ProtoMessage() {}
 
 func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[47]
+	mi := &file_crossfade_v1_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3483,7 +4170,7 @@ func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetServerInfoRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{47}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{55}
 }
 
 // GetServerInfoResponse says what is running.
@@ -3502,7 +4189,7 @@ type GetServerInfoResponse struct {
 
 func (x *GetServerInfoResponse) Reset() {
 	*x = GetServerInfoResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[48]
+	mi := &file_crossfade_v1_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3514,7 +4201,7 @@ func (x *GetServerInfoResponse) String() string {
 func (*GetServerInfoResponse) ProtoMessage() {}
 
 func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[48]
+	mi := &file_crossfade_v1_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3527,7 +4214,7 @@ func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{48}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *GetServerInfoResponse) GetVersion() string {
@@ -3622,7 +4309,7 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x05fleet\x18\x03 \x01(\tR\x05fleet\"i\n" +
 	"\fListResponse\x121\n" +
 	"\x05items\x18\x01 \x03(\v2\x1b.crossfade.v1.ServiceStatusR\x05items\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x92\x05\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc8\x05\n" +
 	"\rServiceStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05fleet\x18\x02 \x01(\tR\x05fleet\x12\x14\n" +
@@ -3641,7 +4328,8 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\vrolled_back\x18\r \x01(\bR\n" +
 	"rolledBack\x12\x16\n" +
 	"\x06fleets\x18\x0e \x03(\tR\x06fleets\x12$\n" +
-	"\x0erolled_back_in\x18\x0f \x03(\tR\frolledBackIn\x1a8\n" +
+	"\x0erolled_back_in\x18\x0f \x03(\tR\frolledBackIn\x124\n" +
+	"\aorigins\x18\x10 \x03(\v2\x1a.crossfade.v1.OriginStatusR\aorigins\x1a8\n" +
 	"\n" +
 	"SplitEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -3766,10 +4454,11 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x05fleet\x18\x01 \x01(\tR\x05fleet\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"h\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\x9e\x01\n" +
 	"\x13ListProxiesResponse\x12)\n" +
 	"\x05items\x18\x01 \x03(\v2\x13.crossfade.v1.ProxyR\x05items\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xaf\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x124\n" +
+	"\aorigins\x18\x03 \x03(\v2\x1a.crossfade.v1.OriginStatusR\aorigins\"\xaf\x03\n" +
 	"\x05Proxy\x12\x14\n" +
 	"\x05proxy\x18\x01 \x01(\tR\x05proxy\x12\x14\n" +
 	"\x05fleet\x18\x02 \x01(\tR\x05fleet\x12\x1c\n" +
@@ -3842,7 +4531,64 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x05steps\x18\x05 \x03(\tR\x05steps\x1a:\n" +
 	"\fChancesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\x16\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\x84\x01\n" +
+	"\x14ListEndpointsRequest\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x16\n" +
+	"\x06origin\x18\x02 \x01(\tR\x06origin\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"\xa3\x01\n" +
+	"\x15ListEndpointsResponse\x12,\n" +
+	"\x05items\x18\x01 \x03(\v2\x16.crossfade.v1.EndpointR\x05items\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x124\n" +
+	"\aorigins\x18\x03 \x03(\v2\x1a.crossfade.v1.OriginStatusR\aorigins\"\x81\x03\n" +
+	"\bEndpoint\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x16\n" +
+	"\x06origin\x18\x02 \x01(\tR\x06origin\x12\x18\n" +
+	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x12\n" +
+	"\x04zone\x18\x04 \x01(\tR\x04zone\x12\x16\n" +
+	"\x06health\x18\x05 \x01(\tR\x06health\x12\x16\n" +
+	"\x06source\x18\x06 \x01(\tR\x06source\x12\x15\n" +
+	"\x06age_ms\x18\a \x01(\x01R\x05ageMs\x12\x14\n" +
+	"\x05state\x18\b \x01(\tR\x05state\x12@\n" +
+	"\bmetadata\x18\t \x03(\v2$.crossfade.v1.Endpoint.MetadataEntryR\bmetadata\x129\n" +
+	"\n" +
+	"held_since\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\theldSince\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x90\x03\n" +
+	"\fOriginStatus\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x16\n" +
+	"\x06origin\x18\x02 \x01(\tR\x06origin\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x16\n" +
+	"\x06detail\x18\x05 \x01(\tR\x06detail\x12\x14\n" +
+	"\x05ready\x18\x06 \x01(\x05R\x05ready\x12\x1a\n" +
+	"\bdraining\x18\a \x01(\x05R\bdraining\x12\x12\n" +
+	"\x04held\x18\b \x01(\x05R\x04held\x12\x15\n" +
+	"\x06age_ms\x18\t \x01(\x01R\x05ageMs\x129\n" +
+	"\n" +
+	"held_since\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\theldSince\x12?\n" +
+	"\rfailing_since\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\ffailingSince\x12/\n" +
+	"\x05error\x18\f \x01(\v2\x19.crossfade.v1.ErrorDetailR\x05error\"I\n" +
+	"\x15WatchEndpointsRequest\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x16\n" +
+	"\x06origin\x18\x02 \x01(\tR\x06origin\"\xd2\x01\n" +
+	"\x16WatchEndpointsResponse\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x124\n" +
+	"\bendpoint\x18\x03 \x01(\v2\x16.crossfade.v1.EndpointH\x00R\bendpoint\x124\n" +
+	"\x06origin\x18\x04 \x01(\v2\x1a.crossfade.v1.OriginStatusH\x00R\x06originB\b\n" +
+	"\x06object\"\x81\x01\n" +
+	"\x16AcceptEndpointsRequest\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x16\n" +
+	"\x06origin\x18\x02 \x01(\tR\x06origin\x125\n" +
+	"\aoptions\x18\x03 \x01(\v2\x1b.crossfade.v1.ChangeOptionsR\aoptions\"{\n" +
+	"\x17AcceptEndpointsResponse\x12,\n" +
+	"\x06change\x18\x01 \x01(\v2\x14.crossfade.v1.ChangeR\x06change\x122\n" +
+	"\baccepted\x18\x02 \x03(\v2\x16.crossfade.v1.EndpointR\baccepted\"\x16\n" +
 	"\x14GetServerInfoRequest\"\xab\x02\n" +
 	"\x15GetServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
@@ -3858,7 +4604,7 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\tWAIT_NONE\x10\x01\x12\x0e\n" +
 	"\n" +
 	"WAIT_ACKED\x10\x02\x12\x0f\n" +
-	"\vWAIT_PROVEN\x10\x032\xa9\t\n" +
+	"\vWAIT_PROVEN\x10\x032\xc2\v\n" +
 	"\x10CrossfadeService\x12@\n" +
 	"\x05Apply\x12\x1a.crossfade.v1.ApplyRequest\x1a\x1b.crossfade.v1.ApplyResponse\x12=\n" +
 	"\x04Diff\x12\x19.crossfade.v1.DiffRequest\x1a\x1a.crossfade.v1.DiffResponse\x12:\n" +
@@ -3876,6 +4622,9 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\vListHistory\x12 .crossfade.v1.ListHistoryRequest\x1a!.crossfade.v1.ListHistoryResponse\x12B\n" +
 	"\x05Watch\x12\x1a.crossfade.v1.WatchRequest\x1a\x1b.crossfade.v1.WatchResponse0\x01\x12U\n" +
 	"\fExplainRoute\x12!.crossfade.v1.ExplainRouteRequest\x1a\".crossfade.v1.ExplainRouteResponse\x12X\n" +
+	"\rListEndpoints\x12\".crossfade.v1.ListEndpointsRequest\x1a#.crossfade.v1.ListEndpointsResponse\x12]\n" +
+	"\x0eWatchEndpoints\x12#.crossfade.v1.WatchEndpointsRequest\x1a$.crossfade.v1.WatchEndpointsResponse0\x01\x12^\n" +
+	"\x0fAcceptEndpoints\x12$.crossfade.v1.AcceptEndpointsRequest\x1a%.crossfade.v1.AcceptEndpointsResponse\x12X\n" +
 	"\rGetServerInfo\x12\".crossfade.v1.GetServerInfoRequest\x1a#.crossfade.v1.GetServerInfoResponseBCZAgithub.com/crossfade-proxy/crossfade/api/crossfade/v1;crossfadev1b\x06proto3"
 
 var (
@@ -3891,77 +4640,86 @@ func file_crossfade_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_crossfade_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_crossfade_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_crossfade_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
 var file_crossfade_v1_api_proto_goTypes = []any{
-	(Wait)(0),                     // 0: crossfade.v1.Wait
-	(*ErrorDetail)(nil),           // 1: crossfade.v1.ErrorDetail
-	(*ChangeOptions)(nil),         // 2: crossfade.v1.ChangeOptions
-	(*Document)(nil),              // 3: crossfade.v1.Document
-	(*ApplyRequest)(nil),          // 4: crossfade.v1.ApplyRequest
-	(*ApplyResponse)(nil),         // 5: crossfade.v1.ApplyResponse
-	(*DiffRequest)(nil),           // 6: crossfade.v1.DiffRequest
-	(*DiffResponse)(nil),          // 7: crossfade.v1.DiffResponse
-	(*Difference)(nil),            // 8: crossfade.v1.Difference
-	(*FieldChange)(nil),           // 9: crossfade.v1.FieldChange
-	(*GetRequest)(nil),            // 10: crossfade.v1.GetRequest
-	(*GetResponse)(nil),           // 11: crossfade.v1.GetResponse
-	(*ListRequest)(nil),           // 12: crossfade.v1.ListRequest
-	(*ListResponse)(nil),          // 13: crossfade.v1.ListResponse
-	(*ServiceStatus)(nil),         // 14: crossfade.v1.ServiceStatus
-	(*OriginTraffic)(nil),         // 15: crossfade.v1.OriginTraffic
-	(*DeleteRequest)(nil),         // 16: crossfade.v1.DeleteRequest
-	(*DeleteResponse)(nil),        // 17: crossfade.v1.DeleteResponse
-	(*SetSplitRequest)(nil),       // 18: crossfade.v1.SetSplitRequest
-	(*SetSplitResponse)(nil),      // 19: crossfade.v1.SetSplitResponse
-	(*PutPinRequest)(nil),         // 20: crossfade.v1.PutPinRequest
-	(*PutPinResponse)(nil),        // 21: crossfade.v1.PutPinResponse
-	(*DeletePinRequest)(nil),      // 22: crossfade.v1.DeletePinRequest
-	(*DeletePinResponse)(nil),     // 23: crossfade.v1.DeletePinResponse
-	(*SetPrimaryRequest)(nil),     // 24: crossfade.v1.SetPrimaryRequest
-	(*SetPrimaryResponse)(nil),    // 25: crossfade.v1.SetPrimaryResponse
-	(*RollbackRequest)(nil),       // 26: crossfade.v1.RollbackRequest
-	(*RollbackResponse)(nil),      // 27: crossfade.v1.RollbackResponse
-	(*UndoRequest)(nil),           // 28: crossfade.v1.UndoRequest
-	(*UndoResponse)(nil),          // 29: crossfade.v1.UndoResponse
-	(*Change)(nil),                // 30: crossfade.v1.Change
-	(*FleetChange)(nil),           // 31: crossfade.v1.FleetChange
-	(*FleetState)(nil),            // 32: crossfade.v1.FleetState
-	(*Refusal)(nil),               // 33: crossfade.v1.Refusal
-	(*Proof)(nil),                 // 34: crossfade.v1.Proof
-	(*ProxyProof)(nil),            // 35: crossfade.v1.ProxyProof
-	(*ListProxiesRequest)(nil),    // 36: crossfade.v1.ListProxiesRequest
-	(*ListProxiesResponse)(nil),   // 37: crossfade.v1.ListProxiesResponse
-	(*Proxy)(nil),                 // 38: crossfade.v1.Proxy
-	(*Nack)(nil),                  // 39: crossfade.v1.Nack
-	(*ListHistoryRequest)(nil),    // 40: crossfade.v1.ListHistoryRequest
-	(*ListHistoryResponse)(nil),   // 41: crossfade.v1.ListHistoryResponse
-	(*Revision)(nil),              // 42: crossfade.v1.Revision
-	(*WatchRequest)(nil),          // 43: crossfade.v1.WatchRequest
-	(*WatchResponse)(nil),         // 44: crossfade.v1.WatchResponse
-	(*ExplainRouteRequest)(nil),   // 45: crossfade.v1.ExplainRouteRequest
-	(*Header)(nil),                // 46: crossfade.v1.Header
-	(*ExplainRouteResponse)(nil),  // 47: crossfade.v1.ExplainRouteResponse
-	(*GetServerInfoRequest)(nil),  // 48: crossfade.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil), // 49: crossfade.v1.GetServerInfoResponse
-	nil,                           // 50: crossfade.v1.ServiceStatus.SplitEntry
-	nil,                           // 51: crossfade.v1.ServiceStatus.TrafficEntry
-	nil,                           // 52: crossfade.v1.SetSplitRequest.WeightsEntry
-	nil,                           // 53: crossfade.v1.Change.SplitEntry
-	nil,                           // 54: crossfade.v1.FleetChange.SplitEntry
-	nil,                           // 55: crossfade.v1.Proof.OpenStreamsEntry
-	nil,                           // 56: crossfade.v1.ExplainRouteResponse.ChancesEntry
-	nil,                           // 57: crossfade.v1.GetServerInfoResponse.AddressesEntry
-	(*durationpb.Duration)(nil),   // 58: google.protobuf.Duration
-	(*Service)(nil),               // 59: crossfade.v1.Service
-	(*Fleet)(nil),                 // 60: crossfade.v1.Fleet
-	(*timestamppb.Timestamp)(nil), // 61: google.protobuf.Timestamp
-	(*Pin)(nil),                   // 62: crossfade.v1.Pin
+	(Wait)(0),                       // 0: crossfade.v1.Wait
+	(*ErrorDetail)(nil),             // 1: crossfade.v1.ErrorDetail
+	(*ChangeOptions)(nil),           // 2: crossfade.v1.ChangeOptions
+	(*Document)(nil),                // 3: crossfade.v1.Document
+	(*ApplyRequest)(nil),            // 4: crossfade.v1.ApplyRequest
+	(*ApplyResponse)(nil),           // 5: crossfade.v1.ApplyResponse
+	(*DiffRequest)(nil),             // 6: crossfade.v1.DiffRequest
+	(*DiffResponse)(nil),            // 7: crossfade.v1.DiffResponse
+	(*Difference)(nil),              // 8: crossfade.v1.Difference
+	(*FieldChange)(nil),             // 9: crossfade.v1.FieldChange
+	(*GetRequest)(nil),              // 10: crossfade.v1.GetRequest
+	(*GetResponse)(nil),             // 11: crossfade.v1.GetResponse
+	(*ListRequest)(nil),             // 12: crossfade.v1.ListRequest
+	(*ListResponse)(nil),            // 13: crossfade.v1.ListResponse
+	(*ServiceStatus)(nil),           // 14: crossfade.v1.ServiceStatus
+	(*OriginTraffic)(nil),           // 15: crossfade.v1.OriginTraffic
+	(*DeleteRequest)(nil),           // 16: crossfade.v1.DeleteRequest
+	(*DeleteResponse)(nil),          // 17: crossfade.v1.DeleteResponse
+	(*SetSplitRequest)(nil),         // 18: crossfade.v1.SetSplitRequest
+	(*SetSplitResponse)(nil),        // 19: crossfade.v1.SetSplitResponse
+	(*PutPinRequest)(nil),           // 20: crossfade.v1.PutPinRequest
+	(*PutPinResponse)(nil),          // 21: crossfade.v1.PutPinResponse
+	(*DeletePinRequest)(nil),        // 22: crossfade.v1.DeletePinRequest
+	(*DeletePinResponse)(nil),       // 23: crossfade.v1.DeletePinResponse
+	(*SetPrimaryRequest)(nil),       // 24: crossfade.v1.SetPrimaryRequest
+	(*SetPrimaryResponse)(nil),      // 25: crossfade.v1.SetPrimaryResponse
+	(*RollbackRequest)(nil),         // 26: crossfade.v1.RollbackRequest
+	(*RollbackResponse)(nil),        // 27: crossfade.v1.RollbackResponse
+	(*UndoRequest)(nil),             // 28: crossfade.v1.UndoRequest
+	(*UndoResponse)(nil),            // 29: crossfade.v1.UndoResponse
+	(*Change)(nil),                  // 30: crossfade.v1.Change
+	(*FleetChange)(nil),             // 31: crossfade.v1.FleetChange
+	(*FleetState)(nil),              // 32: crossfade.v1.FleetState
+	(*Refusal)(nil),                 // 33: crossfade.v1.Refusal
+	(*Proof)(nil),                   // 34: crossfade.v1.Proof
+	(*ProxyProof)(nil),              // 35: crossfade.v1.ProxyProof
+	(*ListProxiesRequest)(nil),      // 36: crossfade.v1.ListProxiesRequest
+	(*ListProxiesResponse)(nil),     // 37: crossfade.v1.ListProxiesResponse
+	(*Proxy)(nil),                   // 38: crossfade.v1.Proxy
+	(*Nack)(nil),                    // 39: crossfade.v1.Nack
+	(*ListHistoryRequest)(nil),      // 40: crossfade.v1.ListHistoryRequest
+	(*ListHistoryResponse)(nil),     // 41: crossfade.v1.ListHistoryResponse
+	(*Revision)(nil),                // 42: crossfade.v1.Revision
+	(*WatchRequest)(nil),            // 43: crossfade.v1.WatchRequest
+	(*WatchResponse)(nil),           // 44: crossfade.v1.WatchResponse
+	(*ExplainRouteRequest)(nil),     // 45: crossfade.v1.ExplainRouteRequest
+	(*Header)(nil),                  // 46: crossfade.v1.Header
+	(*ExplainRouteResponse)(nil),    // 47: crossfade.v1.ExplainRouteResponse
+	(*ListEndpointsRequest)(nil),    // 48: crossfade.v1.ListEndpointsRequest
+	(*ListEndpointsResponse)(nil),   // 49: crossfade.v1.ListEndpointsResponse
+	(*Endpoint)(nil),                // 50: crossfade.v1.Endpoint
+	(*OriginStatus)(nil),            // 51: crossfade.v1.OriginStatus
+	(*WatchEndpointsRequest)(nil),   // 52: crossfade.v1.WatchEndpointsRequest
+	(*WatchEndpointsResponse)(nil),  // 53: crossfade.v1.WatchEndpointsResponse
+	(*AcceptEndpointsRequest)(nil),  // 54: crossfade.v1.AcceptEndpointsRequest
+	(*AcceptEndpointsResponse)(nil), // 55: crossfade.v1.AcceptEndpointsResponse
+	(*GetServerInfoRequest)(nil),    // 56: crossfade.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil),   // 57: crossfade.v1.GetServerInfoResponse
+	nil,                             // 58: crossfade.v1.ServiceStatus.SplitEntry
+	nil,                             // 59: crossfade.v1.ServiceStatus.TrafficEntry
+	nil,                             // 60: crossfade.v1.SetSplitRequest.WeightsEntry
+	nil,                             // 61: crossfade.v1.Change.SplitEntry
+	nil,                             // 62: crossfade.v1.FleetChange.SplitEntry
+	nil,                             // 63: crossfade.v1.Proof.OpenStreamsEntry
+	nil,                             // 64: crossfade.v1.ExplainRouteResponse.ChancesEntry
+	nil,                             // 65: crossfade.v1.Endpoint.MetadataEntry
+	nil,                             // 66: crossfade.v1.GetServerInfoResponse.AddressesEntry
+	(*durationpb.Duration)(nil),     // 67: google.protobuf.Duration
+	(*Service)(nil),                 // 68: crossfade.v1.Service
+	(*Fleet)(nil),                   // 69: crossfade.v1.Fleet
+	(*timestamppb.Timestamp)(nil),   // 70: google.protobuf.Timestamp
+	(*Pin)(nil),                     // 71: crossfade.v1.Pin
 }
 var file_crossfade_v1_api_proto_depIdxs = []int32{
 	0,  // 0: crossfade.v1.ChangeOptions.wait:type_name -> crossfade.v1.Wait
-	58, // 1: crossfade.v1.ChangeOptions.timeout:type_name -> google.protobuf.Duration
-	59, // 2: crossfade.v1.Document.service:type_name -> crossfade.v1.Service
-	60, // 3: crossfade.v1.Document.fleet:type_name -> crossfade.v1.Fleet
+	67, // 1: crossfade.v1.ChangeOptions.timeout:type_name -> google.protobuf.Duration
+	68, // 2: crossfade.v1.Document.service:type_name -> crossfade.v1.Service
+	69, // 3: crossfade.v1.Document.fleet:type_name -> crossfade.v1.Fleet
 	3,  // 4: crossfade.v1.ApplyRequest.documents:type_name -> crossfade.v1.Document
 	2,  // 5: crossfade.v1.ApplyRequest.options:type_name -> crossfade.v1.ChangeOptions
 	30, // 6: crossfade.v1.ApplyResponse.changes:type_name -> crossfade.v1.Change
@@ -3971,94 +4729,115 @@ var file_crossfade_v1_api_proto_depIdxs = []int32{
 	3,  // 10: crossfade.v1.GetResponse.document:type_name -> crossfade.v1.Document
 	14, // 11: crossfade.v1.GetResponse.status:type_name -> crossfade.v1.ServiceStatus
 	14, // 12: crossfade.v1.ListResponse.items:type_name -> crossfade.v1.ServiceStatus
-	50, // 13: crossfade.v1.ServiceStatus.split:type_name -> crossfade.v1.ServiceStatus.SplitEntry
-	61, // 14: crossfade.v1.ServiceStatus.changed:type_name -> google.protobuf.Timestamp
-	51, // 15: crossfade.v1.ServiceStatus.traffic:type_name -> crossfade.v1.ServiceStatus.TrafficEntry
-	58, // 16: crossfade.v1.OriginTraffic.window:type_name -> google.protobuf.Duration
-	2,  // 17: crossfade.v1.DeleteRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 18: crossfade.v1.DeleteResponse.change:type_name -> crossfade.v1.Change
-	52, // 19: crossfade.v1.SetSplitRequest.weights:type_name -> crossfade.v1.SetSplitRequest.WeightsEntry
-	2,  // 20: crossfade.v1.SetSplitRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 21: crossfade.v1.SetSplitResponse.change:type_name -> crossfade.v1.Change
-	62, // 22: crossfade.v1.PutPinRequest.pin:type_name -> crossfade.v1.Pin
-	2,  // 23: crossfade.v1.PutPinRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 24: crossfade.v1.PutPinResponse.change:type_name -> crossfade.v1.Change
-	2,  // 25: crossfade.v1.DeletePinRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 26: crossfade.v1.DeletePinResponse.change:type_name -> crossfade.v1.Change
-	2,  // 27: crossfade.v1.SetPrimaryRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 28: crossfade.v1.SetPrimaryResponse.change:type_name -> crossfade.v1.Change
-	2,  // 29: crossfade.v1.RollbackRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 30: crossfade.v1.RollbackResponse.changes:type_name -> crossfade.v1.Change
-	2,  // 31: crossfade.v1.UndoRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 32: crossfade.v1.UndoResponse.change:type_name -> crossfade.v1.Change
-	53, // 33: crossfade.v1.Change.split:type_name -> crossfade.v1.Change.SplitEntry
-	32, // 34: crossfade.v1.Change.fleet:type_name -> crossfade.v1.FleetState
-	34, // 35: crossfade.v1.Change.proof:type_name -> crossfade.v1.Proof
-	31, // 36: crossfade.v1.Change.fleets:type_name -> crossfade.v1.FleetChange
-	32, // 37: crossfade.v1.FleetChange.fleet:type_name -> crossfade.v1.FleetState
-	34, // 38: crossfade.v1.FleetChange.proof:type_name -> crossfade.v1.Proof
-	54, // 39: crossfade.v1.FleetChange.split:type_name -> crossfade.v1.FleetChange.SplitEntry
-	33, // 40: crossfade.v1.FleetState.refused:type_name -> crossfade.v1.Refusal
-	55, // 41: crossfade.v1.Proof.open_streams:type_name -> crossfade.v1.Proof.OpenStreamsEntry
-	35, // 42: crossfade.v1.Proof.per_proxy:type_name -> crossfade.v1.ProxyProof
-	38, // 43: crossfade.v1.ListProxiesResponse.items:type_name -> crossfade.v1.Proxy
-	39, // 44: crossfade.v1.Proxy.last_nack:type_name -> crossfade.v1.Nack
-	61, // 45: crossfade.v1.Proxy.connected_since:type_name -> google.protobuf.Timestamp
-	61, // 46: crossfade.v1.Proxy.last_seen:type_name -> google.protobuf.Timestamp
-	61, // 47: crossfade.v1.Nack.time:type_name -> google.protobuf.Timestamp
-	42, // 48: crossfade.v1.ListHistoryResponse.items:type_name -> crossfade.v1.Revision
-	61, // 49: crossfade.v1.Revision.time:type_name -> google.protobuf.Timestamp
-	3,  // 50: crossfade.v1.Revision.before:type_name -> crossfade.v1.Document
-	3,  // 51: crossfade.v1.Revision.after:type_name -> crossfade.v1.Document
-	32, // 52: crossfade.v1.Revision.fleet:type_name -> crossfade.v1.FleetState
-	34, // 53: crossfade.v1.Revision.proof:type_name -> crossfade.v1.Proof
-	61, // 54: crossfade.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	14, // 55: crossfade.v1.WatchResponse.service:type_name -> crossfade.v1.ServiceStatus
-	42, // 56: crossfade.v1.WatchResponse.revision:type_name -> crossfade.v1.Revision
-	38, // 57: crossfade.v1.WatchResponse.proxy:type_name -> crossfade.v1.Proxy
-	46, // 58: crossfade.v1.ExplainRouteRequest.headers:type_name -> crossfade.v1.Header
-	3,  // 59: crossfade.v1.ExplainRouteRequest.documents:type_name -> crossfade.v1.Document
-	56, // 60: crossfade.v1.ExplainRouteResponse.chances:type_name -> crossfade.v1.ExplainRouteResponse.ChancesEntry
-	57, // 61: crossfade.v1.GetServerInfoResponse.addresses:type_name -> crossfade.v1.GetServerInfoResponse.AddressesEntry
-	61, // 62: crossfade.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
-	15, // 63: crossfade.v1.ServiceStatus.TrafficEntry.value:type_name -> crossfade.v1.OriginTraffic
-	4,  // 64: crossfade.v1.CrossfadeService.Apply:input_type -> crossfade.v1.ApplyRequest
-	6,  // 65: crossfade.v1.CrossfadeService.Diff:input_type -> crossfade.v1.DiffRequest
-	10, // 66: crossfade.v1.CrossfadeService.Get:input_type -> crossfade.v1.GetRequest
-	12, // 67: crossfade.v1.CrossfadeService.List:input_type -> crossfade.v1.ListRequest
-	16, // 68: crossfade.v1.CrossfadeService.Delete:input_type -> crossfade.v1.DeleteRequest
-	18, // 69: crossfade.v1.CrossfadeService.SetSplit:input_type -> crossfade.v1.SetSplitRequest
-	20, // 70: crossfade.v1.CrossfadeService.PutPin:input_type -> crossfade.v1.PutPinRequest
-	22, // 71: crossfade.v1.CrossfadeService.DeletePin:input_type -> crossfade.v1.DeletePinRequest
-	24, // 72: crossfade.v1.CrossfadeService.SetPrimary:input_type -> crossfade.v1.SetPrimaryRequest
-	26, // 73: crossfade.v1.CrossfadeService.Rollback:input_type -> crossfade.v1.RollbackRequest
-	28, // 74: crossfade.v1.CrossfadeService.Undo:input_type -> crossfade.v1.UndoRequest
-	36, // 75: crossfade.v1.CrossfadeService.ListProxies:input_type -> crossfade.v1.ListProxiesRequest
-	40, // 76: crossfade.v1.CrossfadeService.ListHistory:input_type -> crossfade.v1.ListHistoryRequest
-	43, // 77: crossfade.v1.CrossfadeService.Watch:input_type -> crossfade.v1.WatchRequest
-	45, // 78: crossfade.v1.CrossfadeService.ExplainRoute:input_type -> crossfade.v1.ExplainRouteRequest
-	48, // 79: crossfade.v1.CrossfadeService.GetServerInfo:input_type -> crossfade.v1.GetServerInfoRequest
-	5,  // 80: crossfade.v1.CrossfadeService.Apply:output_type -> crossfade.v1.ApplyResponse
-	7,  // 81: crossfade.v1.CrossfadeService.Diff:output_type -> crossfade.v1.DiffResponse
-	11, // 82: crossfade.v1.CrossfadeService.Get:output_type -> crossfade.v1.GetResponse
-	13, // 83: crossfade.v1.CrossfadeService.List:output_type -> crossfade.v1.ListResponse
-	17, // 84: crossfade.v1.CrossfadeService.Delete:output_type -> crossfade.v1.DeleteResponse
-	19, // 85: crossfade.v1.CrossfadeService.SetSplit:output_type -> crossfade.v1.SetSplitResponse
-	21, // 86: crossfade.v1.CrossfadeService.PutPin:output_type -> crossfade.v1.PutPinResponse
-	23, // 87: crossfade.v1.CrossfadeService.DeletePin:output_type -> crossfade.v1.DeletePinResponse
-	25, // 88: crossfade.v1.CrossfadeService.SetPrimary:output_type -> crossfade.v1.SetPrimaryResponse
-	27, // 89: crossfade.v1.CrossfadeService.Rollback:output_type -> crossfade.v1.RollbackResponse
-	29, // 90: crossfade.v1.CrossfadeService.Undo:output_type -> crossfade.v1.UndoResponse
-	37, // 91: crossfade.v1.CrossfadeService.ListProxies:output_type -> crossfade.v1.ListProxiesResponse
-	41, // 92: crossfade.v1.CrossfadeService.ListHistory:output_type -> crossfade.v1.ListHistoryResponse
-	44, // 93: crossfade.v1.CrossfadeService.Watch:output_type -> crossfade.v1.WatchResponse
-	47, // 94: crossfade.v1.CrossfadeService.ExplainRoute:output_type -> crossfade.v1.ExplainRouteResponse
-	49, // 95: crossfade.v1.CrossfadeService.GetServerInfo:output_type -> crossfade.v1.GetServerInfoResponse
-	80, // [80:96] is the sub-list for method output_type
-	64, // [64:80] is the sub-list for method input_type
-	64, // [64:64] is the sub-list for extension type_name
-	64, // [64:64] is the sub-list for extension extendee
-	0,  // [0:64] is the sub-list for field type_name
+	58, // 13: crossfade.v1.ServiceStatus.split:type_name -> crossfade.v1.ServiceStatus.SplitEntry
+	70, // 14: crossfade.v1.ServiceStatus.changed:type_name -> google.protobuf.Timestamp
+	59, // 15: crossfade.v1.ServiceStatus.traffic:type_name -> crossfade.v1.ServiceStatus.TrafficEntry
+	51, // 16: crossfade.v1.ServiceStatus.origins:type_name -> crossfade.v1.OriginStatus
+	67, // 17: crossfade.v1.OriginTraffic.window:type_name -> google.protobuf.Duration
+	2,  // 18: crossfade.v1.DeleteRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30, // 19: crossfade.v1.DeleteResponse.change:type_name -> crossfade.v1.Change
+	60, // 20: crossfade.v1.SetSplitRequest.weights:type_name -> crossfade.v1.SetSplitRequest.WeightsEntry
+	2,  // 21: crossfade.v1.SetSplitRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30, // 22: crossfade.v1.SetSplitResponse.change:type_name -> crossfade.v1.Change
+	71, // 23: crossfade.v1.PutPinRequest.pin:type_name -> crossfade.v1.Pin
+	2,  // 24: crossfade.v1.PutPinRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30, // 25: crossfade.v1.PutPinResponse.change:type_name -> crossfade.v1.Change
+	2,  // 26: crossfade.v1.DeletePinRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30, // 27: crossfade.v1.DeletePinResponse.change:type_name -> crossfade.v1.Change
+	2,  // 28: crossfade.v1.SetPrimaryRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30, // 29: crossfade.v1.SetPrimaryResponse.change:type_name -> crossfade.v1.Change
+	2,  // 30: crossfade.v1.RollbackRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30, // 31: crossfade.v1.RollbackResponse.changes:type_name -> crossfade.v1.Change
+	2,  // 32: crossfade.v1.UndoRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30, // 33: crossfade.v1.UndoResponse.change:type_name -> crossfade.v1.Change
+	61, // 34: crossfade.v1.Change.split:type_name -> crossfade.v1.Change.SplitEntry
+	32, // 35: crossfade.v1.Change.fleet:type_name -> crossfade.v1.FleetState
+	34, // 36: crossfade.v1.Change.proof:type_name -> crossfade.v1.Proof
+	31, // 37: crossfade.v1.Change.fleets:type_name -> crossfade.v1.FleetChange
+	32, // 38: crossfade.v1.FleetChange.fleet:type_name -> crossfade.v1.FleetState
+	34, // 39: crossfade.v1.FleetChange.proof:type_name -> crossfade.v1.Proof
+	62, // 40: crossfade.v1.FleetChange.split:type_name -> crossfade.v1.FleetChange.SplitEntry
+	33, // 41: crossfade.v1.FleetState.refused:type_name -> crossfade.v1.Refusal
+	63, // 42: crossfade.v1.Proof.open_streams:type_name -> crossfade.v1.Proof.OpenStreamsEntry
+	35, // 43: crossfade.v1.Proof.per_proxy:type_name -> crossfade.v1.ProxyProof
+	38, // 44: crossfade.v1.ListProxiesResponse.items:type_name -> crossfade.v1.Proxy
+	51, // 45: crossfade.v1.ListProxiesResponse.origins:type_name -> crossfade.v1.OriginStatus
+	39, // 46: crossfade.v1.Proxy.last_nack:type_name -> crossfade.v1.Nack
+	70, // 47: crossfade.v1.Proxy.connected_since:type_name -> google.protobuf.Timestamp
+	70, // 48: crossfade.v1.Proxy.last_seen:type_name -> google.protobuf.Timestamp
+	70, // 49: crossfade.v1.Nack.time:type_name -> google.protobuf.Timestamp
+	42, // 50: crossfade.v1.ListHistoryResponse.items:type_name -> crossfade.v1.Revision
+	70, // 51: crossfade.v1.Revision.time:type_name -> google.protobuf.Timestamp
+	3,  // 52: crossfade.v1.Revision.before:type_name -> crossfade.v1.Document
+	3,  // 53: crossfade.v1.Revision.after:type_name -> crossfade.v1.Document
+	32, // 54: crossfade.v1.Revision.fleet:type_name -> crossfade.v1.FleetState
+	34, // 55: crossfade.v1.Revision.proof:type_name -> crossfade.v1.Proof
+	70, // 56: crossfade.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	14, // 57: crossfade.v1.WatchResponse.service:type_name -> crossfade.v1.ServiceStatus
+	42, // 58: crossfade.v1.WatchResponse.revision:type_name -> crossfade.v1.Revision
+	38, // 59: crossfade.v1.WatchResponse.proxy:type_name -> crossfade.v1.Proxy
+	46, // 60: crossfade.v1.ExplainRouteRequest.headers:type_name -> crossfade.v1.Header
+	3,  // 61: crossfade.v1.ExplainRouteRequest.documents:type_name -> crossfade.v1.Document
+	64, // 62: crossfade.v1.ExplainRouteResponse.chances:type_name -> crossfade.v1.ExplainRouteResponse.ChancesEntry
+	50, // 63: crossfade.v1.ListEndpointsResponse.items:type_name -> crossfade.v1.Endpoint
+	51, // 64: crossfade.v1.ListEndpointsResponse.origins:type_name -> crossfade.v1.OriginStatus
+	65, // 65: crossfade.v1.Endpoint.metadata:type_name -> crossfade.v1.Endpoint.MetadataEntry
+	70, // 66: crossfade.v1.Endpoint.held_since:type_name -> google.protobuf.Timestamp
+	70, // 67: crossfade.v1.OriginStatus.held_since:type_name -> google.protobuf.Timestamp
+	70, // 68: crossfade.v1.OriginStatus.failing_since:type_name -> google.protobuf.Timestamp
+	1,  // 69: crossfade.v1.OriginStatus.error:type_name -> crossfade.v1.ErrorDetail
+	70, // 70: crossfade.v1.WatchEndpointsResponse.time:type_name -> google.protobuf.Timestamp
+	50, // 71: crossfade.v1.WatchEndpointsResponse.endpoint:type_name -> crossfade.v1.Endpoint
+	51, // 72: crossfade.v1.WatchEndpointsResponse.origin:type_name -> crossfade.v1.OriginStatus
+	2,  // 73: crossfade.v1.AcceptEndpointsRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30, // 74: crossfade.v1.AcceptEndpointsResponse.change:type_name -> crossfade.v1.Change
+	50, // 75: crossfade.v1.AcceptEndpointsResponse.accepted:type_name -> crossfade.v1.Endpoint
+	66, // 76: crossfade.v1.GetServerInfoResponse.addresses:type_name -> crossfade.v1.GetServerInfoResponse.AddressesEntry
+	70, // 77: crossfade.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
+	15, // 78: crossfade.v1.ServiceStatus.TrafficEntry.value:type_name -> crossfade.v1.OriginTraffic
+	4,  // 79: crossfade.v1.CrossfadeService.Apply:input_type -> crossfade.v1.ApplyRequest
+	6,  // 80: crossfade.v1.CrossfadeService.Diff:input_type -> crossfade.v1.DiffRequest
+	10, // 81: crossfade.v1.CrossfadeService.Get:input_type -> crossfade.v1.GetRequest
+	12, // 82: crossfade.v1.CrossfadeService.List:input_type -> crossfade.v1.ListRequest
+	16, // 83: crossfade.v1.CrossfadeService.Delete:input_type -> crossfade.v1.DeleteRequest
+	18, // 84: crossfade.v1.CrossfadeService.SetSplit:input_type -> crossfade.v1.SetSplitRequest
+	20, // 85: crossfade.v1.CrossfadeService.PutPin:input_type -> crossfade.v1.PutPinRequest
+	22, // 86: crossfade.v1.CrossfadeService.DeletePin:input_type -> crossfade.v1.DeletePinRequest
+	24, // 87: crossfade.v1.CrossfadeService.SetPrimary:input_type -> crossfade.v1.SetPrimaryRequest
+	26, // 88: crossfade.v1.CrossfadeService.Rollback:input_type -> crossfade.v1.RollbackRequest
+	28, // 89: crossfade.v1.CrossfadeService.Undo:input_type -> crossfade.v1.UndoRequest
+	36, // 90: crossfade.v1.CrossfadeService.ListProxies:input_type -> crossfade.v1.ListProxiesRequest
+	40, // 91: crossfade.v1.CrossfadeService.ListHistory:input_type -> crossfade.v1.ListHistoryRequest
+	43, // 92: crossfade.v1.CrossfadeService.Watch:input_type -> crossfade.v1.WatchRequest
+	45, // 93: crossfade.v1.CrossfadeService.ExplainRoute:input_type -> crossfade.v1.ExplainRouteRequest
+	48, // 94: crossfade.v1.CrossfadeService.ListEndpoints:input_type -> crossfade.v1.ListEndpointsRequest
+	52, // 95: crossfade.v1.CrossfadeService.WatchEndpoints:input_type -> crossfade.v1.WatchEndpointsRequest
+	54, // 96: crossfade.v1.CrossfadeService.AcceptEndpoints:input_type -> crossfade.v1.AcceptEndpointsRequest
+	56, // 97: crossfade.v1.CrossfadeService.GetServerInfo:input_type -> crossfade.v1.GetServerInfoRequest
+	5,  // 98: crossfade.v1.CrossfadeService.Apply:output_type -> crossfade.v1.ApplyResponse
+	7,  // 99: crossfade.v1.CrossfadeService.Diff:output_type -> crossfade.v1.DiffResponse
+	11, // 100: crossfade.v1.CrossfadeService.Get:output_type -> crossfade.v1.GetResponse
+	13, // 101: crossfade.v1.CrossfadeService.List:output_type -> crossfade.v1.ListResponse
+	17, // 102: crossfade.v1.CrossfadeService.Delete:output_type -> crossfade.v1.DeleteResponse
+	19, // 103: crossfade.v1.CrossfadeService.SetSplit:output_type -> crossfade.v1.SetSplitResponse
+	21, // 104: crossfade.v1.CrossfadeService.PutPin:output_type -> crossfade.v1.PutPinResponse
+	23, // 105: crossfade.v1.CrossfadeService.DeletePin:output_type -> crossfade.v1.DeletePinResponse
+	25, // 106: crossfade.v1.CrossfadeService.SetPrimary:output_type -> crossfade.v1.SetPrimaryResponse
+	27, // 107: crossfade.v1.CrossfadeService.Rollback:output_type -> crossfade.v1.RollbackResponse
+	29, // 108: crossfade.v1.CrossfadeService.Undo:output_type -> crossfade.v1.UndoResponse
+	37, // 109: crossfade.v1.CrossfadeService.ListProxies:output_type -> crossfade.v1.ListProxiesResponse
+	41, // 110: crossfade.v1.CrossfadeService.ListHistory:output_type -> crossfade.v1.ListHistoryResponse
+	44, // 111: crossfade.v1.CrossfadeService.Watch:output_type -> crossfade.v1.WatchResponse
+	47, // 112: crossfade.v1.CrossfadeService.ExplainRoute:output_type -> crossfade.v1.ExplainRouteResponse
+	49, // 113: crossfade.v1.CrossfadeService.ListEndpoints:output_type -> crossfade.v1.ListEndpointsResponse
+	53, // 114: crossfade.v1.CrossfadeService.WatchEndpoints:output_type -> crossfade.v1.WatchEndpointsResponse
+	55, // 115: crossfade.v1.CrossfadeService.AcceptEndpoints:output_type -> crossfade.v1.AcceptEndpointsResponse
+	57, // 116: crossfade.v1.CrossfadeService.GetServerInfo:output_type -> crossfade.v1.GetServerInfoResponse
+	98, // [98:117] is the sub-list for method output_type
+	79, // [79:98] is the sub-list for method input_type
+	79, // [79:79] is the sub-list for extension type_name
+	79, // [79:79] is the sub-list for extension extendee
+	0,  // [0:79] is the sub-list for field type_name
 }
 
 func init() { file_crossfade_v1_api_proto_init() }
@@ -4077,13 +4856,17 @@ func file_crossfade_v1_api_proto_init() {
 		(*WatchResponse_Revision)(nil),
 		(*WatchResponse_Proxy)(nil),
 	}
+	file_crossfade_v1_api_proto_msgTypes[52].OneofWrappers = []any{
+		(*WatchEndpointsResponse_Endpoint)(nil),
+		(*WatchEndpointsResponse_Origin)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_crossfade_v1_api_proto_rawDesc), len(file_crossfade_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   57,
+			NumMessages:   66,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

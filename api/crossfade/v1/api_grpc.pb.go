@@ -21,22 +21,25 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CrossfadeService_Apply_FullMethodName         = "/crossfade.v1.CrossfadeService/Apply"
-	CrossfadeService_Diff_FullMethodName          = "/crossfade.v1.CrossfadeService/Diff"
-	CrossfadeService_Get_FullMethodName           = "/crossfade.v1.CrossfadeService/Get"
-	CrossfadeService_List_FullMethodName          = "/crossfade.v1.CrossfadeService/List"
-	CrossfadeService_Delete_FullMethodName        = "/crossfade.v1.CrossfadeService/Delete"
-	CrossfadeService_SetSplit_FullMethodName      = "/crossfade.v1.CrossfadeService/SetSplit"
-	CrossfadeService_PutPin_FullMethodName        = "/crossfade.v1.CrossfadeService/PutPin"
-	CrossfadeService_DeletePin_FullMethodName     = "/crossfade.v1.CrossfadeService/DeletePin"
-	CrossfadeService_SetPrimary_FullMethodName    = "/crossfade.v1.CrossfadeService/SetPrimary"
-	CrossfadeService_Rollback_FullMethodName      = "/crossfade.v1.CrossfadeService/Rollback"
-	CrossfadeService_Undo_FullMethodName          = "/crossfade.v1.CrossfadeService/Undo"
-	CrossfadeService_ListProxies_FullMethodName   = "/crossfade.v1.CrossfadeService/ListProxies"
-	CrossfadeService_ListHistory_FullMethodName   = "/crossfade.v1.CrossfadeService/ListHistory"
-	CrossfadeService_Watch_FullMethodName         = "/crossfade.v1.CrossfadeService/Watch"
-	CrossfadeService_ExplainRoute_FullMethodName  = "/crossfade.v1.CrossfadeService/ExplainRoute"
-	CrossfadeService_GetServerInfo_FullMethodName = "/crossfade.v1.CrossfadeService/GetServerInfo"
+	CrossfadeService_Apply_FullMethodName           = "/crossfade.v1.CrossfadeService/Apply"
+	CrossfadeService_Diff_FullMethodName            = "/crossfade.v1.CrossfadeService/Diff"
+	CrossfadeService_Get_FullMethodName             = "/crossfade.v1.CrossfadeService/Get"
+	CrossfadeService_List_FullMethodName            = "/crossfade.v1.CrossfadeService/List"
+	CrossfadeService_Delete_FullMethodName          = "/crossfade.v1.CrossfadeService/Delete"
+	CrossfadeService_SetSplit_FullMethodName        = "/crossfade.v1.CrossfadeService/SetSplit"
+	CrossfadeService_PutPin_FullMethodName          = "/crossfade.v1.CrossfadeService/PutPin"
+	CrossfadeService_DeletePin_FullMethodName       = "/crossfade.v1.CrossfadeService/DeletePin"
+	CrossfadeService_SetPrimary_FullMethodName      = "/crossfade.v1.CrossfadeService/SetPrimary"
+	CrossfadeService_Rollback_FullMethodName        = "/crossfade.v1.CrossfadeService/Rollback"
+	CrossfadeService_Undo_FullMethodName            = "/crossfade.v1.CrossfadeService/Undo"
+	CrossfadeService_ListProxies_FullMethodName     = "/crossfade.v1.CrossfadeService/ListProxies"
+	CrossfadeService_ListHistory_FullMethodName     = "/crossfade.v1.CrossfadeService/ListHistory"
+	CrossfadeService_Watch_FullMethodName           = "/crossfade.v1.CrossfadeService/Watch"
+	CrossfadeService_ExplainRoute_FullMethodName    = "/crossfade.v1.CrossfadeService/ExplainRoute"
+	CrossfadeService_ListEndpoints_FullMethodName   = "/crossfade.v1.CrossfadeService/ListEndpoints"
+	CrossfadeService_WatchEndpoints_FullMethodName  = "/crossfade.v1.CrossfadeService/WatchEndpoints"
+	CrossfadeService_AcceptEndpoints_FullMethodName = "/crossfade.v1.CrossfadeService/AcceptEndpoints"
+	CrossfadeService_GetServerInfo_FullMethodName   = "/crossfade.v1.CrossfadeService/GetServerInfo"
 )
 
 // CrossfadeServiceClient is the client API for CrossfadeService service.
@@ -79,6 +82,12 @@ type CrossfadeServiceClient interface {
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 	// ExplainRoute says which service and origin a request would reach, and why.
 	ExplainRoute(ctx context.Context, in *ExplainRouteRequest, opts ...grpc.CallOption) (*ExplainRouteResponse, error)
+	// ListEndpoints says which endpoints the origins have, from where and how old that is.
+	ListEndpoints(ctx context.Context, in *ListEndpointsRequest, opts ...grpc.CallOption) (*ListEndpointsResponse, error)
+	// WatchEndpoints streams the endpoints there are, and then every change.
+	WatchEndpoints(ctx context.Context, in *WatchEndpointsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEndpointsResponse], error)
+	// AcceptEndpoints lets go of the endpoints of an origin that are held: that its source no longer names them is meant.
+	AcceptEndpoints(ctx context.Context, in *AcceptEndpointsRequest, opts ...grpc.CallOption) (*AcceptEndpointsResponse, error)
 	// GetServerInfo returns the version and the addresses of the server.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
 }
@@ -250,6 +259,45 @@ func (c *crossfadeServiceClient) ExplainRoute(ctx context.Context, in *ExplainRo
 	return out, nil
 }
 
+func (c *crossfadeServiceClient) ListEndpoints(ctx context.Context, in *ListEndpointsRequest, opts ...grpc.CallOption) (*ListEndpointsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListEndpointsResponse)
+	err := c.cc.Invoke(ctx, CrossfadeService_ListEndpoints_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crossfadeServiceClient) WatchEndpoints(ctx context.Context, in *WatchEndpointsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEndpointsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &CrossfadeService_ServiceDesc.Streams[1], CrossfadeService_WatchEndpoints_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchEndpointsRequest, WatchEndpointsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CrossfadeService_WatchEndpointsClient = grpc.ServerStreamingClient[WatchEndpointsResponse]
+
+func (c *crossfadeServiceClient) AcceptEndpoints(ctx context.Context, in *AcceptEndpointsRequest, opts ...grpc.CallOption) (*AcceptEndpointsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AcceptEndpointsResponse)
+	err := c.cc.Invoke(ctx, CrossfadeService_AcceptEndpoints_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *crossfadeServiceClient) GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetServerInfoResponse)
@@ -300,6 +348,12 @@ type CrossfadeServiceServer interface {
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	// ExplainRoute says which service and origin a request would reach, and why.
 	ExplainRoute(context.Context, *ExplainRouteRequest) (*ExplainRouteResponse, error)
+	// ListEndpoints says which endpoints the origins have, from where and how old that is.
+	ListEndpoints(context.Context, *ListEndpointsRequest) (*ListEndpointsResponse, error)
+	// WatchEndpoints streams the endpoints there are, and then every change.
+	WatchEndpoints(*WatchEndpointsRequest, grpc.ServerStreamingServer[WatchEndpointsResponse]) error
+	// AcceptEndpoints lets go of the endpoints of an origin that are held: that its source no longer names them is meant.
+	AcceptEndpoints(context.Context, *AcceptEndpointsRequest) (*AcceptEndpointsResponse, error)
 	// GetServerInfo returns the version and the addresses of the server.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
 	mustEmbedUnimplementedCrossfadeServiceServer()
@@ -356,6 +410,15 @@ func (UnimplementedCrossfadeServiceServer) Watch(*WatchRequest, grpc.ServerStrea
 }
 func (UnimplementedCrossfadeServiceServer) ExplainRoute(context.Context, *ExplainRouteRequest) (*ExplainRouteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExplainRoute not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) ListEndpoints(context.Context, *ListEndpointsRequest) (*ListEndpointsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListEndpoints not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) WatchEndpoints(*WatchEndpointsRequest, grpc.ServerStreamingServer[WatchEndpointsResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchEndpoints not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) AcceptEndpoints(context.Context, *AcceptEndpointsRequest) (*AcceptEndpointsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AcceptEndpoints not implemented")
 }
 func (UnimplementedCrossfadeServiceServer) GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetServerInfo not implemented")
@@ -644,6 +707,53 @@ func _CrossfadeService_ExplainRoute_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CrossfadeService_ListEndpoints_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListEndpointsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrossfadeServiceServer).ListEndpoints(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrossfadeService_ListEndpoints_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrossfadeServiceServer).ListEndpoints(ctx, req.(*ListEndpointsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrossfadeService_WatchEndpoints_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchEndpointsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(CrossfadeServiceServer).WatchEndpoints(m, &grpc.GenericServerStream[WatchEndpointsRequest, WatchEndpointsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CrossfadeService_WatchEndpointsServer = grpc.ServerStreamingServer[WatchEndpointsResponse]
+
+func _CrossfadeService_AcceptEndpoints_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AcceptEndpointsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrossfadeServiceServer).AcceptEndpoints(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrossfadeService_AcceptEndpoints_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrossfadeServiceServer).AcceptEndpoints(ctx, req.(*AcceptEndpointsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CrossfadeService_GetServerInfo_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetServerInfoRequest)
 	if err := dec(in); err != nil {
@@ -726,6 +836,14 @@ var CrossfadeService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _CrossfadeService_ExplainRoute_Handler,
 		},
 		{
+			MethodName: "ListEndpoints",
+			Handler:    _CrossfadeService_ListEndpoints_Handler,
+		},
+		{
+			MethodName: "AcceptEndpoints",
+			Handler:    _CrossfadeService_AcceptEndpoints_Handler,
+		},
+		{
 			MethodName: "GetServerInfo",
 			Handler:    _CrossfadeService_GetServerInfo_Handler,
 		},
@@ -734,6 +852,11 @@ var CrossfadeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Watch",
 			Handler:       _CrossfadeService_Watch_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WatchEndpoints",
+			Handler:       _CrossfadeService_WatchEndpoints_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -52,7 +52,7 @@ type Service struct {
 	Pins []*Pin `protobuf:"bytes,11,rep,name=pins,proto3" json:"pins,omitempty"`
 	// Limits on how long things may take. The defaults are those of an AWS Application Load Balancer.
 	Timeouts *Timeouts `protobuf:"bytes,12,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
-	// Retries within the chosen origin. Absent: none.
+	// Retries within the chosen origin. Absent: what is safe for every method, "connect-failure" and "refused-stream", up to 3 times.
 	Retries *Retries `protobuf:"bytes,13,opt,name=retries,proto3" json:"retries,omitempty"`
 	// The fleets that serve it, where there are several: in place of fleet. At most 16. All have the same, but for rollbacks in one of them.
 	Fleets []string `protobuf:"bytes,14,rep,name=fleets,proto3" json:"fleets,omitempty"`
@@ -306,11 +306,15 @@ type Origin struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// "http1" (default) or "http2" (cleartext HTTP/2; needed for gRPC).
 	Protocol string `protobuf:"bytes,2,opt,name=protocol,proto3" json:"protocol,omitempty"`
-	// Where the endpoints come from.
+	// Where the endpoints come from: exactly one.
 	//
 	// Types that are valid to be assigned to Discovery:
 	//
 	//	*Origin_Static
+	//	*Origin_Ecs
+	//	*Origin_CloudMap
+	//	*Origin_Kubernetes
+	//	*Origin_Dns
 	Discovery isOrigin_Discovery `protobuf_oneof:"discovery"`
 	// How long a TCP connection to an endpoint may take. Default 5s.
 	ConnectTimeout *durationpb.Duration `protobuf:"bytes,4,opt,name=connect_timeout,json=connectTimeout,proto3" json:"connect_timeout,omitempty"`
@@ -320,8 +324,17 @@ type Origin struct {
 	OutlierDetection *OutlierDetection `protobuf:"bytes,6,opt,name=outlier_detection,json=outlierDetection,proto3" json:"outlier_detection,omitempty"`
 	// Limits per proxy. Absent: high enough for an origin to take everything at once.
 	CircuitBreakers *CircuitBreakers `protobuf:"bytes,7,opt,name=circuit_breakers,json=circuitBreakers,proto3" json:"circuit_breakers,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// TLS towards the endpoints. Absent: clear text.
+	Tls *Tls `protobuf:"bytes,12,opt,name=tls,proto3" json:"tls,omitempty"`
+	// For how long an endpoint that is new gets less than its share, rising to all of it. Default 0s: it has its share at once.
+	SlowStart *durationpb.Duration `protobuf:"bytes,13,opt,name=slow_start,json=slowStart,proto3" json:"slow_start,omitempty"`
+	// What one endpoint can take, for the guard that refuses to send an origin more than its endpoints can. Absent: at most twice what an
+	// endpoint of the primary gets when that has everything.
+	Capacity *Capacity `protobuf:"bytes,14,opt,name=capacity,proto3" json:"capacity,omitempty"`
+	// Requests stay in the availability zone of the proxy, for proxies that know theirs. Absent: zones make no difference, as behind an ALB.
+	Zone          *ZonePreference `protobuf:"bytes,15,opt,name=zone,proto3" json:"zone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Origin) Reset() {
@@ -384,6 +397,42 @@ func (x *Origin) GetStatic() *StaticEndpoints {
 	return nil
 }
 
+func (x *Origin) GetEcs() *EcsService {
+	if x != nil {
+		if x, ok := x.Discovery.(*Origin_Ecs); ok {
+			return x.Ecs
+		}
+	}
+	return nil
+}
+
+func (x *Origin) GetCloudMap() *CloudMapService {
+	if x != nil {
+		if x, ok := x.Discovery.(*Origin_CloudMap); ok {
+			return x.CloudMap
+		}
+	}
+	return nil
+}
+
+func (x *Origin) GetKubernetes() *KubernetesService {
+	if x != nil {
+		if x, ok := x.Discovery.(*Origin_Kubernetes); ok {
+			return x.Kubernetes
+		}
+	}
+	return nil
+}
+
+func (x *Origin) GetDns() *DnsName {
+	if x != nil {
+		if x, ok := x.Discovery.(*Origin_Dns); ok {
+			return x.Dns
+		}
+	}
+	return nil
+}
+
 func (x *Origin) GetConnectTimeout() *durationpb.Duration {
 	if x != nil {
 		return x.ConnectTimeout
@@ -412,6 +461,34 @@ func (x *Origin) GetCircuitBreakers() *CircuitBreakers {
 	return nil
 }
 
+func (x *Origin) GetTls() *Tls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *Origin) GetSlowStart() *durationpb.Duration {
+	if x != nil {
+		return x.SlowStart
+	}
+	return nil
+}
+
+func (x *Origin) GetCapacity() *Capacity {
+	if x != nil {
+		return x.Capacity
+	}
+	return nil
+}
+
+func (x *Origin) GetZone() *ZonePreference {
+	if x != nil {
+		return x.Zone
+	}
+	return nil
+}
+
 type isOrigin_Discovery interface {
 	isOrigin_Discovery()
 }
@@ -421,7 +498,35 @@ type Origin_Static struct {
 	Static *StaticEndpoints `protobuf:"bytes,3,opt,name=static,proto3,oneof"`
 }
 
+type Origin_Ecs struct {
+	// Tasks of Amazon ECS.
+	Ecs *EcsService `protobuf:"bytes,8,opt,name=ecs,proto3,oneof"`
+}
+
+type Origin_CloudMap struct {
+	// Instances of AWS Cloud Map.
+	CloudMap *CloudMapService `protobuf:"bytes,9,opt,name=cloud_map,json=cloudMap,proto3,oneof"`
+}
+
+type Origin_Kubernetes struct {
+	// Pods of Kubernetes, EKS or any other, by its EndpointSlices.
+	Kubernetes *KubernetesService `protobuf:"bytes,10,opt,name=kubernetes,proto3,oneof"`
+}
+
+type Origin_Dns struct {
+	// A name that each proxy looks up, for example of a load balancer.
+	Dns *DnsName `protobuf:"bytes,11,opt,name=dns,proto3,oneof"`
+}
+
 func (*Origin_Static) isOrigin_Discovery() {}
+
+func (*Origin_Ecs) isOrigin_Discovery() {}
+
+func (*Origin_CloudMap) isOrigin_Discovery() {}
+
+func (*Origin_Kubernetes) isOrigin_Discovery() {}
+
+func (*Origin_Dns) isOrigin_Discovery() {}
 
 // StaticEndpoints lists addresses by hand.
 type StaticEndpoints struct {
@@ -469,6 +574,474 @@ func (x *StaticEndpoints) GetEndpoints() []string {
 	return nil
 }
 
+// EcsService names tasks of Amazon ECS. Exactly one of service and group is needed.
+type EcsService struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The AWS region. Default: that of the server's settings.
+	Region string `protobuf:"bytes,1,opt,name=region,proto3" json:"region,omitempty"`
+	// Name or ARN of the cluster.
+	Cluster string `protobuf:"bytes,2,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	// Name of the ECS service.
+	Service string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	// Task group of tasks that no service runs, for example "family:orders".
+	Group string `protobuf:"bytes,4,opt,name=group,proto3" json:"group,omitempty"`
+	// Name of the container that serves. Default: the only one that has the port.
+	Container string `protobuf:"bytes,5,opt,name=container,proto3" json:"container,omitempty"`
+	// The container's port, 1 to 65535. Where the network mode maps it to a port of the host, that one is found.
+	Port          int32 `protobuf:"varint,6,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EcsService) Reset() {
+	*x = EcsService{}
+	mi := &file_crossfade_v1_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EcsService) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EcsService) ProtoMessage() {}
+
+func (x *EcsService) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EcsService.ProtoReflect.Descriptor instead.
+func (*EcsService) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *EcsService) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *EcsService) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *EcsService) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *EcsService) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *EcsService) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *EcsService) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+// CloudMapService names a service of AWS Cloud Map.
+type CloudMapService struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The AWS region. Default: that of the server's settings.
+	Region string `protobuf:"bytes,1,opt,name=region,proto3" json:"region,omitempty"`
+	// Name of the namespace.
+	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Name of the service in it.
+	Service string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	// Port of the instances. Default: what each is registered with.
+	Port          int32 `protobuf:"varint,4,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloudMapService) Reset() {
+	*x = CloudMapService{}
+	mi := &file_crossfade_v1_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloudMapService) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloudMapService) ProtoMessage() {}
+
+func (x *CloudMapService) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloudMapService.ProtoReflect.Descriptor instead.
+func (*CloudMapService) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CloudMapService) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *CloudMapService) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *CloudMapService) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *CloudMapService) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+// KubernetesService names a service of a Kubernetes cluster.
+type KubernetesService struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One of the clusters in the server's settings.
+	Cluster string `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	// Its namespace.
+	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// Name of the service.
+	Service string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	// Name of a port of the service, or the number at which its pods listen. May be left out if there is only one port.
+	Port          string `protobuf:"bytes,4,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KubernetesService) Reset() {
+	*x = KubernetesService{}
+	mi := &file_crossfade_v1_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KubernetesService) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KubernetesService) ProtoMessage() {}
+
+func (x *KubernetesService) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KubernetesService.ProtoReflect.Descriptor instead.
+func (*KubernetesService) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *KubernetesService) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *KubernetesService) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *KubernetesService) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *KubernetesService) GetPort() string {
+	if x != nil {
+		return x.Port
+	}
+	return ""
+}
+
+// DnsName is a name that each proxy looks up, and goes on looking up, also while the control plane is down.
+type DnsName struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name, for example "internal-orders.eu-central-1.elb.amazonaws.com".
+	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// 1 to 65535.
+	Port int32 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
+	// "strict" (default): each address of the answer is an endpoint, and an address that is not in the next one is gone.
+	// "logical": new connections go to the first address, and open ones stay; for names whose answers differ each time.
+	Lookup string `protobuf:"bytes,3,opt,name=lookup,proto3" json:"lookup,omitempty"`
+	// DNS servers to ask, as "IP:PORT", at most 8. Default: those of the proxy's machine.
+	Resolvers     []string `protobuf:"bytes,4,rep,name=resolvers,proto3" json:"resolvers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DnsName) Reset() {
+	*x = DnsName{}
+	mi := &file_crossfade_v1_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DnsName) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DnsName) ProtoMessage() {}
+
+func (x *DnsName) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DnsName.ProtoReflect.Descriptor instead.
+func (*DnsName) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DnsName) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *DnsName) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *DnsName) GetLookup() string {
+	if x != nil {
+		return x.Lookup
+	}
+	return ""
+}
+
+func (x *DnsName) GetResolvers() []string {
+	if x != nil {
+		return x.Resolvers
+	}
+	return nil
+}
+
+// Tls encrypts the connections to endpoints and checks who answers.
+type Tls struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name to ask for (SNI), which the certificate has to have. Default: the host of dns; needed for every other origin.
+	ServerName string `protobuf:"bytes,1,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	// File of certificate authorities to trust, in PEM, on each proxy's machine. Default "/etc/ssl/certs/ca-certificates.crt".
+	CaFile string `protobuf:"bytes,2,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
+	// Takes any certificate: whoever answers is believed. Default false.
+	InsecureSkipVerify bool `protobuf:"varint,3,opt,name=insecure_skip_verify,json=insecureSkipVerify,proto3" json:"insecure_skip_verify,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *Tls) Reset() {
+	*x = Tls{}
+	mi := &file_crossfade_v1_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tls) ProtoMessage() {}
+
+func (x *Tls) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tls.ProtoReflect.Descriptor instead.
+func (*Tls) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Tls) GetServerName() string {
+	if x != nil {
+		return x.ServerName
+	}
+	return ""
+}
+
+func (x *Tls) GetCaFile() string {
+	if x != nil {
+		return x.CaFile
+	}
+	return ""
+}
+
+func (x *Tls) GetInsecureSkipVerify() bool {
+	if x != nil {
+		return x.InsecureSkipVerify
+	}
+	return false
+}
+
+// ZonePreference keeps requests in the zone of the proxy while enough endpoints are well there.
+type ZonePreference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many endpoints must be well in the zone, 1 or more: with fewer, all zones share the requests. All proxies of a zone together send
+	// all that they get to these endpoints, however few of the origin's they are.
+	MinEndpoints  int32 `protobuf:"varint,1,opt,name=min_endpoints,json=minEndpoints,proto3" json:"min_endpoints,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ZonePreference) Reset() {
+	*x = ZonePreference{}
+	mi := &file_crossfade_v1_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ZonePreference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ZonePreference) ProtoMessage() {}
+
+func (x *ZonePreference) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ZonePreference.ProtoReflect.Descriptor instead.
+func (*ZonePreference) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ZonePreference) GetMinEndpoints() int32 {
+	if x != nil {
+		return x.MinEndpoints
+	}
+	return 0
+}
+
+// Capacity is what endpoints can take.
+type Capacity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Requests per second that one endpoint can take, 1 or more.
+	RequestsPerSecond int32 `protobuf:"varint,1,opt,name=requests_per_second,json=requestsPerSecond,proto3" json:"requests_per_second,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *Capacity) Reset() {
+	*x = Capacity{}
+	mi := &file_crossfade_v1_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Capacity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Capacity) ProtoMessage() {}
+
+func (x *Capacity) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Capacity.ProtoReflect.Descriptor instead.
+func (*Capacity) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Capacity) GetRequestsPerSecond() int32 {
+	if x != nil {
+		return x.RequestsPerSecond
+	}
+	return 0
+}
+
 // HealthCheck asks each endpoint over HTTP whether it is well.
 type HealthCheck struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -492,7 +1065,7 @@ type HealthCheck struct {
 
 func (x *HealthCheck) Reset() {
 	*x = HealthCheck{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[5]
+	mi := &file_crossfade_v1_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +1077,7 @@ func (x *HealthCheck) String() string {
 func (*HealthCheck) ProtoMessage() {}
 
 func (x *HealthCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[5]
+	mi := &file_crossfade_v1_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +1090,7 @@ func (x *HealthCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthCheck.ProtoReflect.Descriptor instead.
 func (*HealthCheck) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{5}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *HealthCheck) GetPath() string {
@@ -586,7 +1159,7 @@ type OutlierDetection struct {
 
 func (x *OutlierDetection) Reset() {
 	*x = OutlierDetection{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[6]
+	mi := &file_crossfade_v1_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +1171,7 @@ func (x *OutlierDetection) String() string {
 func (*OutlierDetection) ProtoMessage() {}
 
 func (x *OutlierDetection) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[6]
+	mi := &file_crossfade_v1_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +1184,7 @@ func (x *OutlierDetection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutlierDetection.ProtoReflect.Descriptor instead.
 func (*OutlierDetection) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{6}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *OutlierDetection) GetConsecutiveFailures() int32 {
@@ -659,7 +1232,7 @@ type CircuitBreakers struct {
 
 func (x *CircuitBreakers) Reset() {
 	*x = CircuitBreakers{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[7]
+	mi := &file_crossfade_v1_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -671,7 +1244,7 @@ func (x *CircuitBreakers) String() string {
 func (*CircuitBreakers) ProtoMessage() {}
 
 func (x *CircuitBreakers) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[7]
+	mi := &file_crossfade_v1_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -684,7 +1257,7 @@ func (x *CircuitBreakers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CircuitBreakers.ProtoReflect.Descriptor instead.
 func (*CircuitBreakers) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{7}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CircuitBreakers) GetMaxConnections() int32 {
@@ -728,7 +1301,7 @@ type Split struct {
 
 func (x *Split) Reset() {
 	*x = Split{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[8]
+	mi := &file_crossfade_v1_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -740,7 +1313,7 @@ func (x *Split) String() string {
 func (*Split) ProtoMessage() {}
 
 func (x *Split) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[8]
+	mi := &file_crossfade_v1_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -753,7 +1326,7 @@ func (x *Split) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Split.ProtoReflect.Descriptor instead.
 func (*Split) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{8}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Split) GetWeights() map[string]int32 {
@@ -785,7 +1358,7 @@ type Sticky struct {
 
 func (x *Sticky) Reset() {
 	*x = Sticky{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[9]
+	mi := &file_crossfade_v1_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -797,7 +1370,7 @@ func (x *Sticky) String() string {
 func (*Sticky) ProtoMessage() {}
 
 func (x *Sticky) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[9]
+	mi := &file_crossfade_v1_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -810,7 +1383,7 @@ func (x *Sticky) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sticky.ProtoReflect.Descriptor instead.
 func (*Sticky) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{9}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Sticky) GetKey() isSticky_Key {
@@ -887,7 +1460,7 @@ type StickyCookie struct {
 
 func (x *StickyCookie) Reset() {
 	*x = StickyCookie{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[10]
+	mi := &file_crossfade_v1_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -899,7 +1472,7 @@ func (x *StickyCookie) String() string {
 func (*StickyCookie) ProtoMessage() {}
 
 func (x *StickyCookie) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[10]
+	mi := &file_crossfade_v1_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -912,7 +1485,7 @@ func (x *StickyCookie) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StickyCookie.ProtoReflect.Descriptor instead.
 func (*StickyCookie) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{10}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StickyCookie) GetName() string {
@@ -947,7 +1520,7 @@ type StickyHeader struct {
 
 func (x *StickyHeader) Reset() {
 	*x = StickyHeader{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[11]
+	mi := &file_crossfade_v1_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1532,7 @@ func (x *StickyHeader) String() string {
 func (*StickyHeader) ProtoMessage() {}
 
 func (x *StickyHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[11]
+	mi := &file_crossfade_v1_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1545,7 @@ func (x *StickyHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StickyHeader.ProtoReflect.Descriptor instead.
 func (*StickyHeader) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{11}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StickyHeader) GetName() string {
@@ -991,7 +1564,7 @@ type StickyClientAddress struct {
 
 func (x *StickyClientAddress) Reset() {
 	*x = StickyClientAddress{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[12]
+	mi := &file_crossfade_v1_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1576,7 @@ func (x *StickyClientAddress) String() string {
 func (*StickyClientAddress) ProtoMessage() {}
 
 func (x *StickyClientAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[12]
+	mi := &file_crossfade_v1_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1589,7 @@ func (x *StickyClientAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StickyClientAddress.ProtoReflect.Descriptor instead.
 func (*StickyClientAddress) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{12}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{19}
 }
 
 // Pin sends the requests that match to one origin, whatever the split.
@@ -1042,7 +1615,7 @@ type Pin struct {
 
 func (x *Pin) Reset() {
 	*x = Pin{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[13]
+	mi := &file_crossfade_v1_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1627,7 @@ func (x *Pin) String() string {
 func (*Pin) ProtoMessage() {}
 
 func (x *Pin) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[13]
+	mi := &file_crossfade_v1_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1640,7 @@ func (x *Pin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pin.ProtoReflect.Descriptor instead.
 func (*Pin) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{13}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Pin) GetName() string {
@@ -1170,7 +1743,7 @@ type ValueMatch struct {
 
 func (x *ValueMatch) Reset() {
 	*x = ValueMatch{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[14]
+	mi := &file_crossfade_v1_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1182,7 +1755,7 @@ func (x *ValueMatch) String() string {
 func (*ValueMatch) ProtoMessage() {}
 
 func (x *ValueMatch) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[14]
+	mi := &file_crossfade_v1_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1195,7 +1768,7 @@ func (x *ValueMatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValueMatch.ProtoReflect.Descriptor instead.
 func (*ValueMatch) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{14}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ValueMatch) GetName() string {
@@ -1295,7 +1868,7 @@ type Timeouts struct {
 
 func (x *Timeouts) Reset() {
 	*x = Timeouts{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[15]
+	mi := &file_crossfade_v1_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +1880,7 @@ func (x *Timeouts) String() string {
 func (*Timeouts) ProtoMessage() {}
 
 func (x *Timeouts) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[15]
+	mi := &file_crossfade_v1_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +1893,7 @@ func (x *Timeouts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timeouts.ProtoReflect.Descriptor instead.
 func (*Timeouts) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{15}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Timeouts) GetRequest() *durationpb.Duration {
@@ -1347,8 +1920,8 @@ func (x *Timeouts) GetMaxStreamDuration() *durationpb.Duration {
 // Retries says when a request may be sent again to the same origin.
 type Retries struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Any of "connect-failure", "refused-stream", "reset", "gateway-error", "5xx", "retriable-status-codes". Required.
-	// The first two are safe for every method.
+	// Any of "connect-failure", "refused-stream", "reset", "gateway-error", "5xx", "retriable-status-codes", or "none" alone. Required.
+	// The first two are safe for every method: the request has not reached the application.
 	On []string `protobuf:"bytes,1,rep,name=on,proto3" json:"on,omitempty"`
 	// How many times more, 1 to 10. Default 1.
 	Attempts int32 `protobuf:"varint,2,opt,name=attempts,proto3" json:"attempts,omitempty"`
@@ -1362,7 +1935,7 @@ type Retries struct {
 
 func (x *Retries) Reset() {
 	*x = Retries{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[16]
+	mi := &file_crossfade_v1_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1374,7 +1947,7 @@ func (x *Retries) String() string {
 func (*Retries) ProtoMessage() {}
 
 func (x *Retries) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[16]
+	mi := &file_crossfade_v1_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1387,7 +1960,7 @@ func (x *Retries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retries.ProtoReflect.Descriptor instead.
 func (*Retries) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{16}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Retries) GetOn() []string {
@@ -1437,7 +2010,7 @@ type Fleet struct {
 
 func (x *Fleet) Reset() {
 	*x = Fleet{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[17]
+	mi := &file_crossfade_v1_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1449,7 +2022,7 @@ func (x *Fleet) String() string {
 func (*Fleet) ProtoMessage() {}
 
 func (x *Fleet) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[17]
+	mi := &file_crossfade_v1_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1462,7 +2035,7 @@ func (x *Fleet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fleet.ProtoReflect.Descriptor instead.
 func (*Fleet) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{17}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Fleet) GetApiVersion() string {
@@ -1527,18 +2100,62 @@ const file_crossfade_v1_service_proto_rawDesc = "" +
 	"\x05fleet\x18\x01 \x01(\tR\x05fleet\x12\x1b\n" +
 	"\tkeep_pins\x18\x02 \x01(\bR\bkeepPins\"\x1e\n" +
 	"\bListener\x12\x12\n" +
-	"\x04port\x18\x01 \x01(\x05R\x04port\"\x97\x03\n" +
+	"\x04port\x18\x01 \x01(\x05R\x04port\"\xb6\x06\n" +
 	"\x06Origin\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bprotocol\x18\x02 \x01(\tR\bprotocol\x127\n" +
-	"\x06static\x18\x03 \x01(\v2\x1d.crossfade.v1.StaticEndpointsH\x00R\x06static\x12B\n" +
+	"\x06static\x18\x03 \x01(\v2\x1d.crossfade.v1.StaticEndpointsH\x00R\x06static\x12,\n" +
+	"\x03ecs\x18\b \x01(\v2\x18.crossfade.v1.EcsServiceH\x00R\x03ecs\x12<\n" +
+	"\tcloud_map\x18\t \x01(\v2\x1d.crossfade.v1.CloudMapServiceH\x00R\bcloudMap\x12A\n" +
+	"\n" +
+	"kubernetes\x18\n" +
+	" \x01(\v2\x1f.crossfade.v1.KubernetesServiceH\x00R\n" +
+	"kubernetes\x12)\n" +
+	"\x03dns\x18\v \x01(\v2\x15.crossfade.v1.DnsNameH\x00R\x03dns\x12B\n" +
 	"\x0fconnect_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x0econnectTimeout\x12<\n" +
 	"\fhealth_check\x18\x05 \x01(\v2\x19.crossfade.v1.HealthCheckR\vhealthCheck\x12K\n" +
 	"\x11outlier_detection\x18\x06 \x01(\v2\x1e.crossfade.v1.OutlierDetectionR\x10outlierDetection\x12H\n" +
-	"\x10circuit_breakers\x18\a \x01(\v2\x1d.crossfade.v1.CircuitBreakersR\x0fcircuitBreakersB\v\n" +
+	"\x10circuit_breakers\x18\a \x01(\v2\x1d.crossfade.v1.CircuitBreakersR\x0fcircuitBreakers\x12#\n" +
+	"\x03tls\x18\f \x01(\v2\x11.crossfade.v1.TlsR\x03tls\x128\n" +
+	"\n" +
+	"slow_start\x18\r \x01(\v2\x19.google.protobuf.DurationR\tslowStart\x122\n" +
+	"\bcapacity\x18\x0e \x01(\v2\x16.crossfade.v1.CapacityR\bcapacity\x120\n" +
+	"\x04zone\x18\x0f \x01(\v2\x1c.crossfade.v1.ZonePreferenceR\x04zoneB\v\n" +
 	"\tdiscovery\"/\n" +
 	"\x0fStaticEndpoints\x12\x1c\n" +
-	"\tendpoints\x18\x01 \x03(\tR\tendpoints\"\xac\x02\n" +
+	"\tendpoints\x18\x01 \x03(\tR\tendpoints\"\xa0\x01\n" +
+	"\n" +
+	"EcsService\x12\x16\n" +
+	"\x06region\x18\x01 \x01(\tR\x06region\x12\x18\n" +
+	"\acluster\x18\x02 \x01(\tR\acluster\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12\x14\n" +
+	"\x05group\x18\x04 \x01(\tR\x05group\x12\x1c\n" +
+	"\tcontainer\x18\x05 \x01(\tR\tcontainer\x12\x12\n" +
+	"\x04port\x18\x06 \x01(\x05R\x04port\"u\n" +
+	"\x0fCloudMapService\x12\x16\n" +
+	"\x06region\x18\x01 \x01(\tR\x06region\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12\x12\n" +
+	"\x04port\x18\x04 \x01(\x05R\x04port\"y\n" +
+	"\x11KubernetesService\x12\x18\n" +
+	"\acluster\x18\x01 \x01(\tR\acluster\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12\x12\n" +
+	"\x04port\x18\x04 \x01(\tR\x04port\"g\n" +
+	"\aDnsName\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
+	"\x04port\x18\x02 \x01(\x05R\x04port\x12\x16\n" +
+	"\x06lookup\x18\x03 \x01(\tR\x06lookup\x12\x1c\n" +
+	"\tresolvers\x18\x04 \x03(\tR\tresolvers\"q\n" +
+	"\x03Tls\x12\x1f\n" +
+	"\vserver_name\x18\x01 \x01(\tR\n" +
+	"serverName\x12\x17\n" +
+	"\aca_file\x18\x02 \x01(\tR\x06caFile\x120\n" +
+	"\x14insecure_skip_verify\x18\x03 \x01(\bR\x12insecureSkipVerify\"5\n" +
+	"\x0eZonePreference\x12#\n" +
+	"\rmin_endpoints\x18\x01 \x01(\x05R\fminEndpoints\":\n" +
+	"\bCapacity\x12.\n" +
+	"\x13requests_per_second\x18\x01 \x01(\x05R\x11requestsPerSecond\"\xac\x02\n" +
 	"\vHealthCheck\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
 	"\x04host\x18\x02 \x01(\tR\x04host\x125\n" +
@@ -1623,64 +2240,79 @@ func file_crossfade_v1_service_proto_rawDescGZIP() []byte {
 	return file_crossfade_v1_service_proto_rawDescData
 }
 
-var file_crossfade_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_crossfade_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_crossfade_v1_service_proto_goTypes = []any{
 	(*Service)(nil),             // 0: crossfade.v1.Service
 	(*FleetRollback)(nil),       // 1: crossfade.v1.FleetRollback
 	(*Listener)(nil),            // 2: crossfade.v1.Listener
 	(*Origin)(nil),              // 3: crossfade.v1.Origin
 	(*StaticEndpoints)(nil),     // 4: crossfade.v1.StaticEndpoints
-	(*HealthCheck)(nil),         // 5: crossfade.v1.HealthCheck
-	(*OutlierDetection)(nil),    // 6: crossfade.v1.OutlierDetection
-	(*CircuitBreakers)(nil),     // 7: crossfade.v1.CircuitBreakers
-	(*Split)(nil),               // 8: crossfade.v1.Split
-	(*Sticky)(nil),              // 9: crossfade.v1.Sticky
-	(*StickyCookie)(nil),        // 10: crossfade.v1.StickyCookie
-	(*StickyHeader)(nil),        // 11: crossfade.v1.StickyHeader
-	(*StickyClientAddress)(nil), // 12: crossfade.v1.StickyClientAddress
-	(*Pin)(nil),                 // 13: crossfade.v1.Pin
-	(*ValueMatch)(nil),          // 14: crossfade.v1.ValueMatch
-	(*Timeouts)(nil),            // 15: crossfade.v1.Timeouts
-	(*Retries)(nil),             // 16: crossfade.v1.Retries
-	(*Fleet)(nil),               // 17: crossfade.v1.Fleet
-	nil,                         // 18: crossfade.v1.Split.WeightsEntry
-	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
+	(*EcsService)(nil),          // 5: crossfade.v1.EcsService
+	(*CloudMapService)(nil),     // 6: crossfade.v1.CloudMapService
+	(*KubernetesService)(nil),   // 7: crossfade.v1.KubernetesService
+	(*DnsName)(nil),             // 8: crossfade.v1.DnsName
+	(*Tls)(nil),                 // 9: crossfade.v1.Tls
+	(*ZonePreference)(nil),      // 10: crossfade.v1.ZonePreference
+	(*Capacity)(nil),            // 11: crossfade.v1.Capacity
+	(*HealthCheck)(nil),         // 12: crossfade.v1.HealthCheck
+	(*OutlierDetection)(nil),    // 13: crossfade.v1.OutlierDetection
+	(*CircuitBreakers)(nil),     // 14: crossfade.v1.CircuitBreakers
+	(*Split)(nil),               // 15: crossfade.v1.Split
+	(*Sticky)(nil),              // 16: crossfade.v1.Sticky
+	(*StickyCookie)(nil),        // 17: crossfade.v1.StickyCookie
+	(*StickyHeader)(nil),        // 18: crossfade.v1.StickyHeader
+	(*StickyClientAddress)(nil), // 19: crossfade.v1.StickyClientAddress
+	(*Pin)(nil),                 // 20: crossfade.v1.Pin
+	(*ValueMatch)(nil),          // 21: crossfade.v1.ValueMatch
+	(*Timeouts)(nil),            // 22: crossfade.v1.Timeouts
+	(*Retries)(nil),             // 23: crossfade.v1.Retries
+	(*Fleet)(nil),               // 24: crossfade.v1.Fleet
+	nil,                         // 25: crossfade.v1.Split.WeightsEntry
+	(*durationpb.Duration)(nil), // 26: google.protobuf.Duration
 }
 var file_crossfade_v1_service_proto_depIdxs = []int32{
 	2,  // 0: crossfade.v1.Service.listener:type_name -> crossfade.v1.Listener
 	3,  // 1: crossfade.v1.Service.origins:type_name -> crossfade.v1.Origin
-	8,  // 2: crossfade.v1.Service.split:type_name -> crossfade.v1.Split
-	13, // 3: crossfade.v1.Service.pins:type_name -> crossfade.v1.Pin
-	15, // 4: crossfade.v1.Service.timeouts:type_name -> crossfade.v1.Timeouts
-	16, // 5: crossfade.v1.Service.retries:type_name -> crossfade.v1.Retries
+	15, // 2: crossfade.v1.Service.split:type_name -> crossfade.v1.Split
+	20, // 3: crossfade.v1.Service.pins:type_name -> crossfade.v1.Pin
+	22, // 4: crossfade.v1.Service.timeouts:type_name -> crossfade.v1.Timeouts
+	23, // 5: crossfade.v1.Service.retries:type_name -> crossfade.v1.Retries
 	1,  // 6: crossfade.v1.Service.rolled_back_in:type_name -> crossfade.v1.FleetRollback
 	4,  // 7: crossfade.v1.Origin.static:type_name -> crossfade.v1.StaticEndpoints
-	19, // 8: crossfade.v1.Origin.connect_timeout:type_name -> google.protobuf.Duration
-	5,  // 9: crossfade.v1.Origin.health_check:type_name -> crossfade.v1.HealthCheck
-	6,  // 10: crossfade.v1.Origin.outlier_detection:type_name -> crossfade.v1.OutlierDetection
-	7,  // 11: crossfade.v1.Origin.circuit_breakers:type_name -> crossfade.v1.CircuitBreakers
-	19, // 12: crossfade.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
-	19, // 13: crossfade.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
-	19, // 14: crossfade.v1.OutlierDetection.interval:type_name -> google.protobuf.Duration
-	19, // 15: crossfade.v1.OutlierDetection.base_ejection_time:type_name -> google.protobuf.Duration
-	18, // 16: crossfade.v1.Split.weights:type_name -> crossfade.v1.Split.WeightsEntry
-	9,  // 17: crossfade.v1.Split.sticky:type_name -> crossfade.v1.Sticky
-	10, // 18: crossfade.v1.Sticky.cookie:type_name -> crossfade.v1.StickyCookie
-	11, // 19: crossfade.v1.Sticky.header:type_name -> crossfade.v1.StickyHeader
-	12, // 20: crossfade.v1.Sticky.client_address:type_name -> crossfade.v1.StickyClientAddress
-	19, // 21: crossfade.v1.StickyCookie.ttl:type_name -> google.protobuf.Duration
-	14, // 22: crossfade.v1.Pin.header:type_name -> crossfade.v1.ValueMatch
-	14, // 23: crossfade.v1.Pin.cookie:type_name -> crossfade.v1.ValueMatch
-	14, // 24: crossfade.v1.Pin.query:type_name -> crossfade.v1.ValueMatch
-	19, // 25: crossfade.v1.Timeouts.request:type_name -> google.protobuf.Duration
-	19, // 26: crossfade.v1.Timeouts.idle:type_name -> google.protobuf.Duration
-	19, // 27: crossfade.v1.Timeouts.max_stream_duration:type_name -> google.protobuf.Duration
-	19, // 28: crossfade.v1.Retries.per_try_timeout:type_name -> google.protobuf.Duration
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	5,  // 8: crossfade.v1.Origin.ecs:type_name -> crossfade.v1.EcsService
+	6,  // 9: crossfade.v1.Origin.cloud_map:type_name -> crossfade.v1.CloudMapService
+	7,  // 10: crossfade.v1.Origin.kubernetes:type_name -> crossfade.v1.KubernetesService
+	8,  // 11: crossfade.v1.Origin.dns:type_name -> crossfade.v1.DnsName
+	26, // 12: crossfade.v1.Origin.connect_timeout:type_name -> google.protobuf.Duration
+	12, // 13: crossfade.v1.Origin.health_check:type_name -> crossfade.v1.HealthCheck
+	13, // 14: crossfade.v1.Origin.outlier_detection:type_name -> crossfade.v1.OutlierDetection
+	14, // 15: crossfade.v1.Origin.circuit_breakers:type_name -> crossfade.v1.CircuitBreakers
+	9,  // 16: crossfade.v1.Origin.tls:type_name -> crossfade.v1.Tls
+	26, // 17: crossfade.v1.Origin.slow_start:type_name -> google.protobuf.Duration
+	11, // 18: crossfade.v1.Origin.capacity:type_name -> crossfade.v1.Capacity
+	10, // 19: crossfade.v1.Origin.zone:type_name -> crossfade.v1.ZonePreference
+	26, // 20: crossfade.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	26, // 21: crossfade.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	26, // 22: crossfade.v1.OutlierDetection.interval:type_name -> google.protobuf.Duration
+	26, // 23: crossfade.v1.OutlierDetection.base_ejection_time:type_name -> google.protobuf.Duration
+	25, // 24: crossfade.v1.Split.weights:type_name -> crossfade.v1.Split.WeightsEntry
+	16, // 25: crossfade.v1.Split.sticky:type_name -> crossfade.v1.Sticky
+	17, // 26: crossfade.v1.Sticky.cookie:type_name -> crossfade.v1.StickyCookie
+	18, // 27: crossfade.v1.Sticky.header:type_name -> crossfade.v1.StickyHeader
+	19, // 28: crossfade.v1.Sticky.client_address:type_name -> crossfade.v1.StickyClientAddress
+	26, // 29: crossfade.v1.StickyCookie.ttl:type_name -> google.protobuf.Duration
+	21, // 30: crossfade.v1.Pin.header:type_name -> crossfade.v1.ValueMatch
+	21, // 31: crossfade.v1.Pin.cookie:type_name -> crossfade.v1.ValueMatch
+	21, // 32: crossfade.v1.Pin.query:type_name -> crossfade.v1.ValueMatch
+	26, // 33: crossfade.v1.Timeouts.request:type_name -> google.protobuf.Duration
+	26, // 34: crossfade.v1.Timeouts.idle:type_name -> google.protobuf.Duration
+	26, // 35: crossfade.v1.Timeouts.max_stream_duration:type_name -> google.protobuf.Duration
+	26, // 36: crossfade.v1.Retries.per_try_timeout:type_name -> google.protobuf.Duration
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_crossfade_v1_service_proto_init() }
@@ -1690,18 +2322,22 @@ func file_crossfade_v1_service_proto_init() {
 	}
 	file_crossfade_v1_service_proto_msgTypes[3].OneofWrappers = []any{
 		(*Origin_Static)(nil),
+		(*Origin_Ecs)(nil),
+		(*Origin_CloudMap)(nil),
+		(*Origin_Kubernetes)(nil),
+		(*Origin_Dns)(nil),
 	}
-	file_crossfade_v1_service_proto_msgTypes[9].OneofWrappers = []any{
+	file_crossfade_v1_service_proto_msgTypes[16].OneofWrappers = []any{
 		(*Sticky_Cookie)(nil),
 		(*Sticky_Header)(nil),
 		(*Sticky_ClientAddress)(nil),
 	}
-	file_crossfade_v1_service_proto_msgTypes[13].OneofWrappers = []any{
+	file_crossfade_v1_service_proto_msgTypes[20].OneofWrappers = []any{
 		(*Pin_Header)(nil),
 		(*Pin_Cookie)(nil),
 		(*Pin_Query)(nil),
 	}
-	file_crossfade_v1_service_proto_msgTypes[14].OneofWrappers = []any{
+	file_crossfade_v1_service_proto_msgTypes[21].OneofWrappers = []any{
 		(*ValueMatch_Exact)(nil),
 		(*ValueMatch_Prefix)(nil),
 		(*ValueMatch_Regex)(nil),
@@ -1713,7 +2349,7 @@ func file_crossfade_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_crossfade_v1_service_proto_rawDesc), len(file_crossfade_v1_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

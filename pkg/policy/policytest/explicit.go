@@ -2,6 +2,7 @@ package policytest
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -29,6 +30,7 @@ func Explicit(s *policy.Service) *crossfadev1.Service {
 	for _, p := range s.Pins {
 		doc.Pins = append(doc.Pins, explicitPin(p))
 	}
+	doc.Retries = &crossfadev1.Retries{On: []string{policy.NoRetries}}
 	if r := s.Retries; r != nil {
 		doc.Retries = &crossfadev1.Retries{On: r.On, Attempts: int32(r.Attempts), PerTryTimeout: written(r.PerTryTimeout)}
 		for _, c := range r.StatusCodes {
@@ -41,13 +43,9 @@ func Explicit(s *policy.Service) *crossfadev1.Service {
 func written(d time.Duration) *durationpb.Duration { return durationpb.New(d) }
 
 func explicitOrigin(o policy.Origin) *crossfadev1.Origin {
-	static := &crossfadev1.StaticEndpoints{}
-	for _, e := range o.Static {
-		static.Endpoints = append(static.Endpoints, e.String())
-	}
 	b := o.CircuitBreakers
 	doc := &crossfadev1.Origin{
-		Name: o.Name, Protocol: string(o.Protocol), Discovery: &crossfadev1.Origin_Static{Static: static}, ConnectTimeout: written(o.ConnectTimeout),
+		Name: o.Name, Protocol: string(o.Protocol), ConnectTimeout: written(o.ConnectTimeout), SlowStart: written(o.SlowStart),
 		CircuitBreakers: &crossfadev1.CircuitBreakers{
 			MaxConnections: int32(b.MaxConnections), MaxPendingRequests: int32(b.MaxPendingRequests),
 			MaxRequests: int32(b.MaxRequests), MaxRetries: int32(b.MaxRetries),
@@ -68,7 +66,52 @@ func explicitOrigin(o policy.Origin) *crossfadev1.Origin {
 			BaseEjectionTime: written(d.BaseEjectionTime), MaxEjectionPercent: int32(d.MaxEjectionPercent),
 		}
 	}
+	if o.Capacity > 0 {
+		doc.Capacity = &crossfadev1.Capacity{RequestsPerSecond: int32(o.Capacity)}
+	}
+	if o.ZoneMinimum > 0 {
+		doc.Zone = &crossfadev1.ZonePreference{MinEndpoints: int32(o.ZoneMinimum)}
+	}
+	if t := o.TLS; t != nil {
+		doc.Tls = &crossfadev1.Tls{ServerName: t.ServerName, InsecureSkipVerify: t.SkipVerify}
+		if !t.SkipVerify {
+			doc.Tls.CaFile = t.CAFile
+		}
+	}
+	explicitDiscovery(o, doc)
 	return doc
+}
+
+func explicitDiscovery(o policy.Origin, doc *crossfadev1.Origin) {
+	switch {
+	case o.ECS != nil:
+		e := o.ECS
+		doc.Discovery = &crossfadev1.Origin_Ecs{Ecs: &crossfadev1.EcsService{
+			Region: e.Region, Cluster: e.Cluster, Service: e.Service, Group: e.Group, Container: e.Container, Port: int32(e.Port),
+		}}
+	case o.CloudMap != nil:
+		m := o.CloudMap
+		doc.Discovery = &crossfadev1.Origin_CloudMap{CloudMap: &crossfadev1.CloudMapService{Region: m.Region, Namespace: m.Namespace, Service: m.Service, Port: int32(m.Port)}}
+	case o.Kubernetes != nil:
+		k := o.Kubernetes
+		doc.Discovery = &crossfadev1.Origin_Kubernetes{Kubernetes: &crossfadev1.KubernetesService{Cluster: k.Cluster, Namespace: k.Namespace, Service: k.Service, Port: k.Port}}
+	case o.DNS != nil:
+		d := &crossfadev1.DnsName{Host: o.DNS.Host, Port: int32(o.DNS.Port), Lookup: "strict", Resolvers: addresses(o.DNS.Resolvers)}
+		if o.DNS.Logical {
+			d.Lookup = "logical"
+		}
+		doc.Discovery = &crossfadev1.Origin_Dns{Dns: d}
+	default:
+		doc.Discovery = &crossfadev1.Origin_Static{Static: &crossfadev1.StaticEndpoints{Endpoints: addresses(o.Static)}}
+	}
+}
+
+func addresses(of []netip.AddrPort) []string {
+	var out []string
+	for _, a := range of {
+		out = append(out, a.String())
+	}
+	return out
 }
 
 func explicitSplit(s policy.Split) *crossfadev1.Split {

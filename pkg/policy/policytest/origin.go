@@ -26,8 +26,20 @@ func (g *generator) origin(service, name string) *crossfadev1.Origin {
 	if g.one(3) {
 		o.ConnectTimeout = g.millis(500, 10_000)
 	}
+	if g.one(4) {
+		o.Capacity = &crossfadev1.Capacity{RequestsPerSecond: 1 + g.Int32N(10_000)}
+	}
+	if g.opts.Elsewhere {
+		g.elsewhere(o)
+	}
 	if g.opts.Quiet {
 		return o
+	}
+	if g.one(4) {
+		o.Zone = &crossfadev1.ZonePreference{MinEndpoints: 1 + g.Int32N(5)}
+	}
+	if g.one(4) {
+		o.SlowStart = g.millis(1_000, 60_000)
 	}
 	if g.one(4) {
 		o.HealthCheck = g.healthCheck()
@@ -39,6 +51,36 @@ func (g *generator) origin(service, name string) *crossfadev1.Origin {
 		o.CircuitBreakers = &crossfadev1.CircuitBreakers{MaxConnections: g.limit(), MaxPendingRequests: g.limit(), MaxRequests: g.limit(), MaxRetries: g.limit()}
 	}
 	return o
+}
+
+// elsewhere lets the endpoints come from another source than the document, half of the time.
+func (g *generator) elsewhere(o *crossfadev1.Origin) {
+	maybe := func(s string) string { return pick(g.Rand, []string{"", s}) }
+	switch g.IntN(8) {
+	case 0:
+		e := &crossfadev1.EcsService{Region: maybe("eu-central-1"), Cluster: pick(g.Rand, []string{"prod", "arn:aws:ecs:eu-central-1:1:cluster/x"}), Container: maybe("app"), Port: 1 + g.Int32N(65535)}
+		if e.Service = maybe("orders"); e.Service == "" {
+			e.Group = "family:orders"
+		}
+		o.Discovery = &crossfadev1.Origin_Ecs{Ecs: e}
+	case 1:
+		o.Discovery = &crossfadev1.Origin_CloudMap{CloudMap: &crossfadev1.CloudMapService{Region: maybe("us-east-1"), Namespace: "shop", Service: "orders", Port: pick(g.Rand, []int32{0, 8080})}}
+	case 2:
+		o.Discovery = &crossfadev1.Origin_Kubernetes{Kubernetes: &crossfadev1.KubernetesService{Cluster: "prod", Namespace: "shop", Service: "orders", Port: pick(g.Rand, []string{"", "http", "8080"})}}
+	case 3:
+		d := &crossfadev1.DnsName{Host: "orders.internal", Port: 1 + g.Int32N(65535), Lookup: pick(g.Rand, []string{"", "strict", "logical"})}
+		if g.one(2) {
+			d.Resolvers = []string{"127.0.0.53:53", "[::1]:5353"}[:1+g.IntN(2)]
+		}
+		o.Discovery = &crossfadev1.Origin_Dns{Dns: d}
+	}
+	if !g.one(3) {
+		return
+	}
+	o.Tls = &crossfadev1.Tls{ServerName: "orders.internal", InsecureSkipVerify: g.one(3)}
+	if !o.Tls.InsecureSkipVerify {
+		o.Tls.CaFile = maybe("/etc/pki/tls/certs/ca-bundle.crt")
+	}
 }
 
 func (g *generator) endpoints(service, origin string) []string {

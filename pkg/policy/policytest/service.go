@@ -19,6 +19,7 @@ type Options struct {
 	MaxOrigins int                                   // 2 to this many; default 4
 	MaxPins    int                                   // 0 to this many; default 6
 	Endpoints  func(service, origin string) []string // default: random addresses that nothing listens on
+	Elsewhere  bool                                  // half of the origins are not static, and some are behind TLS: nothing that listens is reached by them
 	Quiet      bool                                  // no health checks, outlier detection or limits that would change where requests go
 }
 

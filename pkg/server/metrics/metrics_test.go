@@ -30,6 +30,15 @@ func (source) Proxies(string) []*crossfadev1.Proxy {
 
 func (source) Revision() int64 { return 7 }
 
+func (source) Origins(string, string) ([]*crossfadev1.OriginStatus, error) {
+	return []*crossfadev1.OriginStatus{
+		{Service: "orders", Origin: "ecs", Ready: 3, State: "ok"},
+		{Service: "orders", Origin: "eks", Ready: 2, Draining: 1, Held: 4, AgeMs: 1500, Error: &crossfadev1.ErrorDetail{Code: "kubernetes_forbidden"}},
+	}, nil
+}
+
+func calls() map[string]int64 { return map[string]int64{"ListTasks": 12} }
+
 type fullDisk struct{ store.Store }
 
 func (fullDisk) Commit(context.Context, store.Commit) ([]*crossfadev1.Revision, bool, error) {
@@ -57,7 +66,7 @@ func TestNamesAndLabelsAreThoseOfTheInterface(t *testing.T) {
 			{Fleet: "edge", Service: "orders", Origin: "ecs", Class: [6]uint64{2: 2}},
 			{Fleet: "default", Service: "forged-by-a-proxy", Origin: "x", Class: [6]uint64{2: 9}},
 		}
-	})
+	}, calls)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +108,11 @@ func TestNamesAndLabelsAreThoseOfTheInterface(t *testing.T) {
 		`crossfade_rollback_seconds_bucket{stage="last_request",le="0.25"} 1`,
 		`crossfade_rollback_seconds_sum{stage="answered"} 0.4`,
 		`crossfade_store_write_seconds_count 1`,
+		`crossfade_endpoints{origin="ecs",service="orders",state="ready"} 3`,
+		`crossfade_endpoints{origin="eks",service="orders",state="held"} 4`,
+		`crossfade_discovery_age_seconds{origin="eks",service="orders"} 1.5`,
+		`crossfade_discovery_failing{code="kubernetes_forbidden",origin="eks",service="orders"} 1`,
+		`crossfade_discovery_calls_total{action="ListTasks"} 12`,
 		`go_goroutines `,
 		`process_resident_memory_bytes `,
 	} {
@@ -106,7 +120,7 @@ func TestNamesAndLabelsAreThoseOfTheInterface(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
-	for _, unwanted := range []string{"forged", `push_ack_seconds_count{fleet="edge"}`, "target_info", "otel_scope"} {
+	for _, unwanted := range []string{"forged", `discovery_age_seconds{origin="ecs"`, `push_ack_seconds_count{fleet="edge"}`, "target_info", "otel_scope"} {
 		if strings.Contains(got, unwanted) {
 			t.Errorf("it holds %s", unwanted)
 		}
@@ -121,7 +135,7 @@ func TestEveryMetricIsExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Observe(source{}, func() []metrics.Requests { return nil }); err != nil {
+	if err := m.Observe(source{}, func() []metrics.Requests { return nil }, calls); err != nil {
 		t.Fatal(err)
 	}
 	got := scrape(t, m)

@@ -15,6 +15,7 @@ import (
 type Source interface {
 	List(fleet string) []*crossfadev1.ServiceStatus
 	Proxies(fleet string) []*crossfadev1.Proxy
+	Origins(service, origin string) ([]*crossfadev1.OriginStatus, error)
 	Revision() int64
 }
 
@@ -24,8 +25,11 @@ type Requests struct {
 	Class                  [6]uint64 // by the first digit of the status
 }
 
-// Observe asks source and requests at each scrape.
-func (m *Metrics) Observe(source Source, requests func() []Requests) error {
+// Observe asks source, requests and calls at each scrape. Calls are how often AWS was asked for endpoints since the process began, by action.
+func (m *Metrics) Observe(source Source, requests func() []Requests, calls func() map[string]int64) error {
+	if err := m.observeEndpoints(source, calls); err != nil {
+		return err
+	}
 	var errs [4]error
 	var proxies, revision, weight metric.Int64ObservableGauge
 	var total metric.Int64ObservableCounter

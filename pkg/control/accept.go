@@ -1,0 +1,75 @@
+package control
+
+import (
+	"context"
+	"slices"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/discovery/tracker"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/store"
+)
+
+// AcceptEndpoints lets go of the endpoints of an origin that are held, once it is recorded who said so. It returns them. Where none are held,
+// nothing is recorded.
+func (c *Controller) AcceptEndpoints(ctx context.Context, service, origin string, o Options) (*crossfadev1.Change, []*crossfadev1.Endpoint, error) {
+	target, err := c.discovered(service, origin)
+	if err != nil {
+		return nil, nil, err
+	}
+	key := tracker.Key{Service: service, Origin: origin}
+	change, err := one(c.change(ctx, o, func(live *intent) ([]edit, error) {
+		s := live.services.At(service)
+		if s == nil {
+			return nil, notFound("service", service)
+		}
+		action := ActionAccept
+		if status, _ := c.endpoints.tracker.Status(key); status.Held == 0 {
+			action = ActionApply // of what is there: no change
+		}
+		return []edit{{key: store.ObjectKey{Kind: kindService, Name: service}, after: serviceDocument(s.doc), action: action}}, nil
+	}))
+	if err != nil {
+		return nil, nil, err
+	}
+	accepted, err := c.endpoints.tracker.Accept(key)
+	out := make([]*crossfadev1.Endpoint, len(accepted))
+	for i := range accepted {
+		out[i] = endpointOf(service, target, &accepted[i], c.now())
+	}
+	return change, out, err
+}
+
+// discovered returns an origin whose endpoints are discovered.
+func (c *Controller) discovered(service, origin string) (*policy.Origin, error) {
+	s := c.snapshot().services.At(service)
+	if s == nil {
+		return nil, notFound("service", service)
+	}
+	o, err := originOf(s.compiled, origin)
+	if err != nil {
+		return nil, err
+	}
+	if !o.Discovered() {
+		return nil, &policy.Error{
+			Kind: policy.Invalid, Code: "not_discovered", Field: "origin", Value: origin,
+			Message: "its endpoints come from " + o.Source() + ": none are ever held",
+		}
+	}
+	return o, nil
+}
+
+// originOf returns an origin of a service; the error names those there are.
+func originOf(s *policy.Service, origin string) (*policy.Origin, error) {
+	if i := slices.IndexFunc(s.Origins, func(o policy.Origin) bool { return o.Name == origin }); i >= 0 {
+		return &s.Origins[i], nil
+	}
+	var names []string
+	for i := range s.Origins {
+		names = append(names, s.Origins[i].Name)
+	}
+	return nil, &policy.Error{
+		Kind: policy.NotFound, Code: "origin_unknown", Field: "origin", Value: origin,
+		Message: "service " + s.Name + " has no origin of this name", Next: "its origins are " + brief(names),
+	}
+}
