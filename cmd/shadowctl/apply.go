@@ -10,29 +10,33 @@ import (
 
 func newApply(a *app) *cobra.Command {
 	var f files
+	var force bool
 	cmd := &cobra.Command{
 		Use: "apply -f FILE…", Short: "Create or update what files describe, all or nothing",
 		Long: `Create or update services and fleet settings. Several documents are applied together, or none of them.
 
 A service without "split" or "pins" keeps those that are live; a new one starts with everything on its primary.
-After a rollback, an apply that would raise another origin is held (exit 9) until "split set" or "undo".
+After a rollback, an apply that would raise another origin is held (exit 9) until "split set" or "undo"; so is
+one that would send an origin more than its endpoints that are ready can take.
 With -o json the result is a list, {"items":[…]}, with one change per document.`,
 		Example: "  shadowctl example service > orders.yaml\n  shadowctl apply -f orders.yaml --reason \"first service\"",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.names = append(f.names, args...)
-			return a.do(func(ctx context.Context, _ []string) error { return a.apply(ctx, f.names) })(cmd, args)
+			return a.do(func(ctx context.Context, _ []string) error { return a.apply(ctx, f.names, force) })(cmd, args)
 		},
 	}
 	f.flag(cmd, "documents to apply:")
+	cmd.Flags().BoolVar(&force, "force", false, "even if it is held: after a rollback, or as an origin has too few endpoints ready for its share")
 	return cmd
 }
 
-func (a *app) apply(ctx context.Context, names []string) error {
+func (a *app) apply(ctx context.Context, names []string, force bool) error {
 	docs, err := a.readDocuments(names)
 	if err != nil {
 		return err
 	}
 	req := &crossfadev1.ApplyRequest{Documents: docs, Options: a.options()}
+	req.Options.Force = force
 	out, err := write(ctx, a, crossfadev1.CrossfadeServiceClient.Apply, req, a.onlyService())
 	if err != nil {
 		return err

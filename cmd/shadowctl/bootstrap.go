@@ -15,7 +15,7 @@ import (
 var bootstrapFlags = map[string]string{
 	"fleet": "--fleet", "nodeID": "--node-id", "listenAddress": "--listen-address", "xdsAddress": "--xds", "readyAddress": "--ready-address",
 	"adminAddress": "--admin-address", "experimentAddress": "--experiment-address", "flushInterval": "--flush-interval",
-	"maxConnections": "--max-connections", "maxHeapBytes": "--max-heap-bytes",
+	"maxConnections": "--max-connections", "maxHeapBytes": "--max-heap-bytes", "zone": "--zone",
 }
 
 func newBootstrap(a *app) *cobra.Command {
@@ -35,6 +35,7 @@ Everything else reaches the proxy from the server.`,
 	f.StringVar(&b.XDSAddress, "xds", defaultXDS, "`HOST:PORT` of the server for proxies; several with commas between")
 	f.StringVar(&b.ReadyAddress, "ready-address", envoy.DefaultReadyAddress, "`IP:PORT` of GET /ready, for load balancers and kubelets")
 	f.StringVar(&b.AdminAddress, "admin-address", envoy.DefaultAdminAddress, "`IP:PORT` of Envoy's admin interface, loopback only")
+	f.StringVar(&b.Zone, "zone", "", "availability `ZONE` of the proxy, where origins prefer their own (default not known)")
 	f.StringVar(&b.ExperimentAddress, "experiment-address", "", "`IP:PORT` where the comparator reaches this proxy (default none)")
 	f.DurationVar(&b.FlushInterval, "flush-interval", envoy.DefaultFlushInterval, "how often figures are sent")
 	f.IntVar(&b.MaxConnections, "max-connections", envoy.DefaultMaxConnections, "client connections; more are closed at once")

@@ -125,6 +125,8 @@ func subject(c *crossfadev1.Change, done string) string {
 		return name + ": deleted"
 	case len(c.GetSplit()) > 0 && done != "":
 		return name + ": " + done + "; " + splitWords(c.GetSplit())
+	case done != "":
+		return name + ": " + done
 	case len(c.GetSplit()) > 0:
 		return name + ": " + splitWords(c.GetSplit())
 	case unchanged(c):

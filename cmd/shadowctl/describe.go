@@ -69,7 +69,8 @@ func (a *app) sayDescription(d *description) {
 	if s != nil {
 		a.write(a.servicesTable([]*crossfadev1.ServiceStatus{d.got.GetStatus()}))
 		a.say("\n%s, primary %s, on port %d of %s", a.paint("Origins", faint), s.GetPrimary(), port(s), ofFleets(d.fleets))
-		a.write(originsTable(s))
+		a.write(originsTable(s, d.got.GetStatus().GetOrigins()))
+		a.sayTroubled(d.got.GetStatus().GetOrigins())
 		if len(s.GetPins()) > 0 {
 			a.say("\n%s", a.paint("Pins", faint))
 			a.write(pinsTable(s.GetPins()))
@@ -88,14 +89,6 @@ func (a *app) sayDescription(d *description) {
 		a.write(a.historyTable(d.history))
 	}
 	a.note("\nEverything that is set: shadowctl get %s %s -o yaml", kindWord(s), manifest.NameOf(d.got.GetDocument()))
-}
-
-func originsTable(s *crossfadev1.Service) *table {
-	t := &table{head: []string{"ORIGIN", "PROTOCOL", "ENDPOINTS"}}
-	for _, o := range s.GetOrigins() {
-		t.row(o.GetName(), dashOr(o.GetProtocol(), "http1"), few(o.GetStatic().GetEndpoints()))
-	}
-	return t
 }
 
 func port(s *crossfadev1.Service) int32 {

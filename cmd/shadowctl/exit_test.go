@@ -32,6 +32,7 @@ func TestExitCodes(t *testing.T) {
 		{"bad input", codes.InvalidArgument, "weights_sum", 2},
 		{"too large", codes.ResourceExhausted, "", 2},
 		{"conflict", codes.Aborted, "revision_conflict", 3},
+		{"too few endpoints", codes.FailedPrecondition, "capacity", 9},
 		{"not found", codes.NotFound, "not_found", 4},
 		{"store away", codes.Unavailable, "store_unavailable", 5},
 		{"refused", codes.FailedPrecondition, "refused_by_proxy", 6},
@@ -189,6 +190,14 @@ func TestMistakes(t *testing.T) {
 		{"bootstrap", "error: --node-id: a name for the proxy is needed"},
 		{"bootstrap --node-id a --xds nowhere", "error: --xds: \"nowhere\": HOST:PORT is needed"},
 		{"completion powershell", "error: SHELL: \"powershell\": must be bash, zsh or fish\n"},
+		{"endpoints accept", "error: SERVICE is missing\nusage: shadowctl endpoints accept SERVICE ORIGIN"},
+		{"endpoints accept orders", "error: ORIGIN is missing\n"},
+		{"endpoints list orders eks 10.0.0.1:80", "error: too many arguments: \"10.0.0.1:80\"\n"},
+		{"endpoints watch orders eks x", "error: too many arguments: \"x\"\n"},
+		{"endpoints list --limit -1", "error: --limit: \"-1\": must not be negative\n"},
+		{"endpoints list --summary --limit 3", "error: --summary: shows every origin: --limit and --page-token do not go with it\n"},
+		{"endpoints lst", "error: shadowctl endpoints has no command \"lst\"\ndid you mean `shadowctl endpoints list`?\n"},
+		{"example fleet --discovery", "error: --discovery goes with a service: a fleet has no endpoints\n"},
 		{"example mirror", "error: KIND: \"mirror\": must be service or fleet\n"},
 	} {
 		r := d.at(t, strings.Fields(tt.args)...)

@@ -16,20 +16,27 @@ func newFleet(a *app) *cobra.Command {
 		Long: `Show every proxy with what it acknowledged of what it should have.
 
 States: ok; pending (not there yet); refused (Envoy's words follow); override (somebody set runtime keys by hand); lost (seen within
-24 h, not connected now); incompatible (its bootstrap lacks something); duplicate (two proxies with one id); unknown-fleet; held.`,
+24 h, not connected now); incompatible (its bootstrap lacks something); duplicate (two proxies with one id); unknown-fleet; held.
+
+Below them stand the origins whose endpoints need a look: a shrink that is held until it is accepted, a source that cannot be asked, or
+no endpoint at all.`,
 		Args: exactly(),
 		RunE: a.do(func(ctx context.Context, _ []string) error {
-			items, err := a.listProxies(ctx, fleet)
+			items, origins, err := a.listProxies(ctx, fleet)
 			if err != nil {
 				return err
 			}
-			return a.show(page(items, ""), func() {
+			tree := page(items, "")
+			putOrigins(tree, origins)
+			return a.show(tree, func() {
+				if len(items) > 0 {
+					a.sayProxies(items)
+				}
+				a.sayTroubled(origins)
 				if len(items) == 0 {
 					a.note("No proxy has connected yet.")
 					a.adviseFleet(ctx, dashDefault(fleet))
-					return
 				}
-				a.sayProxies(items)
 			})
 		}),
 	}
@@ -47,7 +54,7 @@ func (a *app) fleetFlag(cmd *cobra.Command, into *string, usage string) {
 func (a *app) proxiesOf(ctx context.Context, fleets []string) ([]*crossfadev1.Proxy, error) {
 	var all []*crossfadev1.Proxy
 	for _, fleet := range fleets {
-		items, err := a.listProxies(ctx, fleet)
+		items, _, err := a.listProxies(ctx, fleet)
 		if err != nil {
 			return nil, err
 		}
@@ -56,18 +63,17 @@ func (a *app) proxiesOf(ctx context.Context, fleets []string) ([]*crossfadev1.Pr
 	return all, nil
 }
 
-// listProxies reads every page.
-func (a *app) listProxies(ctx context.Context, fleet string) ([]*crossfadev1.Proxy, error) {
-	var items []*crossfadev1.Proxy
+// listProxies reads every page, and which origins need a look.
+func (a *app) listProxies(ctx context.Context, fleet string) (items []*crossfadev1.Proxy, origins []*crossfadev1.OriginStatus, _ error) {
 	req := &crossfadev1.ListProxiesRequest{PageSize: pageSize, Fleet: fleet}
 	for {
 		got, err := read(ctx, a, crossfadev1.CrossfadeServiceClient.ListProxies, req)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		items = append(items, got.GetItems()...)
+		items, origins = append(items, got.GetItems()...), append(origins, got.GetOrigins()...)
 		if req.PageToken = got.GetNextPageToken(); req.PageToken == "" {
-			return items, nil
+			return items, origins, nil
 		}
 	}
 }

@@ -60,7 +60,9 @@ func (a *app) getOne(ctx context.Context, kind, name string) error {
 	}
 	return a.show(tree, func() {
 		if got.GetStatus() != nil {
-			a.write(a.servicesTable([]*crossfadev1.ServiceStatus{got.GetStatus()}))
+			one := []*crossfadev1.ServiceStatus{got.GetStatus()}
+			a.write(a.servicesTable(one))
+			a.sayTroubledOf(one)
 			return
 		}
 		a.write(fleetTable(got.GetDocument().GetFleet()))
@@ -87,11 +89,16 @@ func (a *app) getServices(ctx context.Context, fleet string) error {
 	}
 	return a.show(page(items, ""), func() {
 		if len(items) == 0 {
-			a.note("There is no service yet. Begin with one:\n  shadowctl example service > service.yaml\n  shadowctl apply -f service.yaml")
+			a.noteNoService()
 			return
 		}
 		a.write(a.servicesTable(items))
+		a.sayTroubledOf(items)
 	})
+}
+
+func (a *app) noteNoService() {
+	a.note("There is no service yet. Begin with one:\n  shadowctl example service > service.yaml\n  shadowctl apply -f service.yaml")
 }
 
 // listServices reads every page.

@@ -41,7 +41,14 @@ func TestOutput(t *testing.T) {
 		{"break-glass-offline", "break-glass orders -f - --admin 127.0.0.1:9999", exampleService},
 		{"example-service", "example service", ""},
 		{"example-fleet", "example fleet", ""},
+		{"example-discovery", "example service --discovery", ""},
 		{"fleet", "fleet", ""},
+		{"help-endpoints", "endpoints --help", ""},
+		{"help-endpoints-list", "endpoints list --help", ""},
+		{"help-endpoints-accept", "endpoints accept --help", ""},
+		{"endpoints-list", "endpoints list", ""},
+		{"endpoints-summary", "endpoints list --summary", ""},
+		{"endpoints-accept", "endpoints accept orders eks", ""},
 		{"history", "history orders", ""},
 		{"undo", "undo orders --to 41", ""},
 	}
@@ -84,7 +91,10 @@ func TestWidthAndColour(t *testing.T) {
 		r := shadowctl(t.Context(), invocation{args: []string{"get", "services"}, color: true, width: width, env: env})
 		golden(t, fmt.Sprintf("get-services-terminal-%d", width), r.out)
 	}
-	r := shadowctl(t.Context(), invocation{args: []string{"fleet"}, width: 100, env: env})
+	w := world()
+	w["ListProxies"].(*crossfadev1.ListProxiesResponse).Origins = nil // sentences below a table are not cut
+	d = serve(t, &double{answer: canned(w)})
+	r := shadowctl(t.Context(), invocation{args: []string{"fleet"}, width: 100, env: map[string]string{"CROSSFADE_SERVER": d.address}})
 	if strings.Contains(r.out, "\x1b") {
 		t.Errorf("colours without being asked for:\n%q", r.out)
 	}

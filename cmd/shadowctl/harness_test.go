@@ -29,6 +29,8 @@ type double struct {
 	address string
 	answer  func(ctx context.Context, method string, in proto.Message) (proto.Message, error)
 	watch   func(in *crossfadev1.WatchRequest, out grpc.ServerStreamingServer[crossfadev1.WatchResponse]) error
+	// watchEndpoints is the same for endpoints.
+	watchEndpoints func(in *crossfadev1.WatchEndpointsRequest, out grpc.ServerStreamingServer[crossfadev1.WatchEndpointsResponse]) error
 
 	mu    sync.Mutex
 	calls []call
@@ -69,6 +71,10 @@ func (d *double) intercept(ctx context.Context, req any, info *grpc.UnaryServerI
 
 func (d *double) Watch(in *crossfadev1.WatchRequest, out grpc.ServerStreamingServer[crossfadev1.WatchResponse]) error {
 	return d.watch(in, out)
+}
+
+func (d *double) WatchEndpoints(in *crossfadev1.WatchEndpointsRequest, out grpc.ServerStreamingServer[crossfadev1.WatchEndpointsResponse]) error {
+	return d.watchEndpoints(in, out)
 }
 
 // asked returns the calls so far.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,8 +34,8 @@ pins:
 
 // TestExamplesAreValid: what "example" prints is accepted by "validate".
 func TestExamplesAreValid(t *testing.T) {
-	for _, kind := range []string{"service", "fleet"} {
-		example := offline(t, "", "example", kind)
+	for _, kind := range []string{"service", "service --discovery", "fleet"} {
+		example := offline(t, "", append([]string{"example"}, strings.Fields(kind)...)...)
 		if r := offline(t, example.out, "validate", "-f", "-"); r.exit != 0 || !strings.HasSuffix(r.out, " is valid\n") {
 			t.Errorf("%s: exit %d, %s%s", kind, r.exit, r.out, r.err)
 		}
@@ -53,6 +54,11 @@ func TestValidate(t *testing.T) {
 	}
 	good := write("good.yaml", full)
 	bad := write("bad.yaml", full+"---\n"+strings.Replace(full, "primary: ecs", "primary: gke", 1))
+	sources := 0
+	source := func(text string) string {
+		sources++
+		return write(fmt.Sprintf("source%d.yaml", sources), strings.Replace(full, `static: {endpoints: ["127.0.0.3:80"]}`, text, 1))
+	}
 	typo := write("typo.yaml", "apiVersion: crossfade/v1\nkind: Service\nnam: x\n")
 	for _, tt := range []struct {
 		args []string
@@ -64,6 +70,12 @@ func TestValidate(t *testing.T) {
 		{[]string{"-f", good, "-f", good}, 2, "error: " + good + `:3: name: "orders": two services are named "orders"`},
 		{[]string{"-f", typo, "-f", bad}, 2, "error: " + typo + `:3:1: nam: there is no such field`},
 		{[]string{"-f", write("fleets.yaml", exampleFleet+"---\n"+exampleFleet)}, 2, "error: " + dir + `/fleets.yaml:11: name: "default": two documents set fleet "default"`},
+		{[]string{"-f", source("kubernetes: {cluster: prod, namespace: shop, service: orders, port: 8080}")}, 0, ""},
+		{[]string{"-f", source("cloudMap: {namespace: shop.local, service: orders}, slowStart: 30s, capacity: {requestsPerSecond: 10}")}, 0, ""},
+		{[]string{"-f", source("kubernetes: {cluster: prod, service: orders}")}, 2, "error: " + dir + `/source3.yaml:9: origins[1].kubernetes.namespace: `},
+		{[]string{"-f", source("connectTimeout: 1s")}, 2, "error: " + dir + `/source4.yaml:9: origins[1]: it is not said where its endpoints come from: static, ecs, cloudMap, kubernetes or dns`},
+		{[]string{"-f", source("ecs: {cluster: prod, service: orders, port: 80}, dns: {host: lb.test, port: 80}")}, 2, "error: " + dir + `/source5.yaml:9:66: origins[1].dns: cannot be set together with ecs`},
+		{[]string{"-f", source("kubernetes: {cluster: prod, namespace: shop, service: orders, ports: http}")}, 2, "error: " + dir + `/source6.yaml:9:79: origins[1].kubernetes.ports: there is no such field`},
 	} {
 		r := offline(t, "", append([]string{"validate"}, tt.args...)...)
 		if r.exit != tt.exit || !strings.HasPrefix(r.err, tt.want) {

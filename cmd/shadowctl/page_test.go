@@ -26,7 +26,7 @@ func TestPage(t *testing.T) {
 	if got != string(want) {
 		t.Errorf("docs/cli.md is not what the program says: run make docs")
 	}
-	for _, c := range []string{"rollback", "split set", "pin add", "route explain", "completion"} {
+	for _, c := range []string{"rollback", "split set", "pin add", "route explain", "endpoints accept", "completion"} {
 		if !strings.Contains(got, "\n## shadowctl "+c+"\n") {
 			t.Errorf("docs/cli.md does not show %s", c)
 		}

@@ -54,7 +54,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	cobra.EnableCommandSorting = false // help lists commands in this order
 	add(groupTraffic, newRollback(a), newSplit(a), newPin(a), newUndo(a), newService(a), newBreakGlass(a))
-	add(groupLook, newGet(a), newDescribe(a), newFleet(a), newHistory(a), newWatch(a), newRoute(a))
+	add(groupLook, newGet(a), newDescribe(a), newFleet(a), newEndpoints(a), newHistory(a), newWatch(a), newRoute(a))
 	add(groupDefine, newExample(a), newValidate(a), newDiff(a), newApply(a), newDelete(a))
 	add(groupRun, newBootstrap(a), newVersion(a), newCompletion(a))
 	return root

@@ -17,9 +17,10 @@ func newSplit(a *app) *cobra.Command {
 }
 
 func newSplitSet(a *app) *cobra.Command {
-	return &cobra.Command{
+	var force bool
+	cmd := &cobra.Command{
 		Use: "set SERVICE ORIGIN=PERCENT…", Short: "Set the share of requests that each origin gets",
-		Long:    "Set the share of requests that each origin gets, in steps of 0.01%.\nWith two origins one is enough: the other gets the rest. Origins left out get 0%; all add up to 100%.",
+		Long:    "Set the share of requests that each origin gets, in steps of 0.01%.\nWith two origins one is enough: the other gets the rest. Origins left out get 0%; all add up to 100%.\nMore than the endpoints of an origin that are ready can take is refused (exit 9), unless --force is given.",
 		Example: "  shadowctl split set orders eks=10%\n  shadowctl split set orders ecs=87.5% eks=12.5% --reason \"second step\"",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) < 2 {
@@ -34,6 +35,7 @@ func newSplitSet(a *app) *cobra.Command {
 				return err
 			}
 			req := &crossfadev1.SetSplitRequest{Service: args[0], Weights: weights, Options: a.options()}
+			req.Options.Force = force
 			out, err := write(ctx, a, crossfadev1.CrossfadeServiceClient.SetSplit, req, args[0])
 			if err != nil {
 				return err
@@ -41,6 +43,8 @@ func newSplitSet(a *app) *cobra.Command {
 			return a.showChange(out.GetChange(), "")
 		}),
 	}
+	cmd.Flags().BoolVar(&force, "force", false, "even if an origin has too few endpoints ready for its share")
+	return cmd
 }
 
 // parseWeights reads ORIGIN=PERCENT words. Which origins there are is the server's to say.

@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/manifest"
@@ -29,15 +31,28 @@ func newWatch(a *app) *cobra.Command {
 connects again, and says so on standard error; the present state then comes once more.
 With -o json each line is one object: {"type","time","object"}.`,
 		Args: exactly("[SERVICE]"), ValidArgsFunction: a.completeArgs(completeService, completeNothing),
-		RunE: a.do(func(ctx context.Context, args []string) error { return a.watch(ctx, strings.Join(args, "")) }),
+		RunE: a.do(func(ctx context.Context, args []string) error {
+			req := &crossfadev1.WatchRequest{Service: strings.Join(args, "")}
+			return a.keepWatching(ctx, func(c crossfadev1.CrossfadeServiceClient) (int, error) {
+				stream, err := c.Watch(ctx, req)
+				return showAll(stream, err, func(e *crossfadev1.WatchResponse) error {
+					return a.showEvent(e.GetType(), e.GetTime(), eventObject(e), func() string { return a.eventWords(e) })
+				})
+			})
+		}),
 	}
 }
 
-// watch ends when it is interrupted, or with an error that another attempt would not mend. The first connection has to succeed.
-func (a *app) watch(ctx context.Context, service string) error {
+// keepWatching follows one stream after another: once follows one to its end, and counts its events. It ends when it is interrupted, or with
+// an error that another attempt would not mend. The first connection has to succeed.
+func (a *app) keepWatching(ctx context.Context, once func(crossfadev1.CrossfadeServiceClient) (events int, err error)) error {
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
 	wait := firstPause
 	for connected := false; ; {
-		events, err := a.watchOnce(ctx, service)
+		events, err := once(c)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -56,18 +71,13 @@ func (a *app) watch(ctx context.Context, service string) error {
 	}
 }
 
-// watchOnce follows one stream to its end, and counts its events.
-func (a *app) watchOnce(ctx context.Context, service string) (events int, err error) {
-	c, err := a.client()
-	if err != nil {
-		return 0, err
-	}
-	stream, err := c.Watch(ctx, &crossfadev1.WatchRequest{Service: service})
+// showAll shows the events of a stream to its end, and counts them. err is that of the call.
+func showAll[E any](stream grpc.ServerStreamingClient[E], err error, show func(*E) error) (events int, _ error) {
 	for err == nil {
-		var event *crossfadev1.WatchResponse
+		var event *E
 		if event, err = stream.Recv(); err == nil {
 			events++
-			err = a.showEvent(event)
+			err = show(event)
 		}
 	}
 	return events, err
@@ -92,14 +102,15 @@ func lostWords(err error) string {
 	return status.Convert(err).Message()
 }
 
-func (a *app) showEvent(e *crossfadev1.WatchResponse) error {
+// showEvent writes an event in one line, in words for people; as YAML, in a document. A nil object is left out.
+func (a *app) showEvent(kind string, at *timestamppb.Timestamp, object proto.Message, words func() string) error {
 	if a.output == "table" {
-		a.say("%s  %-8s  %s", e.GetTime().AsTime().Local().Format("15:04:05.000"), e.GetType(), oneLine(a.eventWords(e)))
+		a.say("%s  %-8s  %s", at.AsTime().Local().Format("15:04:05.000"), kind, oneLine(words()))
 		return nil
 	}
-	tree := manifest.Answer(&crossfadev1.WatchResponse{Type: e.GetType(), Time: e.GetTime()})
-	if o := eventObject(e); o != nil {
-		manifest.Put(tree, "object", manifest.Answer(o))
+	tree := manifest.Answer(&crossfadev1.WatchResponse{Type: kind, Time: at})
+	if object != nil {
+		manifest.Put(tree, "object", manifest.Answer(object))
 	}
 	if a.output == "json" {
 		return a.print(string(manifest.JSON(tree)) + "\n")

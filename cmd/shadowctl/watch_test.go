@@ -47,6 +47,12 @@ func (n *notify) Write(p []byte) (int, error) {
 // runWatch watches until stop lines came.
 func runWatch(t *testing.T, d *double, stop int, args ...string) (exit int, out, errs string) {
 	t.Helper()
+	return runUntil(t, d, stop, append([]string{"watch"}, args...)...)
+}
+
+// runUntil runs a command until it has written stop lines.
+func runUntil(t *testing.T, d *double, stop int, args ...string) (exit int, out, errs string) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	lines := 0
@@ -57,7 +63,7 @@ func runWatch(t *testing.T, d *double, stop int, args ...string) (exit int, out,
 	}}
 	var stderr bytes.Buffer
 	a := &app{out: stdout, err: &stderr, now: func() time.Time { return now }, env: func(string) string { return "" }}
-	exit = a.run(ctx, append([]string{"watch", "--server", d.address}, args...))
+	exit = a.run(ctx, append([]string{"--server", d.address}, args...))
 	return exit, stdout.buf.String(), stderr.String()
 }
 

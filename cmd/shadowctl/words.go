@@ -96,17 +96,25 @@ func (a *app) ago(t *timestamppb.Timestamp) string {
 		return "-"
 	}
 	d := a.now().Sub(t.AsTime())
+	if d < time.Second {
+		return "now"
+	}
+	return short(d) + " ago"
+}
+
+// short writes a duration in its largest unit: "<1s", "12s", "3m", "5h", "9d".
+func short(d time.Duration) string {
 	switch {
 	case d < time.Second:
-		return "now"
+		return "<1s"
 	case d < time.Minute:
-		return fmt.Sprintf("%ds ago", int(d.Seconds()))
+		return fmt.Sprintf("%ds", int(d.Seconds()))
 	case d < time.Hour:
-		return fmt.Sprintf("%dm ago", int(d.Minutes()))
+		return fmt.Sprintf("%dm", int(d.Minutes()))
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh ago", int(d.Hours()))
+		return fmt.Sprintf("%dh", int(d.Hours()))
 	default:
-		return fmt.Sprintf("%dd ago", int(d.Hours()/24))
+		return fmt.Sprintf("%dd", int(d.Hours()/24))
 	}
 }
 

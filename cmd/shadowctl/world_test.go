@@ -19,7 +19,10 @@ func ordersDocument(ecs int32) *crossfadev1.Document {
 		ApiVersion: "crossfade/v1", Kind: "Service", Name: "orders", Hosts: []string{"orders.test", "*.orders.test", "orders.example"}, Primary: "ecs",
 		Origins: []*crossfadev1.Origin{
 			{Name: "ecs", Discovery: &crossfadev1.Origin_Static{Static: &crossfadev1.StaticEndpoints{Endpoints: []string{"127.0.0.2:8080"}}}},
-			{Name: "eks", Protocol: "http2", Discovery: &crossfadev1.Origin_Static{Static: &crossfadev1.StaticEndpoints{Endpoints: []string{"127.0.0.3:8080", "127.0.0.4:8080"}}}},
+			{
+				Name: "eks", Protocol: "http2", Discovery: &crossfadev1.Origin_Kubernetes{Kubernetes: &crossfadev1.KubernetesService{Cluster: "prod", Namespace: "shop", Service: "orders", Port: "8080"}},
+				Tls: &crossfadev1.Tls{ServerName: "orders.internal"}, SlowStart: durationpb.New(30 * time.Second), Capacity: &crossfadev1.Capacity{RequestsPerSecond: 200},
+			},
 		},
 		Split: &crossfadev1.Split{
 			Weights: map[string]int32{"ecs": ecs, "eks": 10000 - ecs},
@@ -39,7 +42,7 @@ func fleetDocument() *crossfadev1.Document {
 
 func ordersStatus() *crossfadev1.ServiceStatus {
 	return &crossfadev1.ServiceStatus{
-		Name: "orders", Fleet: "default", Hosts: []string{"orders.test", "*.orders.test", "orders.example"}, Primary: "ecs",
+		Name: "orders", Fleet: "default", Hosts: []string{"orders.test", "*.orders.test", "orders.example"}, Primary: "ecs", Origins: originsAnswer()[:2],
 		Split: map[string]int32{"ecs": 9000, "eks": 1000}, Revision: 42, Changed: before(3 * time.Minute), ChangedBy: "alice@laptop",
 		Action: "split set", Reason: "first step", Pins: []string{"beta"},
 		Traffic: map[string]*crossfadev1.OriginTraffic{
@@ -64,7 +67,7 @@ func proxiesAnswer() *crossfadev1.ListProxiesResponse {
 			LastNack: &crossfadev1.Nack{Type: "Listener", Resource: "listener/10000", Message: "cannot bind '0.0.0.0:10000': Address already in use", Time: before(2 * time.Second)},
 		},
 		{Proxy: "edge-3", Fleet: "default", Version: "1.40.0", AckedRevision: 41, WantedRevision: 42, State: "lost", Detail: "not connected; it serves what it last had", LastSeen: before(11 * time.Minute)},
-	}}
+	}, Origins: troubledOrigins()}
 }
 
 func historyAnswer() *crossfadev1.ListHistoryResponse {
@@ -107,18 +110,20 @@ func world() map[string]proto.Message {
 			}},
 			{Kind: "Fleet", Name: "default", Action: "none"},
 		}},
-		"List":          &crossfadev1.ListResponse{Items: []*crossfadev1.ServiceStatus{ordersStatus(), paymentsStatus()}},
-		"Get":           &crossfadev1.GetResponse{Document: ordersDocument(9000), Status: ordersStatus()},
-		"Delete":        &crossfadev1.DeleteResponse{Change: changed("delete", nil)},
-		"SetSplit":      &crossfadev1.SetSplitResponse{Change: changed("split set", ninety)},
-		"PutPin":        &crossfadev1.PutPinResponse{Change: changed("pin add", ninety)},
-		"DeletePin":     &crossfadev1.DeletePinResponse{Change: changed("pin rm", ninety)},
-		"SetPrimary":    &crossfadev1.SetPrimaryResponse{Change: changed("service set-primary", map[string]int32{"ecs": 0, "eks": 10000})},
-		"Rollback":      &crossfadev1.RollbackResponse{Changes: []*crossfadev1.Change{rolledBack()}},
-		"Undo":          &crossfadev1.UndoResponse{Change: changed("undo", map[string]int32{"ecs": 10000, "eks": 0})},
-		"ListProxies":   proxiesAnswer(),
-		"ListHistory":   historyAnswer(),
-		"ExplainRoute":  &crossfadev1.ExplainRouteResponse{Service: "orders", Chances: ninety, Steps: []string{`host "orders.test" selects "orders.test" on port 10000`, "drawn at random by the split ecs=90% eks=10%"}},
-		"GetServerInfo": &crossfadev1.GetServerInfoResponse{Version: "0.1.0", Commit: "abc1234", Revision: 42, Started: before(26 * time.Hour), Addresses: map[string]string{"xds": "127.0.0.1:18000", "api": "127.0.0.1:18080"}},
+		"List":            &crossfadev1.ListResponse{Items: []*crossfadev1.ServiceStatus{ordersStatus(), paymentsStatus()}},
+		"Get":             &crossfadev1.GetResponse{Document: ordersDocument(9000), Status: ordersStatus()},
+		"ListEndpoints":   endpointsAnswer(),
+		"AcceptEndpoints": &crossfadev1.AcceptEndpointsResponse{Change: changed("endpoints accept", ninety), Accepted: endpointsAnswer().GetItems()[3:]},
+		"Delete":          &crossfadev1.DeleteResponse{Change: changed("delete", nil)},
+		"SetSplit":        &crossfadev1.SetSplitResponse{Change: changed("split set", ninety)},
+		"PutPin":          &crossfadev1.PutPinResponse{Change: changed("pin add", ninety)},
+		"DeletePin":       &crossfadev1.DeletePinResponse{Change: changed("pin rm", ninety)},
+		"SetPrimary":      &crossfadev1.SetPrimaryResponse{Change: changed("service set-primary", map[string]int32{"ecs": 0, "eks": 10000})},
+		"Rollback":        &crossfadev1.RollbackResponse{Changes: []*crossfadev1.Change{rolledBack()}},
+		"Undo":            &crossfadev1.UndoResponse{Change: changed("undo", map[string]int32{"ecs": 10000, "eks": 0})},
+		"ListProxies":     proxiesAnswer(),
+		"ListHistory":     historyAnswer(),
+		"ExplainRoute":    &crossfadev1.ExplainRouteResponse{Service: "orders", Chances: ninety, Steps: []string{`host "orders.test" selects "orders.test" on port 10000`, "drawn at random by the split ecs=90% eks=10%"}},
+		"GetServerInfo":   &crossfadev1.GetServerInfoResponse{Version: "0.1.0", Commit: "abc1234", Revision: 42, Started: before(26 * time.Hour), Addresses: map[string]string{"xds": "127.0.0.1:18000", "api": "127.0.0.1:18080"}},
 	}
 }

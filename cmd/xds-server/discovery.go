@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -39,7 +40,7 @@ type cluster struct {
 
 func openFinders(ctx context.Context, c *config, log *slog.Logger) (*finders, error) {
 	a := c.sources.aws
-	f := &finders{region: a.region, clusters: map[string]*cluster{}}
+	f := &finders{region: cmp.Or(a.region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")), clusters: map[string]*cluster{}}
 	f.mapping, _ = parseMapping(c.mapAddresses) // checked with the settings
 	var err error
 	if f.ecs, err = ecs.New(ctx, ecs.Config{Poll: a.poll, Endpoint: a.endpoint, Log: log}); err != nil {
@@ -101,8 +102,23 @@ func (f *finders) watch(o *policy.Origin) (tracker.Watch, error) {
 	return f.mapping.watch(w), nil
 }
 
+// regionOf is the region of an origin: its own, or that of the settings.
+func (f *finders) regionOf(written string) (string, error) {
+	if region := cmp.Or(written, f.region); region != "" {
+		return region, nil
+	}
+	return "", &policy.Error{
+		Kind: policy.Invalid, Code: "aws_region_missing", Field: "region", Message: "neither the origin nor the server's settings name an AWS region",
+		Next: "write region, or aws: {region: …} in the server's settings file",
+	}
+}
+
 func (f *finders) watchECS(s *policy.ECSService) (tracker.Watch, error) {
-	t := ecs.Target{Region: cmp.Or(s.Region, f.region), Cluster: s.Cluster, Service: s.Service, Group: s.Group, Container: s.Container, Port: s.Port}
+	region, err := f.regionOf(s.Region)
+	if err != nil {
+		return nil, err
+	}
+	t := ecs.Target{Region: region, Cluster: s.Cluster, Service: s.Service, Group: s.Group, Container: s.Container, Port: s.Port}
 	if err := t.Check(); err != nil {
 		return nil, err
 	}
@@ -110,7 +126,11 @@ func (f *finders) watchECS(s *policy.ECSService) (tracker.Watch, error) {
 }
 
 func (f *finders) watchCloudMap(s *policy.CloudMapService) (tracker.Watch, error) {
-	t := cloudmap.Target{Region: cmp.Or(s.Region, f.region), Namespace: s.Namespace, Service: s.Service, Port: s.Port}
+	region, err := f.regionOf(s.Region)
+	if err != nil {
+		return nil, err
+	}
+	t := cloudmap.Target{Region: region, Namespace: s.Namespace, Service: s.Service, Port: s.Port}
 	if err := t.Check(); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/discovery"
 	"github.com/crossfade-proxy/crossfade/pkg/discovery/tracker"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/store"
@@ -17,27 +18,37 @@ func (c *Controller) AcceptEndpoints(ctx context.Context, service, origin string
 	if err != nil {
 		return nil, nil, err
 	}
-	key := tracker.Key{Service: service, Origin: origin}
+	accept := &acceptance{key: tracker.Key{Service: service, Origin: origin}}
 	change, err := one(c.change(ctx, o, func(live *intent) ([]edit, error) {
 		s := live.services.At(service)
 		if s == nil {
 			return nil, notFound("service", service)
 		}
-		action := ActionAccept
-		if status, _ := c.endpoints.tracker.Status(key); status.Held == 0 {
-			action = ActionApply // of what is there: no change
+		e := edit{key: store.ObjectKey{Kind: kindService, Name: service}, after: serviceDocument(s.doc)}
+		if status, _ := c.endpoints.tracker.Status(accept.key); status.Held > 0 { // else there is no change
+			e.action, e.accept = ActionAccept, accept
 		}
-		return []edit{{key: store.ObjectKey{Kind: kindService, Name: service}, after: serviceDocument(s.doc), action: action}}, nil
+		return []edit{e}, nil
 	}))
 	if err != nil {
 		return nil, nil, err
 	}
-	accepted, err := c.endpoints.tracker.Accept(key)
-	out := make([]*crossfadev1.Endpoint, len(accepted))
-	for i := range accepted {
-		out[i] = endpointOf(service, target, &accepted[i], c.now())
+	out := make([]*crossfadev1.Endpoint, len(accept.accepted))
+	for i := range accept.accepted {
+		out[i] = endpointOf(service, target, &accept.accepted[i], c.now())
 	}
-	return change, out, err
+	return change, out, nil
+}
+
+// acceptance lets go of the held endpoints of an origin, once its revision is written and before that is published: so its answer says which
+// proxies no longer have them.
+type acceptance struct {
+	key      tracker.Key
+	accepted []discovery.Tracked
+}
+
+func (a *acceptance) run(t *tracker.Tracker) {
+	a.accepted, _ = t.Accept(a.key) // an origin that is no longer followed has none
 }
 
 // discovered returns an origin whose endpoints are discovered.

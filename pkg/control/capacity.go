@@ -8,15 +8,15 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
-// supply is what stands ready for a service. Endpoints that are held do not count: whoever wants to send more should know that they are there.
+// supply is what stands ready for a service.
 func (c *Controller) supply(s *policy.Service) policy.Supply {
-	out := policy.Supply{Ready: map[string]int{}}
+	out := policy.Supply{Ready: map[string]int{}, Held: map[string]int{}}
 	for i := range s.Origins {
 		o := &s.Origins[i]
 		switch {
 		case o.Discovered():
 			status, _ := c.endpoints.tracker.Status(tracker.Key{Service: s.Name, Origin: o.Name})
-			out.Ready[o.Name] = status.Ready
+			out.Ready[o.Name], out.Held[o.Name] = status.Ready, status.Held
 		case o.DNS == nil:
 			out.Ready[o.Name] = len(o.Static)
 		}

@@ -21,6 +21,7 @@ type edit struct {
 	key    store.ObjectKey
 	after  *crossfadev1.Document // nil deletes
 	action string
+	accept *acceptance // nil: of no endpoints
 
 	rolledBack bool // the service is, afterwards; set by newDraft, but for a revert
 }
@@ -43,6 +44,7 @@ type applied struct {
 	after      *crossfadev1.Document
 	record     *crossfadev1.Revision // nil while a rollback is not recorded, or where nothing changed
 	structural bool
+	moved      bool     // endpoints may differ
 	fleets     []string // that serve it, and those that did until now; of a rollback in one fleet, that one
 	narrow     string   // the fleet of a rollback in one of several
 	keptPins   bool
@@ -178,7 +180,7 @@ func newDraft(live *intent, o Options, plan func(*intent) ([]edit, error)) (*dra
 		if o.Expect != 0 && o.Expect != have {
 			return nil, conflict(e.key, o.Expect, have)
 		}
-		if proto.Equal(live.document(e.key), e.after) && e.action != ActionAccept {
+		if proto.Equal(live.document(e.key), e.after) && e.accept == nil {
 			d.unchanged = append(d.unchanged, e)
 			continue
 		}

@@ -107,6 +107,11 @@ func newDiscovering(t *testing.T, dir string, s *script, rules discovery.Rules) 
 	d := &discovering{world: w, script: s}
 	d.proxy = deltaclient.New(deltaclient.Config{ID: "p", Fleet: "default", ListenAddress: "127.0.0.1", Layers: translate.LayerNames()})
 	w.connect(d.proxy)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := poll.Until(ctx, time.Millisecond, poll.True(func() bool { return w.state("default", "p") != "" })); err != nil {
+		t.Fatal(err)
+	}
 	return d
 }
 
@@ -193,6 +198,9 @@ func TestAShrinkIsHeldUntilItIsAccepted(t *testing.T) {
 	c, accepted, err := d.AcceptEndpoints(t.Context(), "orders", "eks", control.Options{Who: "bob", Reason: "scaled down"})
 	if err != nil || len(accepted) != 3 || accepted[0].GetAddress() != "10.0.0.1:80" || !c.GetRecorded() || c.GetRevision() != 2 {
 		t.Fatalf("accepted %v, %v, %v", accepted, c, err)
+	}
+	if c.GetFleet().GetAcked() != 1 || len(c.GetWarnings()) != 0 {
+		t.Errorf("the answer: %v", c)
 	}
 	d.awaitEndpoints("4")
 	if h := d.history(); h[0].GetAction() != control.ActionAccept || h[0].GetWho() != "bob" || h[0].GetReason() != "scaled down" {

@@ -120,7 +120,6 @@ func (e *endpoints) origins(s *policy.Service, now time.Time) []*crossfadev1.Ori
 		for j := range i {
 			if n := shared[j]; n > 0 {
 				sharing(out[i], out[j], n)
-				sharing(out[j], out[i], n)
 			}
 		}
 	}

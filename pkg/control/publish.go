@@ -102,6 +102,9 @@ func (c *Controller) replace(d *draft, i int, ch *change, updates map[string]*xd
 		}
 		return a
 	}
+	if e.accept != nil {
+		e.accept.run(c.endpoints.tracker)
+	}
 	old := c.live.services.At(e.key.Name)
 	had := c.live.fleetsOf(kindService, e.key.Name)
 	if e.after == nil {
@@ -131,6 +134,7 @@ func (c *Controller) replace(d *draft, i int, ch *change, updates map[string]*xd
 			updateFor(updates, fleet).Levers[e.key.Name] = nil
 		}
 	}
+	a.moved = a.structural || e.accept != nil || !sameEndpoints(old.compiled, s.compiled)
 	for _, fleet := range s.compiled.Fleets {
 		a.update(updateFor(updates, fleet), fleet, old, s, c.endpoints.resources)
 	}
@@ -139,11 +143,10 @@ func (c *Controller) replace(d *draft, i int, ch *change, updates map[string]*xd
 
 // update adds a service that replaces another one, or none, to the update of one of its fleets.
 func (a *applied) update(u *xds.Update, fleet string, old, s *service, endpoints func(*policy.Service) []translate.Resource) {
-	moved := a.structural || !sameEndpoints(old.compiled, s.compiled)
-	if moved {
+	if a.moved {
 		u.Endpoints = append(u.Endpoints, endpoints(s.compiled)...)
 	}
-	if levers := translate.Levers(s.compiled.In(fleet)); !moved || a.structural || !slices.Equal(levers, translate.Levers(old.compiled.In(fleet))) {
+	if levers := translate.Levers(s.compiled.In(fleet)); !a.moved || a.structural || !slices.Equal(levers, translate.Levers(old.compiled.In(fleet))) {
 		u.Levers[a.key.Name] = levers // else nothing but addresses differs: what Envoy has of levers stays untouched
 	}
 }

@@ -13,6 +13,9 @@ const MostLoad = 2
 type Supply struct {
 	// Ready is how many endpoints each origin has ready, by its name. An origin that is looked up by the proxies has no entry.
 	Ready map[string]int
+	// Held is how many more each has that its source no longer names, which is not believed. At the primary they count: they are used, and
+	// that is where a service is safe.
+	Held map[string]int
 	// RPS is the load of the service, over all origins, in requests per second; 0 if it is not known.
 	RPS float64
 }
@@ -52,9 +55,15 @@ func Shortage(s *Service, supply Supply) string {
 // short says why the endpoints of an origin are too few for a weight; "" if they are not, or nobody knows.
 func short(s *Service, o *Origin, weight BasisPoints, supply Supply) string {
 	ready, known := supply.Ready[o.Name]
+	held := supply.Held[o.Name]
+	if o.Name == s.Primary {
+		ready, held = ready+held, 0
+	}
 	switch {
 	case !known:
 		return ""
+	case ready == 0 && held > 0:
+		return fmt.Sprintf("%s has no endpoint ready: its source names none of the %d that it had", o.Name, held)
 	case ready == 0:
 		return fmt.Sprintf("%s has no endpoint ready", o.Name)
 	case o.Capacity > 0:
@@ -62,7 +71,7 @@ func short(s *Service, o *Origin, weight BasisPoints, supply Supply) string {
 	case o.Name == s.Primary || !o.Discovered():
 		return ""
 	}
-	primary := supply.Ready[s.Primary]
+	primary := supply.Ready[s.Primary] + supply.Held[s.Primary]
 	enough := int(math.Ceil(float64(weight) * float64(primary) / float64(Whole) / MostLoad))
 	if ready >= enough {
 		return ""

@@ -67,6 +67,18 @@ func TestCheckCapacity(t *testing.T) {
 	}
 }
 
+// TestHeldEndpointsCountAtThePrimaryOnly: whoever goes back to where it is safe is not stopped because a source has a bad day.
+func TestHeldEndpointsCountAtThePrimaryOnly(t *testing.T) {
+	back := policy.Supply{Ready: map[string]int{"ecs": 0, "eks": 2}, Held: map[string]int{"ecs": 2}}
+	if err := policy.CheckCapacity(supplied(t, 9000, 0), supplied(t, 0, 0), back); err != nil {
+		t.Errorf("back to the primary: %v", err)
+	}
+	away := policy.Supply{Ready: map[string]int{"ecs": 2, "eks": 0}, Held: map[string]int{"eks": 2}}
+	if err := policy.CheckCapacity(supplied(t, 0, 0), supplied(t, 100, 0), away); err == nil || err.Message != "eks has no endpoint ready: its source names none of the 2 that it had" {
+		t.Errorf("away from it: %v", err)
+	}
+}
+
 func TestShortage(t *testing.T) {
 	s := supplied(t, 5000, 0)
 	if got := policy.Shortage(s, policy.Supply{Ready: map[string]int{"ecs": 0}}); got != "ecs has no endpoint ready" {

@@ -326,7 +326,7 @@ type Origin struct {
 	CircuitBreakers *CircuitBreakers `protobuf:"bytes,7,opt,name=circuit_breakers,json=circuitBreakers,proto3" json:"circuit_breakers,omitempty"`
 	// TLS towards the endpoints. Absent: clear text.
 	Tls *Tls `protobuf:"bytes,12,opt,name=tls,proto3" json:"tls,omitempty"`
-	// For how long an endpoint that is new gets less than its share, rising to all of it. Default 0s: it has its share at once.
+	// For how long an endpoint that is new gets less than its share, rising to all of it. Default 0s.
 	SlowStart *durationpb.Duration `protobuf:"bytes,13,opt,name=slow_start,json=slowStart,proto3" json:"slow_start,omitempty"`
 	// What one endpoint can take, for the guard that refuses to send an origin more than its endpoints can. Absent: at most twice what an
 	// endpoint of the primary gets when that has everything.

@@ -29,6 +29,8 @@ func limits() []limit {
 		{"MaxRetryAttempts", "retries of a request", n(policy.MaxRetryAttempts, "")},
 		{"MaxThreshold", "failures or successes in a row, of health checks and outlier detection", n(policy.MaxThreshold, "")},
 		{"MaxTrustedHops", "trusted hops", n(policy.MaxTrustedHops, "")},
+		{"MaxForeignBytes", "a name in ECS, Cloud Map or Kubernetes, or of a file on a proxy's machine", n(policy.MaxForeignBytes, "bytes")},
+		{"MaxResolvers", "DNS servers of an origin", n(policy.MaxResolvers, "")},
 		{"MaxDuration", "any duration", n(int(policy.MaxDuration.Hours())/24, "days")},
 		{"MinHealthInterval", "time between two health checks, at least", policy.MinHealthInterval.String()},
 	}
