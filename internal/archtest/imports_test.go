@@ -167,7 +167,7 @@ var preserves = []preserve{
 	},
 	{
 		[]string{"testing"},
-		[]string{"internal/smalldisk", "internal/diskfault"},
+		[]string{"internal/smalldisk", "internal/diskfault", "bench/churn"}, // the last runs servers that tests run
 		true,
 		"what ships does not link the test framework",
 	},
