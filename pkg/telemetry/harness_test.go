@@ -107,7 +107,7 @@ func (h *house) apply(eks int32) {
 		Structure: translate.Build(&policy.Fleet{Name: "default"}, []*policy.Service{s}, translate.Options{}),
 	}
 	for _, o := range s.Origins {
-		u.Endpoints = append(u.Endpoints, translate.Endpoints(s.Name, o.Name, o.Static))
+		u.Endpoints = append(u.Endpoints, translate.Endpoints(s.Name, o.Name, translate.Static(o.Static)))
 	}
 	h.await(h.publish(u))
 }

@@ -137,3 +137,12 @@ func (s *Source) renew(region string, c *client, now time.Time) {
 		delete(s.clients, region)
 	}
 }
+
+// Actions lists what our AWS identity must be allowed, as IAM names it. All but the first are needed only for services of 1000 instances
+// and more.
+func Actions() []string {
+	return []string{
+		"servicediscovery:DiscoverInstances", "servicediscovery:ListNamespaces", "servicediscovery:ListServices", "servicediscovery:ListInstances",
+		"servicediscovery:GetInstancesHealthStatus",
+	}
+}
