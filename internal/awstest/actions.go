@@ -151,7 +151,8 @@ func (t *Task) object() object {
 	}
 	if t.Address != "" {
 		details := []object{
-			{"name": "subnetId", "value": "subnet-0f"}, {"name": "networkInterfaceId", "value": fmt.Sprintf("eni-%x", t.number)},
+			{"name": "subnetId", "value": "subnet-0f"},
+			{"name": "networkInterfaceId", "value": fmt.Sprintf("eni-%x", t.number)},
 			{"name": "macAddress", "value": "0a:00:00:00:00:01"},
 		}
 		if a, err := netip.ParseAddr(t.Address); err != nil || a.Is4() {

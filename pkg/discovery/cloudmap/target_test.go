@@ -10,7 +10,9 @@ import (
 
 func TestCheck(t *testing.T) {
 	for _, good := range []Target{
-		orders(), {Namespace: "shop", Service: "orders"}, {Namespace: "shop.internal", Service: "_orders._tcp", Port: 8080},
+		orders(),
+		{Namespace: "shop", Service: "orders"},
+		{Namespace: "shop.internal", Service: "_orders._tcp", Port: 8080},
 		{Region: "us-gov-west-1", Namespace: "ns", Service: "srv", Port: 65535},
 	} {
 		if err := good.Check(); err != nil {

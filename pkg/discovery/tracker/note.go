@@ -90,7 +90,7 @@ func (n *note) save(states []state) error {
 	if left > 0 != n.full {
 		if n.full = left > 0; n.full {
 			n.log.Warn("the file of endpoints is full: after a restart, the largest origins would have none until their sources tell",
-				"file", n.path, "bytes", n.encoder.room, "left out", left)
+				"file", n.path, "bytes", n.encoder.room, "leftOut", left)
 		} else {
 			n.log.Info("the file of endpoints has room for all of them again", "file", n.path)
 		}

@@ -229,7 +229,7 @@ func TestErrorsOfThePolicy(t *testing.T) {
 		refused := &policy.Error{Kind: policy.Unavailable, Code: "ecs_denied", Message: "no"}
 		tr.Follow(orders, "a", func(context.Context, func(discovery.Look)) error { return errors.Join(errDown, refused) }, nil)
 		tr.AwaitLook(t.Context(), orders)
-		if got := status(t, tr, orders); got.Err != error(refused) {
+		if got := status(t, tr, orders); !errors.Is(got.Err, refused) {
 			t.Errorf("%v", got.Err)
 		}
 	})
