@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -167,6 +168,9 @@ func copyOf(h *hdrhistogram.Histogram) *hdrhistogram.Histogram {
 	return c
 }
 
+// streamID is what two errors of one kind differ in.
+var streamID = regexp.MustCompile(`stream ID \d+; `)
+
 // reasonOf sorts an error into one of a few kinds.
 func reasonOf(err error) string {
 	var netErr net.Error
@@ -182,7 +186,7 @@ func reasonOf(err error) string {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "connection closed before the end of the answer"
 	case strings.HasPrefix(err.Error(), "stream error"), strings.HasPrefix(err.Error(), "http2:"):
-		return "HTTP/2: " + strings.TrimPrefix(err.Error(), "http2: ")
+		return "HTTP/2: " + streamID.ReplaceAllString(strings.TrimPrefix(err.Error(), "http2: "), "")
 	}
 	return err.Error()
 }

@@ -27,23 +27,23 @@ func (o *Origin) accept(l net.Listener, s State) {
 			continue
 		}
 		conn := gatedConn{TCPConn: tcp, gate: &o.gate}
-		if !o.admit(conn, s) {
-			continue
+		if u := o.admit(conn); u != nil {
+			o.serving.Go(func() { o.serve(conn, u) })
 		}
-		o.serving.Go(func() { o.serve(conn) })
 	}
 }
 
 // admit notes a connection, or closes it if the state has changed meanwhile.
-func (o *Origin) admit(c net.Conn, s State) bool {
+func (o *Origin) admit(c net.Conn) *use {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.ended || o.state == Refusing || o.state == Resetting {
+	if o.ended || o.shutting.Load() || o.state == Refusing || o.state == Resetting {
 		_ = c.Close()
-		return false
+		return nil
 	}
-	o.conns[c] = struct{}{}
-	return true
+	u := &use{}
+	o.conns[c] = u
+	return u
 }
 
 func (o *Origin) leave(c net.Conn) {
@@ -54,16 +54,16 @@ func (o *Origin) leave(c net.Conn) {
 }
 
 // serve tells HTTP/2 from HTTP/1 by its first bytes.
-func (o *Origin) serve(c gatedConn) {
+func (o *Origin) serve(c gatedConn, u *use) {
 	r := bufio.NewReaderSize(c, headBytes)
 	first, err := r.Peek(3)
-	if err == nil && bytes.Equal(first, []byte("PRI")) {
+	if err == nil && bytes.Equal(first, []byte("PRI")) && u.begin() {
 		o.h2.hand(peekedConn{gatedConn: c, r: r, left: func() { o.leave(c) }})
 		return
 	}
 	defer o.leave(c)
 	if err == nil {
-		o.serve1(c, r)
+		o.serve1(c, r, u)
 	}
 }
 

@@ -6,5 +6,6 @@
 // byte. Requests may ask for a certain answer, see [AnswerHeader].
 //
 // What arrived is asked by [Origin.Last], [Origin.CountSince], [Origin.Requests] and [Origin.AwaitTotal]; all times are of one clock,
-// [Now], which holds for all processes of a machine. [Origin.SetFaults] and [Origin.SetState] break the origin while it runs.
+// [Now], which holds for all processes of a machine. [Origin.SetFaults] and [Origin.SetState] break the origin while it runs; [Origin.Drain],
+// [Origin.Shutdown] and [Origin.Close] are three ways in which applications end.
 package origin

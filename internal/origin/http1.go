@@ -26,7 +26,7 @@ type exchange1 struct {
 
 // serve1 answers the requests of an HTTP/1 connection one after another. It is not net/http's server, because that does not tell the
 // order and the case of headers.
-func (o *Origin) serve1(c gatedConn, r *bufio.Reader) {
+func (o *Origin) serve1(c gatedConn, r *bufio.Reader, u *use) {
 	w := bufio.NewWriterSize(c, 16<<10)
 	for {
 		head, err := readHead(r)
@@ -36,9 +36,16 @@ func (o *Origin) serve1(c gatedConn, r *bufio.Reader) {
 			}
 			return
 		}
+		if !u.begin() {
+			return // it was idle when the origin shut down
+		}
 		x := exchange1{o: o, conn: c, r: r, w: w, head: head}
 		if keep := x.serve(); !keep {
 			return
+		}
+		u.end()
+		if o.shutting.Load() {
+			return // shut down between the answer and the end of its use
 		}
 	}
 }
@@ -90,7 +97,11 @@ func (x *exchange1) serve() (keep bool) {
 	seen := x.echo(body)
 	x.o.keepWhole(Request{At: x.at, Service: service, Head: x.head, Echo: seen})
 	x.answer = x.o.answerTo(fate, req.Header.Get(AnswerHeader), seen)
-	return x.write() == nil && !x.answer.close && !req.Close
+	if x.write() != nil {
+		return false
+	}
+	x.o.answered.Add(1)
+	return !x.answer.close && !req.Close
 }
 
 // echo is what arrived.
@@ -134,6 +145,7 @@ func (x *exchange1) write() error {
 	if !pause(x.answer.delay, x.o) {
 		return net.ErrClosed
 	}
+	x.answer.close = x.answer.close || x.o.leaving.Load()
 	b := x.w
 	b.WriteString("HTTP/1.1 " + strconv.Itoa(x.answer.status) + " " + http.StatusText(x.answer.status) + "\r\n")
 	for _, h := range x.answer.header {

@@ -100,6 +100,7 @@ func (o *Origin) write2(w http.ResponseWriter, a answer) {
 	if !pause(a.delay, o) {
 		panic(http.ErrAbortHandler)
 	}
+	o.askToLeave(w)
 	for _, h := range a.header {
 		w.Header().Add(h[0], h[1])
 	}
@@ -118,6 +119,14 @@ func (o *Origin) write2(w http.ResponseWriter, a answer) {
 			return
 		}
 	}
+	o.answered.Add(1)
+}
+
+// askToLeave sends GOAWAY after the answer if the origin is ending.
+func (o *Origin) askToLeave(w http.ResponseWriter) {
+	if o.leaving.Load() {
+		w.Header().Set("connection", "close") // net/http makes it a GOAWAY
+	}
 }
 
 // serveGRPC hands a call to the gRPC server.
@@ -126,6 +135,7 @@ func (o *Origin) serveGRPC(w http.ResponseWriter, req *http.Request, f fate) {
 	if !pause(f.latency, o) {
 		panic(http.ErrAbortHandler)
 	}
+	o.askToLeave(w)
 	if f.status != 0 {
 		w.Header().Set("content-type", "application/grpc")
 		w.Header().Set("grpc-status", "14")
@@ -134,4 +144,5 @@ func (o *Origin) serveGRPC(w http.ResponseWriter, req *http.Request, f fate) {
 		return
 	}
 	o.grpc.ServeHTTP(w, req)
+	o.answered.Add(1)
 }

@@ -35,6 +35,7 @@ type log struct {
 	limit    int
 	services map[string]int32
 	counts   []uint64        // by service
+	first    []time.Duration // by service
 	last     []time.Duration // by service
 	whole    []Request       // a ring once it has its full length
 	keep     int
@@ -60,9 +61,12 @@ func (l *log) arrived(service string) time.Duration {
 	if !ok {
 		id = int32(len(l.counts))
 		l.services[strings.Clone(service)] = id
-		l.counts, l.last = append(l.counts, 0), append(l.last, 0)
+		l.counts, l.first, l.last = append(l.counts, 0), append(l.first, 0), append(l.last, 0)
 	}
 	now := Now()
+	if l.counts[id] == 0 {
+		l.first[id] = now
+	}
 	s := stamp{at: now, service: id}
 	if len(l.stamps) < l.limit {
 		l.stamps = append(l.stamps, s)
@@ -111,6 +115,17 @@ func (l *log) Count(service string) uint64 {
 		return l.counts[id]
 	}
 	return 0
+}
+
+// First returns when the first request for a service arrived; ok is false if there was none.
+func (l *log) First(service string) (at time.Duration, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	id, ok := l.services[service]
+	if !ok {
+		return 0, false
+	}
+	return l.first[id], true
 }
 
 // Last returns when the last request for a service arrived, of any service if it is empty; ok is false if there was none.

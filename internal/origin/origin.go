@@ -31,6 +31,9 @@ type Origin struct {
 	h2    *server2
 
 	inFlight atomic.Int64
+	answered atomic.Uint64
+	leaving  atomic.Bool // clients are asked to leave
+	shutting atomic.Bool // nothing is accepted any more; set under mu
 	dice     dice
 	gate     gate
 	ending   chan struct{}  // closed by Close
@@ -39,7 +42,7 @@ type Origin struct {
 	mu    sync.Mutex
 	state State
 	door  door // what listens, or stands in for it
-	conns map[net.Conn]struct{}
+	conns conns
 	ended bool
 }
 
@@ -57,7 +60,7 @@ func Start(c Config) (*Origin, error) {
 	}
 	o := &Origin{
 		log: newLog(c.Keep, c.Stamps), name: c.Name, plain: c.Plain, port: port,
-		conns:  map[net.Conn]struct{}{},
+		conns:  conns{},
 		ending: make(chan struct{}),
 	}
 	o.grpc = newGRPC(c.Name)
@@ -84,6 +87,10 @@ func (o *Origin) Port() int { return o.port.Number() }
 
 // InFlight is the number of requests that have arrived and are not answered to their end, open WebSockets and streams included.
 func (o *Origin) InFlight() int { return int(o.inFlight.Load()) }
+
+// Answered is the number of requests that were answered to their end, as far as the origin can see: given to the kernel. Of the requests
+// that arrived ([Origin.Total]) the others are in flight, or were cut off.
+func (o *Origin) Answered() uint64 { return o.answered.Load() }
 
 // Connections is the number of open connections.
 func (o *Origin) Connections() int {

@@ -45,7 +45,7 @@ func (s State) String() string {
 func (o *Origin) SetState(s State) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.ended {
+	if o.ended || o.shutting.Load() {
 		return fmt.Errorf("origin %s is closed", o.name)
 	}
 	if s == o.state {

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/crossfade-proxy/crossfade/internal/loadgen"
+)
+
+// load is requests for a service through every proxy; each fifth is a POST.
+type load struct {
+	runs        []*loadgen.Run
+	ended       atomic.Uint64 // requests, in whatever way
+	failedPosts atomic.Uint64
+}
+
+// sum is what became of them.
+type sum struct {
+	done, failed, failedPosts uint64
+	failures                  map[string]uint64
+	offered, achieved         float64 // requests per second
+	p99, lateness             float64 // seconds; lateness is a p99, and the generator's own
+}
+
+const postEach = 5
+
+// startLoad sends rate requests per second, over all targets. host is of the n-th target.
+func startLoad(ctx context.Context, targets []string, p loadgen.Protocol, rate float64, host func(n int) string) (*load, error) {
+	l := &load{}
+	for n, target := range targets {
+		run, err := loadgen.Start(ctx, loadgen.Config{
+			Target: target, Protocol: p, Rate: rate / float64(len(targets)), Duration: loadgen.MaxDuration, Connections: 16,
+			Make: loadgen.WithPosts(postEach, loadgen.Request{Host: host(n), Path: "/"}, []byte("a body that is sent once")),
+			OnResult: func(r loadgen.Result) {
+				l.ended.Add(1)
+				if (r.Failed() || r.OriginError()) && r.Index%postEach == postEach-1 {
+					l.failedPosts.Add(1)
+				}
+			},
+		})
+		if err != nil {
+			l.stop()
+			return nil, err
+		}
+		l.runs = append(l.runs, run)
+	}
+	return l, nil
+}
+
+// stop ends the sending and waits for every answer.
+func (l *load) stop() sum {
+	out := sum{failures: map[string]uint64{}}
+	for _, r := range l.runs {
+		r.Stop()
+	}
+	for _, r := range l.runs {
+		p := r.Wait()
+		out.done, out.failed = out.done+p.Done, out.failed+p.Failed+p.OriginErrors
+		out.offered, out.achieved = out.offered+p.OfferedRPS, out.achieved+p.AchievedRPS
+		out.p99 = max(out.p99, p.Quantile(0.99).Seconds())
+		out.lateness = max(out.lateness, time.Duration(p.Lateness.ValueAtQuantile(99)).Seconds())
+		for why, n := range p.Failures {
+			out.failures[why] += n
+		}
+		if p.OriginErrors > 0 {
+			out.failures["error of the origin"] += p.OriginErrors
+		}
+	}
+	out.failedPosts = l.failedPosts.Load()
+	return out
+}
+
+func (s sum) String() string {
+	text := fmt.Sprintf("%d of %d failed", s.failed, s.done)
+	if s.failed > 0 {
+		var why []string
+		for _, reason := range slices.Sorted(maps.Keys(s.failures)) {
+			why = append(why, fmt.Sprintf("%d × %s", s.failures[reason], reason))
+		}
+		text += fmt.Sprintf(" (%s; %d of them POST)", strings.Join(why, ", "), s.failedPosts)
+	}
+	return text
+}
+
+// pause waits, unless ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
