@@ -43,12 +43,12 @@ func Explain(err error, service, action, region string, now time.Time) *policy.E
 	if strings.Contains(err.Error(), "get identity: ") {
 		return x.noCredentials()
 	}
-	x.response = responseOf(err)
+	x.answer = answerOf(err)
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		return x.ofAPI(api)
 	}
-	if x.response != nil {
+	if x.answer != nil {
 		return x.ofStatus("")
 	}
 	return x.unreachable()
@@ -59,8 +59,8 @@ func Throttled(err error) bool {
 	if (retry.ThrottleErrorCode{Codes: retry.DefaultThrottleErrorCodes}).IsErrorThrottle(err).Bool() {
 		return true
 	}
-	r := responseOf(err)
-	return r != nil && r.StatusCode == http.StatusTooManyRequests
+	r := answerOf(err)
+	return r != nil && r.status == http.StatusTooManyRequests
 }
 
 // OutcomeOf is how a look went that ended with an error of the SDK, or with nil.
@@ -74,17 +74,23 @@ func OutcomeOf(err error) Outcome {
 	case !errors.As(err, &api) || strings.Contains(err.Error(), "get identity: "):
 		return Failed
 	}
-	if r := responseOf(err); r != nil && r.StatusCode >= http.StatusInternalServerError {
+	if r := answerOf(err); r != nil && r.status >= http.StatusInternalServerError {
 		return Failed
 	}
 	return Answered
 }
 
-// responseOf is the answer that an error is of, nil if there was none: the SDK then makes one up, without a status.
-func responseOf(err error) *http.Response {
+// answer is what AWS answered to a call that failed, without its body: the SDK has read that.
+type answer struct {
+	status int
+	header http.Header
+}
+
+// answerOf is the answer that an error is of, nil if there was none: the SDK then makes one up, without a status.
+func answerOf(err error) *answer {
 	var response *smithyhttp.ResponseError
 	if errors.As(err, &response) && response.HTTPStatusCode() != 0 {
-		return response.Response.Response
+		return &answer{response.HTTPStatusCode(), response.Response.Header}
 	}
 	return nil
 }
@@ -94,7 +100,7 @@ type explanation struct {
 	service, action, region string
 	now                     time.Time
 	err                     error
-	response                *http.Response // nil if there was none
+	answer                  *answer // nil if there was none
 }
 
 func (x explanation) say(code, next, format string, args ...any) *policy.Error {
@@ -125,7 +131,7 @@ func (x explanation) ofAPI(api smithy.APIError) *policy.Error {
 		return x.say("aws_region_disabled", "enable the region, or set another one in the origin",
 			"is not enabled for our AWS account (%s)", code)
 	}
-	if x.response != nil && x.response.StatusCode >= http.StatusInternalServerError {
+	if x.answer != nil && x.answer.status >= http.StatusInternalServerError {
 		return x.ofStatus(code)
 	}
 	if code == "" || code == "UnknownError" {
@@ -136,10 +142,10 @@ func (x explanation) ofAPI(api smithy.APIError) *policy.Error {
 
 // ofStatus explains an answer of which only the status says something.
 func (x explanation) ofStatus(detail string) *policy.Error {
-	if x.response == nil {
+	if x.answer == nil {
 		return x.say("aws_error", "", "answered %s with an error without a code: %s", x.action, detail)
 	}
-	status := x.response.StatusCode
+	status := x.answer.status
 	if detail != "" {
 		detail = " (" + detail + ")"
 	}
@@ -161,8 +167,8 @@ func (x explanation) throttled(code string) *policy.Error {
 
 func (x explanation) skewed(code string) *policy.Error {
 	there := ""
-	if x.response != nil {
-		if date, err := http.ParseTime(x.response.Header.Get("Date")); err == nil {
+	if x.answer != nil {
+		if date, err := http.ParseTime(x.answer.header.Get("Date")); err == nil {
 			there = fmt.Sprintf(", and %s there", date.UTC().Format(time.RFC3339))
 		}
 	}
