@@ -81,7 +81,7 @@ func (w workload) all(n flip) []*policy.Service {
 func endpointsOf(services []*policy.Service) (out []translate.Resource) {
 	for _, s := range services {
 		for _, o := range s.Origins {
-			out = append(out, translate.Endpoints(s.Name, o.Name, o.Static))
+			out = append(out, translate.Endpoints(s.Name, o.Name, translate.Static(o.Static)))
 		}
 	}
 	return out

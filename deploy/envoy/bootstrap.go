@@ -31,6 +31,7 @@ type Bootstrap struct {
 	XDSAddress        string        // the control plane, HOST:PORT; several with commas between
 	ReadyAddress      string        // IP:PORT of GET /ready, for load balancers and kubelets
 	AdminAddress      string        // IP:PORT of Envoy's admin interface; loopback only, as it is not protected
+	Zone              string        // availability zone of this proxy, as endpoints name theirs; empty: not known, and zones make no difference
 	ExperimentAddress string        // IP:PORT where the comparator reaches this proxy; empty: none
 	FlushInterval     time.Duration // how often statistics are sent
 	MaxConnections    int           // client connections; more are closed at once

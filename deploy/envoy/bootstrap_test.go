@@ -36,6 +36,39 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// TestZoneAddsLines: a proxy that knows its zone has a few lines more, and one that does not has none of them.
+func TestZoneAddsLines(t *testing.T) {
+	b := Bootstrap{NodeID: "proxy-1", XDSAddress: "control.test:18000"}
+	var without, with bytes.Buffer
+	zoned := b
+	zoned.Zone = "eu-central-1a"
+	if err := errors.Join(Render(&without, b), Render(&with, zoned)); err != nil {
+		t.Fatal(err)
+	}
+	rest := strings.Split(without.String(), "\n")
+	var added []string
+	for line := range strings.SplitSeq(with.String(), "\n") {
+		if len(rest) > 0 && line == rest[0] {
+			rest = rest[1:]
+			continue
+		}
+		added = append(added, line)
+	}
+	want := strings.Split(`  locality: {zone: "eu-central-1a"}
+  local_cluster_name: zone
+  - name: zone
+    type: STATIC
+    load_assignment:
+      cluster_name: zone
+      endpoints:
+      - locality: {zone: "eu-central-1a"}
+        lb_endpoints:
+        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 9}}}`, "\n")
+	if len(rest) > 0 || !slices.Equal(added, want) {
+		t.Errorf("a zone takes away %q and adds:\n%s", rest, strings.Join(added, "\n"))
+	}
+}
+
 // TestNamesOfLayers holds what stands here again against where it comes from.
 func TestNamesOfLayers(t *testing.T) {
 	if !slices.Equal(layers(), translate.LayerNames()) {
@@ -92,6 +125,8 @@ func TestBadInput(t *testing.T) {
 		"listen on a name":    {func(b *Bootstrap) { b.ListenAddress = "localhost" }, "listenAddress", "address_invalid"},
 		"ready":               {func(b *Bootstrap) { b.ReadyAddress = ":80" }, "readyAddress", "address_invalid"},
 		"admin for all":       {func(b *Bootstrap) { b.AdminAddress = "0.0.0.0:9901" }, "adminAddress", "admin_not_loopback"},
+		"zone with a space":   {func(b *Bootstrap) { b.Zone = "eu central" }, "zone", "name_invalid"},
+		"zone too long":       {func(b *Bootstrap) { b.Zone = strings.Repeat("z", 64) }, "zone", "name_invalid"},
 		"experiment":          {func(b *Bootstrap) { b.ExperimentAddress = "x" }, "experimentAddress", "address_invalid"},
 		"flush":               {func(b *Bootstrap) { b.FlushInterval = time.Millisecond }, "flushInterval", "duration_range"},
 		"connections":         {func(b *Bootstrap) { b.MaxConnections = -1 }, "maxConnections", "number_range"},

@@ -11,8 +11,11 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
-// maxNodeID bounds node.id, in bytes.
-const maxNodeID = 253
+// Bounds of names, in bytes.
+const (
+	maxNodeID = 253
+	maxZone   = 63
+)
 
 // problems gathers everything wrong with a Bootstrap.
 type problems struct{ found policy.Errors }
@@ -50,12 +53,17 @@ func (p *problems) names(b Bootstrap) {
 	if !policy.ValidName(b.Fleet) {
 		p.add("fleet", "name_invalid", b.Fleet, "only lower-case letters, digits and dashes are allowed, at most 63, with a letter or digit at both ends", "")
 	}
-	printable := func(r rune) bool { return r > ' ' && r < 0x7f }
+	printable := func(s string) bool {
+		return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
+	}
 	switch {
 	case b.NodeID == "":
 		p.add("nodeID", "name_missing", "", "a name for the proxy is needed, unique among all proxies", "use the host's name or the task's id")
-	case len(b.NodeID) > maxNodeID || strings.ContainsFunc(b.NodeID, func(r rune) bool { return !printable(r) }):
+	case len(b.NodeID) > maxNodeID || !printable(b.NodeID):
 		p.add("nodeID", "name_invalid", b.NodeID, fmt.Sprintf("1 to %d printable ASCII characters without spaces are allowed", maxNodeID), "")
+	}
+	if len(b.Zone) > maxZone || !printable(b.Zone) {
+		p.add("zone", "name_invalid", b.Zone, fmt.Sprintf("at most %d printable ASCII characters without spaces are allowed", maxZone), "use the name of the availability zone, eu-central-1a for example")
 	}
 	if ip, err := netip.ParseAddr(b.ListenAddress); err != nil || ip.Zone() != "" {
 		p.add("listenAddress", "address_invalid", b.ListenAddress, "an IP address without port is needed; the ports come from the services", "use 0.0.0.0 for all addresses")

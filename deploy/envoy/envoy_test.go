@@ -64,7 +64,7 @@ func origin(name string) policy.Origin {
 // serve hands out the configuration, all but readiness.
 func (p *proxy) serve() {
 	st := translate.Build(nil, []*policy.Service{p.service}, translate.Options{})
-	p.ads.Set(translate.Endpoints("orders", "ecs", []netip.AddrPort{p.origin}), translate.Endpoints("orders", "eks", nil))
+	p.ads.Set(translate.Endpoints("orders", "ecs", translate.Static([]netip.AddrPort{p.origin})), translate.Endpoints("orders", "eks", nil))
 	p.ads.SetStructure(st, p.listener.Host())
 }
 
@@ -178,7 +178,7 @@ func rawReady(t *testing.T, address, before string) string {
 // TestStatistics reads what reaches the control plane: what is listed, named by cluster, and nothing else.
 func TestStatistics(t *testing.T) {
 	envoytest.EachVersion(t, func(t *testing.T, version string) {
-		p := newProxy(t, envoy.Bootstrap{FlushInterval: 100 * time.Millisecond}, func(http.ResponseWriter, *http.Request) {})
+		p := newProxy(t, envoy.Bootstrap{FlushInterval: 100 * time.Millisecond, Zone: "a"}, func(http.ResponseWriter, *http.Request) {})
 		p.serve()
 		e := envoytest.Start(t, envoytest.Config{Version: version, Bootstrap: p.bootstrapBytes})
 		e.AwaitReady()

@@ -63,6 +63,9 @@ func badTLS() []badService {
 		tls("authorities that nobody asks", &crossfadev1.Tls{ServerName: "a.internal", CaFile: "/ca.pem", InsecureSkipVerify: true}, "exclusive", "caFile"),
 		{"capacity of nothing", func(d *crossfadev1.Service) { d.Origins[1].Capacity = &crossfadev1.Capacity{} }, list("out_of_range", "origins[1].capacity.requestsPerSecond")},
 		{"zone without a number", func(d *crossfadev1.Service) { d.Origins[1].Zone = &crossfadev1.ZonePreference{} }, list("out_of_range", "origins[1].zone.minEndpoints")},
+		{"zone of addresses in the document", func(d *crossfadev1.Service) {
+			d.Origins[1].Zone = &crossfadev1.ZonePreference{MinEndpoints: 2}
+		}, list("zone_unknown", "origins[1].zone")},
 		{"slow start below", func(d *crossfadev1.Service) { d.Origins[1].SlowStart = durationpb.New(-1) }, list("duration_negative", "origins[1].slowStart")},
 	}
 }

@@ -72,11 +72,11 @@ func (p *problems) kubernetes(field string, d *crossfadev1.KubernetesService) *K
 func (p *problems) dns(field string, d *crossfadev1.DnsName) *DNSName {
 	out := &DNSName{Host: p.dnsHost(field+".host", d.GetHost()), Port: p.portNumber(field+".port", d.GetPort(), true)}
 	switch d.GetLookup() {
-	case "", "strict":
-	case "logical":
+	case "", "logical":
 		out.Logical = true
+	case "strict":
 	default:
-		p.add(field+".lookup", "lookup_unknown", d.GetLookup(), `must be "strict" (each address is an endpoint) or "logical" (new connections go to the first address)`, "")
+		p.add(field+".lookup", "lookup_unknown", d.GetLookup(), `must be "logical" (new connections go to the first address) or "strict" (each address is an endpoint)`, "")
 	}
 	if p.count(field+".resolvers", len(d.GetResolvers()), MaxResolvers, "DNS servers") {
 		return out
@@ -158,9 +158,13 @@ func (p *problems) tls(field string, d *crossfadev1.Tls, o *Origin) *TLS {
 }
 
 // zone returns how many endpoints of the proxy's zone make requests stay there; 0: none do.
-func (p *problems) zone(field string, d *crossfadev1.ZonePreference) int {
-	if n := d.GetMinEndpoints(); d != nil && (n < 1 || n > MaxEndpoints) {
+func (p *problems) zone(field string, d *crossfadev1.ZonePreference, o *Origin) int {
+	switch n := d.GetMinEndpoints(); {
+	case d == nil:
+	case n < 1 || n > MaxEndpoints:
 		p.add(field+".minEndpoints", "out_of_range", fmt.Sprint(n), fmt.Sprintf("must be 1 to %d", MaxEndpoints), "leave zone out if zones make no difference")
+	case !o.Discovered():
+		p.add(field, "zone_unknown", "", "nobody says in which zone endpoints of a "+o.SourceKind()+" origin are", "leave zone out")
 	}
 	return int(d.GetMinEndpoints())
 }

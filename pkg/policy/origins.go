@@ -62,7 +62,7 @@ func (p *problems) origin(field string, d *crossfadev1.Origin) Origin {
 	o.CircuitBreakers = p.circuitBreakers(field+".circuitBreakers", d.GetCircuitBreakers())
 	o.TLS = p.tls(field+".tls", d.GetTls(), &o)
 	o.SlowStart = p.duration(field+".slowStart", d.GetSlowStart(), durationRule{})
-	o.ZoneMinimum = p.zone(field+".zone", d.GetZone())
+	o.ZoneMinimum = p.zone(field+".zone", d.GetZone(), &o)
 	o.Capacity = p.capacity(field+".capacity", d.GetCapacity())
 	return o
 }

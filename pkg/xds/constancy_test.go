@@ -53,7 +53,7 @@ func newSized(tb testing.TB, services, proxies int) *sized {
 		all = append(all, s)
 		u.Levers[s.Name] = translate.Levers(s)
 		for _, o := range s.Origins {
-			u.Endpoints = append(u.Endpoints, translate.Endpoints(s.Name, o.Name, o.Static))
+			u.Endpoints = append(u.Endpoints, translate.Endpoints(s.Name, o.Name, translate.Static(o.Static)))
 		}
 	}
 	u.Structure = translate.Build(policy.DefaultFleetSettings("default"), all, translate.Options{})

@@ -118,7 +118,7 @@ func (s *simulated) holds(folded map[string][]translate.Lever, recent ...string)
 			top = append(top, translate.Levers(service)...)
 		}
 		for _, o := range service.Origins {
-			add([]translate.Resource{translate.Endpoints(service.Name, o.Name, o.Static)})
+			add([]translate.Resource{translate.Endpoints(service.Name, o.Name, translate.Static(o.Static))})
 		}
 	}
 	add([]translate.Resource{translate.Layer(translate.TopLayer, top)})
@@ -172,7 +172,7 @@ func TestAProxyThatComesBackIsSentWhatItLacks(t *testing.T) {
 			f.flip(f.service("orders", map[string]int32{"eks": 10000}, "ecs", "eks"))
 		}, upserts: 1},
 		"an endpoint": {away: func(f *fixture) {
-			f.publish(xds.Update{Endpoints: []translate.Resource{translate.Endpoints("orders", "ecs", []netip.AddrPort{netip.MustParseAddrPort("10.9.9.9:80")})}})
+			f.publish(xds.Update{Endpoints: []translate.Resource{translate.Endpoints("orders", "ecs", translate.Static([]netip.AddrPort{netip.MustParseAddrPort("10.9.9.9:80")}))}})
 		}, upserts: 1},
 		"another server with the same": {away: func(f *fixture) {
 			f.replace()

@@ -174,7 +174,7 @@ func (f *fixture) apply(docs ...*crossfadev1.Service) *xds.Waiter {
 		f.services[s.Name] = s
 		u.Levers[s.Name] = translate.Levers(s)
 		for _, o := range s.Origins {
-			u.Endpoints = append(u.Endpoints, translate.Endpoints(s.Name, o.Name, o.Static))
+			u.Endpoints = append(u.Endpoints, translate.Endpoints(s.Name, o.Name, translate.Static(o.Static)))
 		}
 	}
 	u.Structure = f.build(translate.Options{})

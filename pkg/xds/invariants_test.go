@@ -137,7 +137,7 @@ func (w *fleetWorld) publish(structural bool, names ...string) *Waiter {
 		}
 		u.Levers[name] = translate.Levers(s)
 		for _, o := range s.Origins {
-			u.Endpoints = append(u.Endpoints, translate.Endpoints(s.Name, o.Name, o.Static))
+			u.Endpoints = append(u.Endpoints, translate.Endpoints(s.Name, o.Name, translate.Static(o.Static)))
 		}
 	}
 	if structural {

@@ -190,6 +190,7 @@ func (s *session) narrow(k kind, c *config, w *want) {
 	case endpoints:
 		d = s.onlySubscribed(k, c, w, d)
 	case clusters:
+		d = s.withoutBlind(c, w, d)
 		if len(d.removals) > 0 {
 			d, w.exact, w.full = &diff{upserts: d.upserts}, false, false
 		}
@@ -215,6 +216,22 @@ func (s *session) narrow(k kind, c *config, w *want) {
 	} else if k == clusters {
 		w.cut(clustersPerPiece)
 	}
+}
+
+// blind says whether the proxy has a cluster that is to change, while nothing is known of its endpoints, since their source has not answered
+// since this server began. Envoy would put the changed one in use without any: what it has serves on until something is known.
+func (s *session) blind(c *config, r *item) bool {
+	have := s.kinds[clusters].have.version(r.Name)
+	return r.eds && have != "" && have != r.Version && c.endpoints.version(r.Name) == ""
+}
+
+func (s *session) withoutBlind(c *config, w *want, d *diff) *diff {
+	blind := func(r *item) bool { return s.blind(c, r) }
+	if !slices.ContainsFunc(d.upserts, blind) {
+		return d
+	}
+	w.exact, w.full = false, false
+	return &diff{upserts: slices.DeleteFunc(slices.Clone(d.upserts), blind), removals: d.removals}
 }
 
 // maxOvertaken is how many responses of levers virtual hosts wait for: under steady change there is always one on its way.
@@ -283,7 +300,7 @@ func (s *session) entered(c *config) bool {
 		return false
 	}
 	missing := cl.have.missing(s.structure(c).clusters, s.fleet.deltas.between)
-	if len(missing.upserts) > 0 || !s.warm(c) {
+	if slices.ContainsFunc(missing.upserts, func(r *item) bool { return !s.blind(c, r) }) || !s.warm(c) {
 		return false
 	}
 	return !s.kinds[levers].asked || s.leversSeq >= c.structureSeq

@@ -16,6 +16,7 @@ import (
 type item struct {
 	*discovery.Resource
 	wire mem.Buffer // as an element of DeltaDiscoveryResponse.resources
+	eds  bool       // see translate.Resource
 }
 
 func wrap(r translate.Resource) *item {
@@ -24,7 +25,7 @@ func wrap(r translate.Resource) *item {
 	if err != nil {
 		panic("xds: " + r.Name + ": " + err.Error()) // names have been checked, and the body is bytes
 	}
-	return &item{m, mem.SliceBuffer(b)}
+	return &item{m, mem.SliceBuffer(b), r.EDS}
 }
 
 func resourcesOf(items []*item) []*discovery.Resource {

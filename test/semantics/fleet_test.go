@@ -88,7 +88,7 @@ func (f *fleet) publish(settings *policy.Fleet, services []*policy.Service) {
 	for _, s := range services {
 		u.Levers[s.Name] = translate.Levers(s.In(f.name))
 		for _, o := range s.Origins {
-			u.Endpoints = append(u.Endpoints, translate.Endpoints(s.Name, o.Name, o.Static))
+			u.Endpoints = append(u.Endpoints, translate.Endpoints(s.Name, o.Name, translate.Static(o.Static)))
 		}
 	}
 	f.settings, f.services = settings, services

@@ -331,7 +331,8 @@ type Origin struct {
 	// What one endpoint can take, for the guard that refuses to send an origin more than its endpoints can. Absent: at most twice what an
 	// endpoint of the primary gets when that has everything.
 	Capacity *Capacity `protobuf:"bytes,14,opt,name=capacity,proto3" json:"capacity,omitempty"`
-	// Requests stay in the availability zone of the proxy, for proxies that know theirs. Absent: zones make no difference, as behind an ALB.
+	// Requests stay in the availability zone of the proxy, for proxies that know theirs. For endpoints of ecs, cloudMap and kubernetes: others have no
+	// zone. Absent: zones make no difference, as behind an ALB.
 	Zone          *ZonePreference `protobuf:"bytes,15,opt,name=zone,proto3" json:"zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -818,8 +819,8 @@ type DnsName struct {
 	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
 	// 1 to 65535.
 	Port int32 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
-	// "strict" (default): each address of the answer is an endpoint, and an address that is not in the next one is gone.
-	// "logical": new connections go to the first address, and open ones stay; for names whose answers differ each time.
+	// "logical" (default): for the name of a load balancer. New connections go to the first address of the answer; an answer without any is not believed.
+	// "strict": for a name that lists endpoints. Each address of the answer is one, and what is not in the next answer is gone, be it all of them.
 	Lookup string `protobuf:"bytes,3,opt,name=lookup,proto3" json:"lookup,omitempty"`
 	// DNS servers to ask, as "IP:PORT", at most 8. Default: those of the proxy's machine.
 	Resolvers     []string `protobuf:"bytes,4,rep,name=resolvers,proto3" json:"resolvers,omitempty"`
@@ -891,6 +892,7 @@ type Tls struct {
 	// The name to ask for (SNI), which the certificate has to have. Default: the host of dns; needed for every other origin.
 	ServerName string `protobuf:"bytes,1,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
 	// File of certificate authorities to trust, in PEM, on each proxy's machine. Default "/etc/ssl/certs/ca-certificates.crt".
+	// Envoy reads it once: after its content has changed, restart the proxies.
 	CaFile string `protobuf:"bytes,2,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
 	// Takes any certificate: whoever answers is believed. Default false.
 	InsecureSkipVerify bool `protobuf:"varint,3,opt,name=insecure_skip_verify,json=insecureSkipVerify,proto3" json:"insecure_skip_verify,omitempty"`

@@ -36,9 +36,6 @@ func (g *generator) origin(service, name string) *crossfadev1.Origin {
 		return o
 	}
 	if g.one(4) {
-		o.Zone = &crossfadev1.ZonePreference{MinEndpoints: 1 + g.Int32N(5)}
-	}
-	if g.one(4) {
 		o.SlowStart = g.millis(1_000, 60_000)
 	}
 	if g.one(4) {
@@ -73,6 +70,9 @@ func (g *generator) elsewhere(o *crossfadev1.Origin) {
 			d.Resolvers = []string{"127.0.0.53:53", "[::1]:5353"}[:1+g.IntN(2)]
 		}
 		o.Discovery = &crossfadev1.Origin_Dns{Dns: d}
+	}
+	if o.GetStatic() == nil && o.GetDns() == nil && g.one(2) {
+		o.Zone = &crossfadev1.ZonePreference{MinEndpoints: 1 + g.Int32N(5)}
 	}
 	if !g.one(3) {
 		return

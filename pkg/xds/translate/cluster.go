@@ -49,8 +49,6 @@ func clusterResource(s *policy.Service, o *policy.Origin) Resource {
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
 		EdsClusterConfig:     &clusterv3.Cluster_EdsClusterConfig{EdsConfig: overADS(), ServiceName: name},
 		ConnectTimeout:       dur(o.ConnectTimeout),
-		LbPolicy:             clusterv3.Cluster_ROUND_ROBIN, // as an ALB does: least-request would favour an endpoint that fails fast
-		CommonLbConfig:       &clusterv3.Cluster_CommonLbConfig{HealthyPanicThreshold: &typev3.Percent{Value: panicThreshold}},
 		// An endpoint that discovery has dropped is gone, whatever its health check says.
 		IgnoreHealthOnHostRemoval:     true,
 		PerConnectionBufferLimitBytes: u32(bufferLimit),
@@ -69,7 +67,16 @@ func clusterResource(s *policy.Service, o *policy.Origin) Resource {
 	if o.OutlierDetection != nil {
 		c.OutlierDetection = outlierDetection(o.OutlierDetection)
 	}
-	return resource(name, c)
+	balance(c, o)
+	if o.TLS != nil {
+		c.TransportSocket = encrypted(o)
+	}
+	if o.DNS != nil {
+		lookedUp(c, o.DNS)
+	}
+	r := resource(name, c)
+	r.EDS = o.DNS == nil
+	return r
 }
 
 // overADS is a config source that asks on the aggregated stream and waits for the answer as long as it takes: a proxy never serves with a

@@ -13,6 +13,8 @@ type Resource struct {
 	Body    *anypb.Any // deterministically marshalled
 	// Services are the services whose routes a virtual host holds, sorted; nil for other kinds.
 	Services []string
+	// EDS says of a cluster that its endpoints are a resource of their own, of the same name.
+	EDS bool
 }
 
 // Options are the variants of structure that a proxy can need.

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 
@@ -10,30 +11,75 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
-// Endpoints makes the ClusterLoadAssignment of an origin. Addresses may come in any order and more than once. Without any, requests to
-// the origin are answered 503.
-func Endpoints(service, origin string, addrs []netip.AddrPort) Resource {
-	sorted := make([]netip.AddrPort, len(addrs))
+// Endpoint is one address of an origin.
+type Endpoint struct {
+	Address netip.AddrPort
+	// Zone is the availability zone; empty if it is not known.
+	Zone string
+	// Draining says that it gets no new requests and finishes those that it has.
+	Draining bool
+}
+
+// Static makes endpoints of addresses of which nothing more is known.
+func Static(addrs []netip.AddrPort) []Endpoint {
+	out := make([]Endpoint, len(addrs))
 	for i, a := range addrs {
-		sorted[i] = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+		out[i].Address = a
 	}
-	slices.SortFunc(sorted, netip.AddrPort.Compare)
-	sorted = slices.Compact(sorted)
+	return out
+}
+
+// Endpoints makes the ClusterLoadAssignment of an origin. Endpoints may come in any order, and more than once: of two with one address
+// the one that does not drain is meant. Without any, requests to the origin are answered 503.
+//
+// The resource belongs to one cluster and is named like it. A cluster of the same origin for another purpose has endpoints of its own.
+func Endpoints(service, origin string, endpoints []Endpoint) Resource {
+	sorted := slices.Clone(endpoints)
+	for i, e := range sorted {
+		sorted[i].Address = netip.AddrPortFrom(e.Address.Addr().Unmap(), e.Address.Port())
+	}
+	slices.SortFunc(sorted, func(a, b Endpoint) int {
+		return cmp.Or(a.Address.Compare(b.Address), compareBool(a.Draining, b.Draining), cmp.Compare(a.Zone, b.Zone))
+	})
+	sorted = slices.CompactFunc(sorted, func(a, b Endpoint) bool { return a.Address == b.Address })
+	slices.SortStableFunc(sorted, func(a, b Endpoint) int { return cmp.Compare(a.Zone, b.Zone) })
 
 	name := policy.ClusterName(service, origin)
 	load := &endpointv3.ClusterLoadAssignment{ClusterName: name}
-	if len(sorted) > 0 {
-		load.Endpoints = []*endpointv3.LocalityLbEndpoints{{LbEndpoints: lbEndpoints(sorted)}}
+	for len(sorted) > 0 {
+		n := slices.IndexFunc(sorted, func(e Endpoint) bool { return e.Zone != sorted[0].Zone })
+		if n < 0 {
+			n = len(sorted)
+		}
+		load.Endpoints = append(load.Endpoints, locality(sorted[:n]))
+		sorted = sorted[n:]
 	}
 	return resource(name, load)
 }
 
-func lbEndpoints(addrs []netip.AddrPort) []*endpointv3.LbEndpoint {
-	out := make([]*endpointv3.LbEndpoint, len(addrs))
-	for i, a := range addrs {
-		out[i] = &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
-			Endpoint: &endpointv3.Endpoint{Address: socketAddress(a.Addr().String(), int(a.Port()))},
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// locality holds the endpoints of one zone.
+func locality(endpoints []Endpoint) *endpointv3.LocalityLbEndpoints {
+	out := &endpointv3.LocalityLbEndpoints{LbEndpoints: make([]*endpointv3.LbEndpoint, len(endpoints))}
+	if zone := endpoints[0].Zone; zone != "" {
+		out.Locality = &corev3.Locality{Zone: zone}
+	}
+	for i, e := range endpoints {
+		out.LbEndpoints[i] = &endpointv3.LbEndpoint{HostIdentifier: &endpointv3.LbEndpoint_Endpoint{
+			Endpoint: &endpointv3.Endpoint{Address: socketAddress(e.Address.Addr().String(), int(e.Address.Port()))},
 		}}
+		if e.Draining {
+			out.LbEndpoints[i].HealthStatus = corev3.HealthStatus_DRAINING
+		}
 	}
 	return out
 }

@@ -51,7 +51,10 @@ func everything(in intent, opts translate.Options) map[string][]translate.Resour
 	for _, s := range in.services {
 		layers[translate.LayerOf(s.Name)] = append(layers[translate.LayerOf(s.Name)], translate.Levers(s)...)
 		for _, o := range s.Origins {
-			endpoints = append(endpoints, translate.Endpoints(s.Name, o.Name, o.Static))
+			if o.DNS != nil {
+				continue
+			}
+			endpoints = append(endpoints, translate.Endpoints(s.Name, o.Name, translate.Static(o.Static)))
 		}
 	}
 	out := map[string][]translate.Resource{

@@ -87,8 +87,8 @@ type lab struct {
 }
 
 // newLab starts an Envoy with the documents, in which PORT stands for the port of the listener. Each origin is a server of ours that
-// answers with the name of its cluster.
-func newLab(t *testing.T, version, docs string) *lab {
+// answers with the name of its cluster. Options change the bootstrap.
+func newLab(t *testing.T, version, docs string, options ...func(*deployenvoy.Bootstrap)) *lab {
 	t.Helper()
 	port := envoytest.Port(t)
 	in := compile(t, "test.yaml", []byte(strings.ReplaceAll(docs, "PORT", fmt.Sprint(port.Number()))))
@@ -103,14 +103,18 @@ func newLab(t *testing.T, version, docs string) *lab {
 	l.ads.SetStructure(translate.Build(in.fleet(), in.services, translate.Options{}), port.Host())
 	l.pull(in.services...)
 
-	var boot bytes.Buffer
-	if err := deployenvoy.Render(&boot, deployenvoy.Bootstrap{
+	bootstrap := deployenvoy.Bootstrap{
 		Fleet: in.fleet().Name, NodeID: "p1", ListenAddress: port.Host(), XDSAddress: l.ads.Addr,
 		ReadyAddress: envoytest.Port(t).Addr(), AdminAddress: "127.0.0.1:0",
-	}); err != nil {
+	}
+	for _, change := range options {
+		change(&bootstrap)
+	}
+	var boot bytes.Buffer
+	if err := deployenvoy.Render(&boot, bootstrap); err != nil {
 		t.Fatal(err)
 	}
-	l.envoy = envoytest.Start(t, envoytest.Config{Version: version, Bootstrap: boot.Bytes()})
+	l.envoy = envoytest.Start(t, envoytest.Config{Version: version, Bootstrap: boot.Bytes(), Args: []string{"--file-flush-interval-msec", "100"}})
 	l.envoy.AwaitReady()
 	l.ads.AwaitAcked(t)
 	return l
@@ -118,7 +122,7 @@ func newLab(t *testing.T, version, docs string) *lab {
 
 // setEndpoints says where an origin is.
 func (l *lab) setEndpoints(service, origin string, addrs ...netip.AddrPort) {
-	l.ads.Set(translate.Endpoints(service, origin, addrs))
+	l.ads.Set(translate.Endpoints(service, origin, translate.Static(addrs)))
 }
 
 // pull sends the levers of services, each layer with all of them.

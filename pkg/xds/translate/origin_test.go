@@ -1,8 +1,10 @@
 package translate_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -16,6 +18,7 @@ import (
 type origin struct {
 	address netip.AddrPort
 	handler http.HandlerFunc // nil: answers 200 with its name
+	close   func()           // ends it before the test does
 
 	mu   sync.Mutex
 	seen []*http.Request
@@ -23,7 +26,19 @@ type origin struct {
 
 func startOrigin(t *testing.T, name string) *origin {
 	t.Helper()
-	listener, err := net.Listen("tcp", loopback.Host()+":0")
+	return startOriginAt(t, name, 0)
+}
+
+// startOriginAt is the same with a given port, on a host of its own.
+func startOriginAt(t *testing.T, name string, port int) *origin {
+	t.Helper()
+	return startOriginOver(t, name, port, nil)
+}
+
+// startOriginOver is the same, over TLS if that is not nil.
+func startOriginOver(t *testing.T, name string, port int, encrypted *tls.Config) *origin {
+	t.Helper()
+	listener, err := net.Listen("tcp", fmt.Sprint(loopback.Host(), ":", port))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +46,9 @@ func startOrigin(t *testing.T, name string) *origin {
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	protocols.SetHTTP2(true)
+	quiet := slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // failed handshakes are meant
+	server := &http.Server{Protocols: protocols, TLSConfig: encrypted, ErrorLog: quiet, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o.mu.Lock()
 		o.seen = append(o.seen, r)
 		handler := o.handler
@@ -43,8 +60,15 @@ func startOrigin(t *testing.T, name string) *origin {
 		}
 		fmt.Fprint(w, name)
 	})}
+	o.close = func() { server.Close() }
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() {
+		if encrypted != nil {
+			served <- server.ServeTLS(listener, "", "")
+		} else {
+			served <- server.Serve(listener)
+		}
+	}()
 	t.Cleanup(func() {
 		server.Close()
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) {

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"cmp"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -45,7 +46,9 @@ func virtualHosts(listener string, services []*policy.Service, opts Options) []m
 		if ok && slices.Equal(old.hosts, v.hosts) && slices.Equal(old.services, v.services) {
 			v.Resource = old.Resource
 		} else {
-			v.Resource = resource(name, &routev3.VirtualHost{Name: name, Domains: domains(hosts), Routes: routes(v.services, opts)})
+			v.Resource = resource(name, &routev3.VirtualHost{
+				Name: name, Domains: domains(hosts), Routes: routes(v.services, opts), RetryPolicy: retryPolicy(sharedRetries(v.services)),
+			})
 			v.Services = serviceNames(v.services)
 		}
 		out = append(out, v)
@@ -98,16 +101,38 @@ func routes(services []*policy.Service, opts Options) []*routev3.Route {
 	slices.SortFunc(claims, func(a, b claim) int {
 		return cmp.Or(cmp.Compare(len(b.prefix), len(a.prefix)), cmp.Compare(a.prefix, b.prefix), cmp.Compare(a.service.Name, b.service.Name))
 	})
+	shared := sharedRetries(services) != nil
 	var out []*routev3.Route
 	for _, c := range claims {
+		first := len(out)
 		for i := range c.service.Pins {
 			if p := &c.service.Pins[i]; p.Enabled || !opts.InlineWeights {
 				out = append(out, pinRoute(c.service, p, c.prefix, opts))
 			}
 		}
 		out = append(out, splitRoutes(c.service, c.prefix, opts)...)
+		if !shared {
+			for _, r := range out[first:] {
+				r.GetRoute().RetryPolicy = retryPolicy(c.service.Retries)
+			}
+		}
 	}
 	return out
+}
+
+// sharedRetries is what all services of a virtual host have, so that it is said once and not with each route; nil if they differ, or
+// have none.
+func sharedRetries(services []*policy.Service) *policy.Retries {
+	if len(services) == 0 {
+		return nil
+	}
+	first := services[0].Retries
+	for _, s := range services[1:] {
+		if !reflect.DeepEqual(s.Retries, first) {
+			return nil
+		}
+	}
+	return first
 }
 
 // pinRoute sends what a pin matches to its origin, while the pin's key says so.
@@ -135,7 +160,6 @@ func routeAction(s *policy.Service) *routev3.RouteAction {
 	a := &routev3.RouteAction{
 		Timeout:     dur(s.Timeouts.Request), // 0 is none; absent would be 15 s
 		IdleTimeout: dur(s.Timeouts.Idle),
-		RetryPolicy: retryPolicy(s.Retries),
 	}
 	if s.Timeouts.MaxStreamDuration > 0 {
 		a.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{MaxStreamDuration: dur(s.Timeouts.MaxStreamDuration)}

@@ -242,13 +242,13 @@ func TestAnswersOfOurOwn(t *testing.T) {
 	})
 }
 
-// TestRetries asks an origin of one good and one refusing endpoint: with retries nobody notices.
+// TestRetries asks an origin of one good and one refusing endpoint: with retries, which a service has unless it wants none, nobody notices.
 func TestRetries(t *testing.T) {
 	envoytest.EachVersion(t, func(t *testing.T, version string) {
 		for _, c := range []struct {
 			retries string
 			failed  bool
-		}{{"", true}, {"retries: {on: [connect-failure], attempts: 2}\n", false}} {
+		}{{"retries: {on: [none]}\n", true}, {"", false}, {"retries: {on: [connect-failure], attempts: 2}\n", false}} {
 			l := newLab(t, version, twoOrigins+c.retries)
 			bad := netip.MustParseAddrPort(envoytest.Port(t).Addr())
 			l.setEndpoints("orders", "ecs", l.origins["orders/ecs"].address, bad)
