@@ -14,7 +14,7 @@ func newEndpointsWatch(a *app) *cobra.Command {
 		Use: "watch [SERVICE [ORIGIN]]", Short: "Show changes of endpoints as they happen, after those there are, until interrupted",
 		Long: `Show the endpoints there are, and then what comes, changes and goes, and how well the sources of the origins are heard. When the server
 goes away it connects again, and says so on standard error; the present state then comes once more.
-With -o json each line is one object: {"type","time","object"}. Types: endpoint (it is there, or has changed), gone, origin.`,
+With -o json each line is one object: {"type","time","object"}. Types: endpoint (it is there, or has changed), origin (its status changed), gone (of either).`,
 		Example: "  shadowctl endpoints watch orders eks\n  shadowctl endpoints watch -o json",
 		Args:    exactly("[SERVICE]", "[ORIGIN]"), ValidArgsFunction: a.completeArgs(completeService, completeOrigin, completeNothing),
 		RunE: a.do(func(ctx context.Context, args []string) error {

@@ -65,6 +65,7 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 		p.telemetry.Remember(m.Fleet, m.Proxy, m.LastSeen)
 	}
 	if err := m.Observe(p.control, p.requests, p.finders.calls); err != nil {
+		p.closeControl()
 		return nil, wrap("set up metrics", err)
 	}
 	p.api = server.New(server.Config{

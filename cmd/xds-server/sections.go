@@ -125,7 +125,7 @@ func (r *fileReader) number(field string, into *int, from, to int) setting {
 func (r *fileReader) discovery(n *yaml.Node) {
 	r.group(n, "discovery", map[string]setting{
 		"share":   r.number("discovery.share", &r.sources.rules.Share, 0, 100),
-		"confirm": r.duration("discovery.confirm", &r.sources.rules.Confirm, 0, maxConfirm),
+		"confirm": r.duration("discovery.confirm", &r.sources.rules.Confirm, time.Second, maxConfirm),
 	})
 }
 
@@ -198,7 +198,10 @@ func (r *fileReader) eks(n *yaml.Node, field string) *kubernetes.EKS {
 		},
 		"caFile": func(n *yaml.Node) {
 			ca, err := os.ReadFile(n.Value)
-			if err != nil || len(ca) > maxCA {
+			if err == nil && len(ca) > maxCA {
+				err = fmt.Errorf("it has more than %d KiB, which is more than the certificate of one cluster", maxCA>>10)
+			}
+			if err != nil {
 				r.add(n, invalid("bad_file", field+".caFile", n.Value, "cannot be read: "+reason(err), ""))
 				return
 			}

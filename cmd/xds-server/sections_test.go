@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,8 @@ discovery: {share: 50, confirm: 1m}
 }
 
 func TestMistakesInSectionsHaveTheirLine(t *testing.T) {
+	large := filepath.Join(t.TempDir(), "all.pem")
+	write(t, large, strings.Repeat("x", 100_000))
 	for _, c := range []struct {
 		name, text string
 		wants      []string
@@ -63,6 +66,8 @@ func TestMistakesInSectionsHaveTheirLine(t *testing.T) {
 		{"unknown key", "kubernetes:\n- {name: a, incluster: {}}\n", []string{":2:13: kubernetes[0]: \"incluster\"", "did you mean inCluster?"}},
 		{"certificate", "kubernetes:\n- {name: a, eks: {ca: \"-----BEGIN\"}}\n", []string{"kubernetes[0].eks.ca", "base64"}},
 		{"certificate file", "kubernetes:\n- {name: a, eks: {caFile: /nowhere/ca.pem}}\n", []string{"caFile", "no such file"}},
+		{"certificates of everybody", "kubernetes:\n- {name: a, eks: {caFile: " + large + "}}\n", []string{"caFile", "more than 64 KiB"}},
+		{"no time to confirm", "discovery: {confirm: 0s}\n", []string{"discovery.confirm", "1s to 1h0m0s"}},
 		{"poll too often", "aws: {poll: 10ms}\n", []string{":1:13: aws.poll", "1s to 5m0s"}},
 		{"poll without unit", "aws: {poll: 5}\n", []string{"aws.poll", "write for example 10s"}},
 		{"endpoint", "aws: {endpoint: \"127.0.0.1:5000\"}\n", []string{"aws.endpoint", "must be the URL"}},

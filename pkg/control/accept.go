@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
@@ -25,13 +26,16 @@ func (c *Controller) AcceptEndpoints(ctx context.Context, service, origin string
 			return nil, notFound("service", service)
 		}
 		e := edit{key: store.ObjectKey{Kind: kindService, Name: service}, after: serviceDocument(s.doc)}
-		if status, _ := c.endpoints.tracker.Status(accept.key); status.Held > 0 { // else there is no change
+		if accept.see(c.endpoints.tracker); len(accept.seen) > 0 { // else there is no change
 			e.action, e.accept = ActionAccept, accept
 		}
 		return []edit{e}, nil
 	}))
 	if err != nil {
 		return nil, nil, err
+	}
+	if n := len(accept.accepted); n > 0 {
+		c.log.InfoContext(ctx, "endpoints that were held are gone, for somebody accepted it", "service", service, "origin", origin, "accepted", n, "who", o.Who)
 	}
 	out := make([]*crossfadev1.Endpoint, len(accept.accepted))
 	for i := range accept.accepted {
@@ -40,15 +44,28 @@ func (c *Controller) AcceptEndpoints(ctx context.Context, service, origin string
 	return change, out, nil
 }
 
-// acceptance lets go of the held endpoints of an origin, once its revision is written and before that is published: so its answer says which
-// proxies no longer have them.
+// acceptance lets go of the endpoints of an origin that were held when it was asked for, once its revision is written and before that is
+// published: so its answer says which proxies no longer have them.
 type acceptance struct {
 	key      tracker.Key
+	seen     []netip.AddrPort
 	accepted []discovery.Tracked
 }
 
+func (a *acceptance) see(t *tracker.Tracker) {
+	if a.seen != nil {
+		return // the plan is made anew; what is meant stays
+	}
+	status, _ := t.Status(a.key)
+	for i := range status.Endpoints {
+		if e := &status.Endpoints[i]; e.State == discovery.StateHeld {
+			a.seen = append(a.seen, e.Address)
+		}
+	}
+}
+
 func (a *acceptance) run(t *tracker.Tracker) {
-	a.accepted, _ = t.Accept(a.key) // an origin that is no longer followed has none
+	a.accepted, _ = t.Accept(a.key, a.seen) // an origin that is no longer followed has none
 }
 
 // discovered returns an origin whose endpoints are discovered.

@@ -16,6 +16,9 @@ func (c *Controller) supply(s *policy.Service) policy.Supply {
 		switch {
 		case o.Discovered():
 			status, _ := c.endpoints.tracker.Status(tracker.Key{Service: s.Name, Origin: o.Name})
+			if unheard := !status.Known && len(status.Endpoints) == 0; unheard && o.Name == s.Primary {
+				continue // proxies may have some: nobody is kept from where it is safe
+			}
 			out.Ready[o.Name], out.Held[o.Name] = status.Ready, status.Held
 		case o.DNS == nil:
 			out.Ready[o.Name] = len(o.Static)
@@ -80,7 +83,7 @@ func (c *Controller) originWarnings(ch *change, e *applied) []string {
 		return nil
 	}
 	var out []string
-	for i, o := range c.endpoints.origins(s.compiled, c.now()) {
+	for i, o := range c.endpoints.compared(s.compiled, c.now()) {
 		name := s.compiled.Origins[i].Name
 		concerns := e.structural || ch.isNew(e.key.Name, name) || s.compiled.Split.Weights[name] > 0 || name == s.compiled.Primary
 		if o.GetDetail() != "" && o.GetState() != OriginResolved && concerns {

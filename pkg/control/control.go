@@ -154,7 +154,7 @@ func (c *Controller) Load(ctx context.Context) error {
 		c.endpoints.follow(nil, s.compiled)
 	}
 	for name := range c.live.fleetNames() {
-		c.publish(name, xds.Update{Revision: c.live.revision, Levers: c.live.levers(name), Endpoints: c.endpoints.ofFleet(&c.live, name), Stamp: c.live.stamp}).Close()
+		c.publish(name, xds.Update{Revision: c.live.revision, Levers: c.live.levers(name), Stamp: c.live.stamp}).Close()
 		for range 2 { // both steps: proxies that come back have it so, and base layers that are sent empty would show
 			c.fleets.Fleet(name).Fold(0)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/pkg/discovery"
@@ -29,10 +30,14 @@ type endpoints struct {
 	watch   func(*policy.Origin) (tracker.Watch, error)
 	tracker *tracker.Tracker
 	news    tidings
+
+	mu sync.Mutex
+	// resolved are origins whose endpoints the proxies have looked up until now: they keep that cluster until the source names an endpoint.
+	resolved map[tracker.Key]bool
 }
 
 func (c *Controller) openEndpoints(d Discovery) {
-	c.endpoints.watch = d.Watch
+	c.endpoints.watch, c.endpoints.resolved = d.Watch, map[tracker.Key]bool{}
 	if d.Watch == nil {
 		c.endpoints.watch = func(o *policy.Origin) (tracker.Watch, error) {
 			return nil, &policy.Error{Kind: policy.Invalid, Code: "discovery_missing", Message: "this server finds no endpoints of " + o.SourceKind() + " origins"}
@@ -71,29 +76,39 @@ func (e *endpoints) follow(old, now *policy.Service) []tracker.Key {
 	if now != nil {
 		for i := range now.Origins {
 			o := &now.Origins[i]
-			k := tracker.Key{Service: now.Name, Origin: o.Name}
 			was := before[o.Name]
-			if !o.Discovered() {
-				if was != nil {
-					e.news.changed(k)
-				}
-				continue
-			}
 			delete(before, o.Name)
-			if was == nil || was.Source() != o.Source() {
-				e.tracker.Follow(k, o.Source(), e.watchOf(o), written(was))
+			if k := (tracker.Key{Service: now.Name, Origin: o.Name}); e.change(k, was, o) {
 				anew = append(anew, k)
 			}
 		}
 	}
-	for name, o := range before {
-		if k := (tracker.Key{Service: old.Name, Origin: name}); o.Discovered() {
-			e.tracker.Forget(k)
-		} else {
-			e.news.changed(k)
-		}
+	for name, was := range before {
+		e.change(tracker.Key{Service: old.Name, Origin: name}, was, nil)
 	}
 	return anew
+}
+
+// change makes the tracker follow an origin as it is now; was and now are nil where it is new or gone. It says whether it is followed anew.
+func (e *endpoints) change(k tracker.Key, was, now *policy.Origin) bool {
+	if now != nil && now.Discovered() {
+		if was != nil && was.Source() == now.Source() {
+			return false
+		}
+		e.mu.Lock()
+		delete(e.resolved, k)
+		if was != nil && was.DNS != nil {
+			e.resolved[k] = true
+		}
+		e.mu.Unlock()
+		e.tracker.Follow(k, now.Source(), e.watchOf(now), written(was))
+		return true
+	}
+	if was != nil && was.Discovered() {
+		e.tracker.Forget(k)
+	}
+	e.news.changed(k)
+	return false
 }
 
 // written are the endpoints that a document names.
@@ -126,13 +141,36 @@ func (e *endpoints) of(service string, o *policy.Origin) ([]translate.Endpoint, 
 	if !o.Discovered() {
 		return translate.Static(o.Static), o.DNS == nil
 	}
-	tracked, known := e.tracker.Endpoints(tracker.Key{Service: service, Origin: o.Name})
+	tracked, known := e.tracked(service, o.Name)
+	return forProxies(tracked), known
+}
+
+// tracked returns what is believed of an origin that is discovered, and whether it may be sent.
+func (e *endpoints) tracked(service, origin string) ([]discovery.Tracked, bool) {
+	k := tracker.Key{Service: service, Origin: origin}
+	all, known := e.tracker.Endpoints(k)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(all) > 0 {
+		delete(e.resolved, k)
+	}
+	return all, len(all) > 0 || known && !e.resolved[k]
+}
+
+// isResolved says whether proxies look the endpoints of an origin up as before, since its source has named none yet.
+func (e *endpoints) isResolved(k tracker.Key) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.resolved[k]
+}
+
+func forProxies(tracked []discovery.Tracked) []translate.Endpoint {
 	out := make([]translate.Endpoint, len(tracked))
 	for i := range tracked {
 		t := &tracked[i]
 		out[i] = translate.Endpoint{Address: t.Address, Zone: t.Zone, Draining: t.State == discovery.StateDraining}
 	}
-	return out, known || len(out) > 0
+	return out
 }
 
 // resources returns the endpoints of all origins of a service. An origin of which nothing is known has none: proxies then keep what they
@@ -147,44 +185,77 @@ func (e *endpoints) resources(s *policy.Service) []translate.Resource {
 	return out
 }
 
-// ofFleet returns the endpoints of all services of a fleet.
-func (e *endpoints) ofFleet(in *intent, fleet string) []translate.Resource {
-	var out []translate.Resource
-	for _, s := range in.of(fleet) {
-		out = append(out, e.resources(s.compiled)...)
-	}
-	return out
+// target is an origin whose endpoints are to be sent, and where.
+type target struct {
+	service string
+	origin  *policy.Origin
+	fleets  []string
 }
 
-// publishEndpoints sends what has changed to the fleets. It is no revision: nobody's intent changed.
+// publishEndpoints sends what has changed to the fleets. It is no revision: nobody's intent changed. The resources are made before publications
+// are held up, and once more only where something has changed meanwhile: a rollback does not wait for 10,000 endpoints.
 func (c *Controller) publishEndpoints(keys []tracker.Key) {
+	made := map[tracker.Key]madeEndpoints{}
+	for k, t := range c.discoveredOf(keys) {
+		made[k] = c.endpoints.make(t)
+	}
 	c.order.Lock()
 	defer c.order.Unlock()
 	updates := map[string]*xds.Update{}
-	c.mu.RLock()
-	revision := c.live.revision
-	for _, k := range keys {
-		s := c.live.services.At(k.Service)
-		if s == nil {
-			continue // deleted meanwhile
+	for k, t := range c.discoveredOf(keys) { // some may have been deleted
+		m, ok := made[k]
+		if !ok || !c.endpoints.still(t, m) {
+			m = c.endpoints.make(t)
 		}
-		i := slices.IndexFunc(s.compiled.Origins, func(o policy.Origin) bool { return o.Name == k.Origin && o.Discovered() })
-		if i < 0 {
-			continue
-		}
-		all, known := c.endpoints.of(k.Service, &s.compiled.Origins[i])
-		if !known {
-			continue
-		}
-		for _, fleet := range s.compiled.Fleets {
-			u := updateFor(updates, fleet)
-			u.Endpoints = append(u.Endpoints, translate.Endpoints(k.Service, k.Origin, all))
+		for _, fleet := range t.fleets {
+			if m.known {
+				u := updateFor(updates, fleet)
+				u.Endpoints = append(u.Endpoints, m.resource)
+			}
 		}
 	}
-	c.mu.RUnlock()
+	revision := c.Revision()
 	for _, fleet := range slices.Sorted(maps.Keys(updates)) {
 		u := updates[fleet]
 		u.Revision = revision
 		c.send(fleet, *u).waiter.Close()
 	}
+}
+
+// discoveredOf returns those of the origins that are live and discovered.
+func (c *Controller) discoveredOf(keys []tracker.Key) map[tracker.Key]target {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	out := map[tracker.Key]target{}
+	for _, k := range keys {
+		s := c.live.services.At(k.Service)
+		if s == nil {
+			continue
+		}
+		if o, err := originOf(s.compiled, k.Origin); err == nil && o.Discovered() {
+			out[k] = target{k.Service, o, s.compiled.Fleets}
+		}
+	}
+	return out
+}
+
+// madeEndpoints is a resource, and what it was made of.
+type madeEndpoints struct {
+	tracked  []discovery.Tracked
+	known    bool
+	resource translate.Resource
+}
+
+func (e *endpoints) make(t target) madeEndpoints {
+	var m madeEndpoints
+	if m.tracked, m.known = e.tracked(t.service, t.origin.Name); m.known {
+		m.resource = translate.Endpoints(t.service, t.origin.Name, forProxies(m.tracked))
+	}
+	return m
+}
+
+// still says whether a resource is what would be made now. The tracker never changes what it returned.
+func (e *endpoints) still(t target, m madeEndpoints) bool {
+	now, known := e.tracked(t.service, t.origin.Name)
+	return known == m.known && len(now) == len(m.tracked) && (len(now) == 0 || &now[0] == &m.tracked[0])
 }

@@ -255,7 +255,7 @@ func TestAnOriginChangesItsSourceWithoutAGap(t *testing.T) {
 	d.awaitVersion(static, "the static one")
 	before := d.proxy.Held(deltaclient.Cluster)["orders/eks"]
 	c := d.applied(moving("prod", 5000))
-	if len(c.GetWarnings()) != 1 || !strings.Contains(c.GetWarnings()[0], "origin eks: the source has not answered") {
+	if len(c.GetWarnings()) != 1 || !strings.Contains(c.GetWarnings()[0], "origin eks: the source has named no endpoint that takes requests yet: until then 1 endpoint that the origin had before") {
 		t.Errorf("warnings %q", c.GetWarnings())
 	}
 	d.awaitVersion(static, "the static one, until the source has spoken")
@@ -377,7 +377,7 @@ func TestWatchersOfEndpointsHearWhatIsAndWhatChanges(t *testing.T) {
 	if _, err := d.Delete(t.Context(), "service", "orders", control.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	expect("gone 10.0.0.2:80 ready")
+	expect("gone 10.0.0.2:80 ready", "origin failing")
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("ended with %v", err)
@@ -385,4 +385,87 @@ func TestWatchersOfEndpointsHearWhatIsAndWhatChanges(t *testing.T) {
 	if err := d.WatchEndpoints(t.Context(), "carts", "", nil); !is(err, policy.NotFound) {
 		t.Errorf("of no service: %v", err)
 	}
+}
+
+// TestALookedUpOriginKeepsItsAddressesUntilItsNewSourceNamesOne: Envoy would take the changed cluster with nothing in it.
+func TestALookedUpOriginKeepsItsAddressesUntilItsNewSourceNamesOne(t *testing.T) {
+	d := newDiscovering(t, t.TempDir(), newScript(), cautious)
+	doc := moving("prod", 5000)
+	doc.GetService().Origins[1].Discovery = &crossfadev1.Origin_Dns{Dns: &crossfadev1.DnsName{Host: "lb.test", Port: 80}}
+	d.applied(doc)
+	before := d.proxy.Held(deltaclient.Cluster)["orders/eks"]
+	d.say(shop, "")
+	if _, err := d.Apply(t.Context(), []*crossfadev1.Document{moving("prod", 5000)}, control.Options{Wait: crossfadev1.Wait_WAIT_NONE}); err != nil {
+		t.Fatal(err)
+	}
+	if s := d.awaitState(control.OriginWaiting); !strings.Contains(s.GetDetail(), "look the name up") {
+		t.Errorf("waiting: %v", s)
+	}
+	d.say(shop, "1d")
+	d.awaitEndpoints("1d") // better than nothing, and what the source says
+	if d.proxy.Held(deltaclient.Cluster)["orders/eks"] == before {
+		t.Error("the cluster is the old one, though there are endpoints")
+	}
+	d.applied(doc) // and back
+	d.say(shop, "7 8")
+	d.say(other, "!")
+	if _, err := d.Apply(t.Context(), []*crossfadev1.Document{moving("other", 5000)}, control.Options{Wait: crossfadev1.Wait_WAIT_NONE}); err != nil {
+		t.Fatal(err)
+	}
+	d.awaitState(control.OriginFailing)
+	if d.proxy.Held(deltaclient.Cluster)["orders/eks"] != before {
+		t.Error("the name was given up for the addresses of another source, or for none")
+	}
+}
+
+// TestWhatARefusalBringsBackHasItsEndpoints, though the source cannot be asked just then.
+func TestWhatARefusalBringsBackHasItsEndpoints(t *testing.T) {
+	d := newDiscovering(t, t.TempDir(), newScript(), cautious)
+	d.say(shop, "1 2")
+	d.applied(moving("prod", 5000))
+	d.awaitEndpoints("1 2")
+	refuse := make(chan struct{})
+	d.proxyThat("default", "q", refuseVirtualHosts(refuse))
+	d.say(shop, "!")
+	d.awaitState(control.OriginFailing)
+	close(refuse)
+	gone := orders(0)
+	gone.GetService().Origins[1].Name = "gke"
+	gone.GetService().Split = &crossfadev1.Split{Weights: map[string]int32{"ecs": 10000}}
+	if _, err := d.Apply(t.Context(), []*crossfadev1.Document{gone}, control.Options{}); !is(err, policy.Refused) {
+		t.Fatalf("got %v", err)
+	}
+	d.awaitEndpoints("1 2")
+	if s := d.awaitState(control.OriginFailing); s.GetReady() != 2 {
+		t.Errorf("back: %v", s)
+	}
+}
+
+// TestOnlyWhatWasSeenIsAccepted: what comes to be held while it is recorded that somebody accepted, nobody has seen.
+func TestOnlyWhatWasSeenIsAccepted(t *testing.T) {
+	d := newDiscovering(t, t.TempDir(), newScript(), cautious)
+	d.say(shop, "1 2 3 4")
+	d.applied(moving("prod", 5000))
+	d.say(shop, "3 4")
+	d.awaitState(control.OriginHeld)
+	d.store.close()
+	done := make(chan error, 1)
+	var accepted []*crossfadev1.Endpoint
+	go func() {
+		var err error
+		_, accepted, err = d.AcceptEndpoints(context.Background(), "orders", "eks", control.Options{})
+		done <- err
+	}()
+	<-d.store.arrived
+	d.say(shop, "")
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := poll.Until(ctx, time.Millisecond, poll.True(func() bool { return d.origin().GetHeld() == 4 })); err != nil {
+		t.Fatal(err)
+	}
+	d.store.open()
+	if err := <-done; err != nil || len(accepted) != 2 {
+		t.Fatalf("accepted %v, %v", accepted, err)
+	}
+	d.awaitEndpoints("3 4")
 }

@@ -145,13 +145,13 @@ func (c *Controller) serviceChanged(name string) {
 	}
 	c.mu.RLock()
 	s, ok := c.live.services.Get(name)
+	c.mu.RUnlock()
 	var event *crossfadev1.WatchResponse
 	if ok {
 		event = &crossfadev1.WatchResponse{Type: "service", Object: &crossfadev1.WatchResponse_Service{Service: c.status(s, "")}}
 	} else {
 		event = &crossfadev1.WatchResponse{Type: "deleted", Object: &crossfadev1.WatchResponse_Service{Service: &crossfadev1.ServiceStatus{Name: name}}}
 	}
-	c.mu.RUnlock()
 	event.Time = timestamppb.New(c.now())
 	c.events.publish(name, event)
 }

@@ -44,29 +44,35 @@ func (e *endpoints) origin(service string, o *policy.Origin, now time.Time) *cro
 	if !s.Looked.IsZero() {
 		out.AgeMs = milliseconds(max(0, now.Sub(s.Looked)))
 	}
-	out.State, out.Detail = stateOf(&s, service, o.Name)
+	out.State, out.Detail = stateOf(&s, service, o.Name, e.isResolved(s.Key))
 	return out
 }
 
 // stateOf is the worst that can be said of an origin.
-func stateOf(s *tracker.Status, service, origin string) (state, detail string) {
+func stateOf(s *tracker.Status, service, origin string, resolved bool) (state, detail string) {
 	used := s.Ready + s.Draining + s.Held
-	accept := fmt.Sprintf("if they are meant to be gone: `shadowctl endpoints accept %s %s`", service, origin)
 	switch {
 	case s.Err != nil:
 		detail = sentence(s.Err)
 		if used > 0 {
-			detail += fmt.Sprintf(". What was known last is used on: %s", counted(used, "endpoint"))
+			detail += ". What was known last is used on: " + counted(used, "endpoint")
 		}
 		return OriginFailing, detail
-	case s.Held > 0:
-		return OriginHeld, fmt.Sprintf("its source no longer names %d of %s, unannounced and too many at once to be believed: they are used on; %s", s.Held, counted(used, "endpoint"), accept)
+	case resolved:
+		return OriginWaiting, "the source has named no endpoint yet: until then proxies look the name up that it had before"
 	case s.Restored:
-		return OriginWaiting, fmt.Sprintf("the source has not answered since the start; %s from before it", counted(used, "endpoint"))
+		return OriginWaiting, "the source has not answered since the start: " + counted(used, "endpoint") + " from before it are used on"
+	case used > 0 && s.From != s.Source:
+		return OriginWaiting, "the source has named no endpoint that takes requests yet: until then " + counted(used, "endpoint") + " that the origin had before are used"
 	case !s.Known:
 		return OriginWaiting, "the source has not answered yet"
+	case s.Held > 0:
+		return OriginHeld, fmt.Sprintf("its source no longer names %d of %s, unannounced and too many at once to be believed: they are used on; if they are meant to be gone: `shadowctl endpoints accept %s %s`",
+			s.Held, counted(used, "endpoint"), service, origin)
+	case s.Ready == 0 && s.Draining > 0:
+		return OriginEmpty, "all its endpoints were told to stop; requests go to them all the same, since there are no others"
 	case s.Ready == 0:
-		return OriginEmpty, "there is no endpoint that takes requests: they are answered 503"
+		return OriginEmpty, "there is no endpoint: requests are answered 503"
 	}
 	return OriginOK, ""
 }
@@ -101,13 +107,20 @@ func errorDetail(err error) *crossfadev1.ErrorDetail {
 	return &crossfadev1.ErrorDetail{Code: e.Code, Field: e.Field, Value: e.Value, Message: e.Message, Next: e.Next}
 }
 
-// origins says how well the endpoints of each origin of a service are known, in the order of the document, and which have addresses in
-// common.
+// origins says how well the endpoints of each origin of a service are known, in the order of the document.
 func (e *endpoints) origins(s *policy.Service, now time.Time) []*crossfadev1.OriginStatus {
 	out := make([]*crossfadev1.OriginStatus, len(s.Origins))
-	first := map[netip.AddrPort]int{}
 	for i := range s.Origins {
 		out[i] = e.origin(s.Name, &s.Origins[i], now)
+	}
+	return out
+}
+
+// compared is the same, and says which origins have addresses in common. It goes through all of them.
+func (e *endpoints) compared(s *policy.Service, now time.Time) []*crossfadev1.OriginStatus {
+	out := e.origins(s, now)
+	first := map[netip.AddrPort]int{}
+	for i := range s.Origins {
 		all, _ := e.of(s.Name, &s.Origins[i])
 		shared := map[int]int{}
 		for _, x := range all {
@@ -131,9 +144,9 @@ func sharing(o, other *crossfadev1.OriginStatus, n int) {
 	if o.Detail != "" {
 		o.Detail += ". "
 	}
-	addresses := counted(n, "address")
+	addresses := "1 address"
 	if n > 1 {
-		addresses += "es"
+		addresses = fmt.Sprintf("%d addresses", n)
 	}
 	o.Detail += fmt.Sprintf("%s in common with %s: moving traffic between the two moves nothing there", addresses, other.GetOrigin())
 }
@@ -146,13 +159,23 @@ func (c *Controller) Origins(service, origin string) ([]*crossfadev1.OriginStatu
 	}
 	var out []*crossfadev1.OriginStatus
 	for _, s := range services {
-		for _, o := range c.endpoints.origins(s, c.now()) {
+		for _, o := range c.endpoints.compared(s, c.now()) {
 			if origin == "" || o.GetOrigin() == origin {
 				out = append(out, o)
 			}
 		}
 	}
 	return out, nil
+}
+
+// AllOrigins says how well the endpoints of every origin are known, at little cost.
+func (c *Controller) AllOrigins() []*crossfadev1.OriginStatus {
+	var out []*crossfadev1.OriginStatus
+	now := c.now()
+	for _, s := range c.snapshot().of("") {
+		out = append(out, c.endpoints.origins(s.compiled, now)...)
+	}
+	return out
 }
 
 // Troubled returns the origins whose endpoints somebody should look at, of the services of a fleet, or of all.

@@ -180,7 +180,7 @@ func (c *Controller) send(fleet string, u xds.Update) *following {
 	return &following{fleet: f, waiter: f.Publish(u)}
 }
 
-// publish builds the whole structure of a fleet and sends it: at start, and for settings of the fleet.
+// publish builds the whole structure of a fleet and sends it, with all endpoints as they are known then: at start.
 func (c *Controller) publish(fleet string, u xds.Update) *xds.Waiter {
 	c.order.Lock()
 	defer c.order.Unlock()
@@ -188,6 +188,9 @@ func (c *Controller) publish(fleet string, u xds.Update) *xds.Waiter {
 	settings, services := c.live.compiledOf(fleet)
 	c.mu.RUnlock()
 	u.Structure = translate.Build(settings, services, translate.Options{})
+	for _, s := range services { // not before: what a source tells meanwhile is published after this
+		u.Endpoints = append(u.Endpoints, c.endpoints.resources(s)...)
+	}
 	c.mu.Lock()
 	c.live.structures[fleet] = u.Structure
 	c.mu.Unlock()

@@ -140,6 +140,9 @@ func (v *endpointView) show(k tracker.Key) error {
 			events = append(events, endpointEvent("gone", old.endpoints[address]))
 		}
 	}
+	if next.status == nil && old.status != nil {
+		events = append(events, &crossfadev1.WatchEndpointsResponse{Type: "gone", Object: &crossfadev1.WatchEndpointsResponse_Origin{Origin: old.status}})
+	}
 	if next.status != nil && (old.status == nil || !sameStatusButAge(old.status, next.status)) {
 		events = append(events, &crossfadev1.WatchEndpointsResponse{Type: "origin", Object: &crossfadev1.WatchEndpointsResponse_Origin{Origin: next.status}})
 	}
@@ -163,14 +166,13 @@ func endpointEvent(kind string, e *crossfadev1.Endpoint) *crossfadev1.WatchEndpo
 	return &crossfadev1.WatchEndpointsResponse{Type: kind, Object: &crossfadev1.WatchEndpointsResponse_Endpoint{Endpoint: e}}
 }
 
-func sameButAge(a, b *crossfadev1.Endpoint) bool {
-	a, b = proto.CloneOf(a), proto.CloneOf(b)
-	a.AgeMs, b.AgeMs = 0, 0
-	return proto.Equal(a, b)
+// sameButAge compares two endpoints of this view, but for their age.
+func sameButAge(told, now *crossfadev1.Endpoint) bool {
+	told.AgeMs = now.GetAgeMs() // nobody reads it any more
+	return proto.Equal(told, now)
 }
 
-func sameStatusButAge(a, b *crossfadev1.OriginStatus) bool {
-	a, b = proto.CloneOf(a), proto.CloneOf(b)
-	a.AgeMs, b.AgeMs = 0, 0
-	return proto.Equal(a, b)
+func sameStatusButAge(told, now *crossfadev1.OriginStatus) bool {
+	told.AgeMs = now.GetAgeMs()
+	return proto.Equal(told, now)
 }

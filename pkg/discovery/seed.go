@@ -9,19 +9,17 @@ func Seed(endpoints []Endpoint, looked time.Time) Set {
 	return Set{tracked: track(endpoints, looked), looked: looked}
 }
 
-// Renew returns what is believed once the source of an origin is watched anew: the same endpoints, as a seed.
+// Renew returns what is believed once the source that named the endpoints of an origin is watched anew: the same endpoints, as a seed.
 func (s Set) Renew() Set {
 	endpoints := make([]Endpoint, len(s.tracked))
 	for i, t := range s.tracked {
 		endpoints[i] = t.Endpoint
 	}
-	next := Seed(endpoints, s.looked)
-	next.inherited = s.inherited
-	return next
+	return Seed(endpoints, s.looked)
 }
 
 // Inherit returns what is believed once an origin has another source: the same endpoints, as a seed, until that source names one that is
-// ready, or means that there are none. From then on only what it names counts. Before, what it says cannot shrink them.
+// ready. From then on only what it names counts. Before, what it says cannot shrink them, not even if it means that it has none itself.
 func (s Set) Inherit() Set {
 	next := s.Renew()
 	next.inherited = len(next.tracked) > 0

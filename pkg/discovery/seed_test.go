@@ -45,7 +45,7 @@ func TestInherit(t *testing.T) {
 		"errors change nothing":          {{0, "!", "1 2 3"}, {10, "6 5", "5 6"}},
 		"as long as it names nothing":    {{0, "", "1h 2h 3h"}, {100, "", "1h 2h 3h"}, {101, "5", "5"}},
 		"as long as it names none ready": {{0, "5d", "1h 2h 3h 5d"}, {100, "5", "5"}},
-		"it may mean that none are left": {{0, "=", ""}, {1, "5", "5"}, {2, "", "5h"}},
+		"also if it means its own":       {{0, "=", "1h 2h 3h"}, {1, "5", "5"}, {2, "=", ""}},
 		"it may be accepted":             {{0, "", "1h 2h 3h"}, {1, "accept", ""}, {2, "5", "5"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestInherit(t *testing.T) {
 	}
 }
 
-// TestRenew: what is watched anew is as good as a note, and remains another's as long as it was.
+// TestRenew: what is watched anew is as good as a note, also if another source was to follow in between.
 func TestRenew(t *testing.T) {
 	old := Set{}.Take(lookOf(t, 0, "1 2 3"), rules)
 	s := old.Renew()
@@ -76,7 +76,5 @@ func TestRenew(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	walk(t, s, []step{{-5, "3", "1h 2h 3"}})
-	if !old.Inherit().Renew().Inherited() {
-		t.Error("it is not inherited any more")
-	}
+	walk(t, old.Inherit().Renew(), []step{{5, "3", "1h 2h 3"}})
 }

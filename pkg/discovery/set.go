@@ -73,7 +73,7 @@ func (s Set) Take(l Look, r Rules) Set {
 	named := track(l.Endpoints, l.At)
 	left := slices.ContainsFunc(named, func(t Tracked) bool { return t.State == StateReady })
 	next := Set{tracked: named, looked: l.At, seen: true}
-	if l.Meant || s.inherited && left {
+	if l.Meant && !s.inherited || s.inherited && left {
 		return next // whatever it was before
 	}
 	next.inherited = s.inherited
@@ -182,10 +182,16 @@ func (s Set) stillRecent(named []Tracked, at time.Time, r Rules) []letGo {
 	return out
 }
 
-// Accept returns the set without what is held: somebody said that the shrink is meant. What was let go before no longer counts either.
-func (s Set) Accept() Set {
-	s.tracked = slices.DeleteFunc(slices.Clone(s.tracked), func(t Tracked) bool { return t.State == StateHeld })
+// Accept returns the set without those of some endpoints that are held: somebody saw them and said that their end is meant. What was let go
+// before no longer counts either.
+func (s Set) Accept(seen ...netip.AddrPort) Set {
+	s.tracked = slices.DeleteFunc(slices.Clone(s.tracked), func(t Tracked) bool { return t.State == StateHeld && slices.Contains(seen, t.Address) })
 	s.held, s.recent = time.Time{}, nil
+	for _, t := range s.tracked {
+		if t.State == StateHeld && (s.held.IsZero() || t.Missing.Before(s.held)) {
+			s.held = t.Missing
+		}
+	}
 	return s
 }
 

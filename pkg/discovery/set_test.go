@@ -25,7 +25,7 @@ type step struct {
 func (s step) take(t *testing.T, set Set) Set {
 	t.Helper()
 	if s.look == "accept" {
-		return set.Accept()
+		return set.Accept(heldBy(set)...)
 	}
 	return set.Take(lookOf(t, s.second, s.look), rules)
 }
@@ -47,6 +47,17 @@ func lookOf(t *testing.T, second int, text string) Look {
 		l.Endpoints = append(l.Endpoints, e)
 	}
 	return l
+}
+
+// heldBy returns the addresses that are held.
+func heldBy(s Set) []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, e := range s.Endpoints() {
+		if e.State == StateHeld {
+			out = append(out, e.Address)
+		}
+	}
+	return out
 }
 
 func address(name string) netip.AddrPort { return netip.MustParseAddrPort("10.0.0." + name + ":80") }
@@ -169,7 +180,11 @@ func TestWhatASetSaysOfItself(t *testing.T) {
 	if e := s.Endpoints()[0]; e.Seen != at(4) || e.Missing != at(7) {
 		t.Errorf("seen %v, missing since %v", e.Seen, e.Missing)
 	}
-	s = s.Accept()
+	if s = s.Accept(address("1")); believed(s) != "2d 3h" {
+		t.Errorf("accepted the end of one: %q", believed(s))
+	}
+	check("one of two accepted", nil, time.Time{}, at(7), at(4))
+	s = s.Accept(heldBy(s)...)
 	check("accepted", nil, time.Time{}, at(7), time.Time{})
 }
 

@@ -95,6 +95,16 @@ func newStructure(source *translate.Structure, old *structure) *structure {
 	return s
 }
 
+// withoutEndpoints returns those of the names that no cluster takes its endpoints from: it is gone, or proxies look them up now.
+func (s *structure) withoutEndpoints(names []string) (out []string) {
+	for _, name := range names {
+		if c := s.clusters.byName[name]; c == nil || !c.eds {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // same says whether nothing differs: a change of intent that is no change of structure.
 func (s *structure) same(o *structure) bool {
 	if s.clusters != o.clusters || s.routes != o.routes || s.virtualHosts != o.virtualHosts {

@@ -26,7 +26,7 @@ type Fleet struct {
 	proxies     map[string]*proxy
 	inlineMu    sync.Mutex
 	inlineCache *structure
-	inlineFor   int64 // seq
+	inlineFor   inlineKey
 
 	waitMu  sync.Mutex
 	waiters map[*Waiter]bool
@@ -89,7 +89,7 @@ func (f *Fleet) Publish(u Update) *Waiter {
 		f.lastChange = f.server.now()
 	}
 	if len(u.Endpoints) > 0 || structural {
-		next.endpoints = old.endpoints.with(u.Endpoints, old.endpoints.notIn(next.structure.clusters)).reuse(old.endpoints)
+		next.endpoints = old.endpoints.with(u.Endpoints, next.structure.withoutEndpoints(old.endpoints.names)).reuse(old.endpoints)
 	}
 	if u.Inline != nil {
 		next.inlineOf = u.Inline
@@ -191,17 +191,24 @@ func (f *Fleet) settled() int64 {
 	return lowest
 }
 
+// inlineKey is what a structure with weights in its routes was made for.
+type inlineKey struct {
+	structure *structure
+	levers    *leverTables
+}
+
 // inline returns the structure with weights in its routes.
 func (f *Fleet) inline(c *config) *structure {
 	f.inlineMu.Lock()
 	defer f.inlineMu.Unlock()
-	if f.inlineCache == nil || f.inlineFor != c.seq {
+	key := inlineKey{c.structure, c.levers} // endpoints change more often, and are no part of it
+	if f.inlineCache == nil || f.inlineFor != key {
 		if c.inlineOf == nil {
 			return c.structure
 		}
 		s := newStructure(c.inlineOf(), f.inlineCache)
 		s.clusters = s.clusters.reuse(c.structure.clusters)
-		f.inlineCache, f.inlineFor = s, c.seq
+		f.inlineCache, f.inlineFor = s, key
 	}
 	return f.inlineCache
 }

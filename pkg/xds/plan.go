@@ -218,22 +218,6 @@ func (s *session) narrow(k kind, c *config, w *want) {
 	}
 }
 
-// blind says whether the proxy has a cluster that is to change, while nothing is known of its endpoints, since their source has not answered
-// since this server began. Envoy would put the changed one in use without any: what it has serves on until something is known.
-func (s *session) blind(c *config, r *item) bool {
-	have := s.kinds[clusters].have.version(r.Name)
-	return r.eds && have != "" && have != r.Version && c.endpoints.version(r.Name) == ""
-}
-
-func (s *session) withoutBlind(c *config, w *want, d *diff) *diff {
-	blind := func(r *item) bool { return s.blind(c, r) }
-	if !slices.ContainsFunc(d.upserts, blind) {
-		return d
-	}
-	w.exact, w.full = false, false
-	return &diff{upserts: slices.DeleteFunc(slices.Clone(d.upserts), blind), removals: d.removals}
-}
-
 // maxOvertaken is how many responses of levers virtual hosts wait for: under steady change there is always one on its way.
 const maxOvertaken = 8
 

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"strings"
 	"sync"
 	"time"
 )
@@ -110,6 +111,9 @@ func (s *session) describe(st *ProxyStatus, now time.Time) {
 	if !s.behindSince.IsZero() {
 		st.Lag = max(st.Lag, now.Sub(s.behindSince))
 		st.State, st.Detail = StatePending, "has not acknowledged everything yet"
+		if blind := s.blindClusters(); len(blind) > 0 {
+			st.Detail = "has the old cluster of " + strings.Join(blind, ", ") + ", which changes once the source of its endpoints answers"
+		}
 	}
 	if s.incompatible() {
 		st.State, st.Detail = StateIncompatible, "its bootstrap lacks a runtime layer, so its weights travel in its routes: make a new one with `shadowctl bootstrap` and restart it"

@@ -92,16 +92,6 @@ func (t *table) with(upserts []translate.Resource, removals []string) *table {
 	return out
 }
 
-// notIn returns the names that another table lacks.
-func (t *table) notIn(other *table) (names []string) {
-	for _, name := range t.names {
-		if _, ok := other.byName[name]; !ok {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
 // version of a resource, "" if the table lacks it.
 func (t *table) version(name string) string {
 	if r, ok := t.byName[name]; ok {

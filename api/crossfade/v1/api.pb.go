@@ -3924,7 +3924,7 @@ func (x *WatchEndpointsRequest) GetOrigin() string {
 // WatchEndpointsResponse is one event.
 type WatchEndpointsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "endpoint" (it is there, or has changed), "gone", or "origin" (its status changed).
+	// "endpoint" (it is there, or has changed), "origin" (its status changed), or "gone" (of either).
 	Type string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
 	// Types that are valid to be assigned to Object:

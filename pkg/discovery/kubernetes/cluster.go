@@ -113,6 +113,12 @@ func (c *Cluster) Watch(ctx context.Context, t Target, tell func(discovery.Look)
 		case <-f.news:
 			teller.gather()
 		case <-again.C:
+			select {
+			case <-f.news: // came at the same moment: they are gathered first
+				teller.gather()
+				continue
+			default:
+			}
 			if n.well() { // else nothing new is known
 				teller.say(look())
 			}

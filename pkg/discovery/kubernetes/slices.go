@@ -81,7 +81,9 @@ func readiness(c discoveryv1.EndpointConditions) (state discovery.Readiness, hea
 	switch {
 	case terminating && serving:
 		return discovery.Draining, "serving, terminating", true
-	case terminating || !ready && !serving:
+	case terminating: // told too: so that its end is announced
+		return discovery.Draining, "terminating", true
+	case !ready && !serving:
 		return "", "", false
 	case c.Ready == nil:
 		return discovery.Ready, "", true

@@ -86,11 +86,15 @@ func TestLookAt(t *testing.T) {
 			[]string{`{"endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": false, "serving": true, "terminating": true}}], ` + http8080 + `}`},
 			"10.0.0.1:8080 draining (serving, terminating)",
 		},
-		"terminating and not serving is gone": {"http", []string{`{"endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": true, "serving": false, "terminating": true}}], ` + http8080 + `}`}, ""},
+		"terminating and not serving drains too": {
+			"http",
+			[]string{`{"endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": true, "serving": false, "terminating": true}}], ` + http8080 + `}`},
+			"10.0.0.1:8080 draining (terminating)",
+		},
 		"terminating, nothing said of serving": {
 			"http",
 			[]string{`{"endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": false, "terminating": true}}, {"addresses": ["10.0.0.2"], "conditions": {"terminating": true}}], ` + http8080 + `}`},
-			"10.0.0.2:8080 draining (serving, terminating)",
+			"10.0.0.1:8080 draining (terminating), 10.0.0.2:8080 draining (serving, terminating)",
 		},
 		"not yet ready and not serving, with published addresses": {
 			"http",

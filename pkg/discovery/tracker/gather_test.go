@@ -49,7 +49,7 @@ func TestChanged(t *testing.T) {
 		a.says("!")
 		time.Sleep(100 * time.Millisecond)
 		h.expect(t)
-		if _, err := tr.Accept(Key{"a", "x"}); err != nil {
+		if _, err := tr.Accept(Key{"a", "x"}, heldNow(tr, Key{"a", "x"})); err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()
@@ -176,7 +176,7 @@ func TestStatusChanged(t *testing.T) {
 		other.says("1")
 		s.says("!")
 		heard("both", orders, pay)
-		if _, err := tr.Accept(orders); err != nil {
+		if _, err := tr.Accept(orders, heldNow(tr, orders)); err != nil {
 			t.Error(err)
 		}
 		heard("accepted", orders)

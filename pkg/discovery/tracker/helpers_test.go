@@ -169,3 +169,15 @@ func closed(t *testing.T, tr *Tracker) {
 		t.Error(err)
 	}
 }
+
+// heldNow returns the addresses that are held.
+func heldNow(tr *Tracker, k Key) []netip.AddrPort {
+	var out []netip.AddrPort
+	s, _ := tr.Status(k)
+	for _, e := range s.Endpoints {
+		if e.State == discovery.StateHeld {
+			out = append(out, e.Address)
+		}
+	}
+	return out
+}

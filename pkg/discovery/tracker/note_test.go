@@ -159,7 +159,31 @@ func TestWhenItWrites(t *testing.T) {
 		tr.Forget(orders)
 		check("forgotten", "")
 		tr.Follow(orders, "a", newSource().watch, nil)
-		expect(t, tr, orders, "", false)
+		expect(t, tr, orders, "1 2 3", false) // soon after, by the same source
+		closed(t, tr)
+	})
+}
+
+// TestRegret: an origin that is followed again, soon and by the same source, has what it had. By another source, or later, it begins anew.
+func TestRegret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := New(Config{})
+		for _, c := range []struct {
+			source string
+			after  time.Duration
+			want   string
+		}{{"a", regret - 1, "1 2"}, {"b", 0, ""}, {"a", regret, ""}} {
+			first := newSource()
+			tr.Follow(orders, "a", first.watch, nil)
+			first.says("1 2")
+			synctest.Wait()
+			tr.Forget(orders)
+			time.Sleep(c.after)
+			tr.Follow(orders, c.source, newSource().watch, nil)
+			expect(t, tr, orders, c.want, false)
+			tr.Forget(orders)
+			time.Sleep(regret)
+		}
 		closed(t, tr)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -108,9 +109,9 @@ func sameText(a, b error) bool {
 	return a.Error() == b.Error()
 }
 
-// Accept ends the doubt about a shrink: somebody says that the endpoints that are held are gone. It returns them; none is no error. It
-// fails if the origin is not followed.
-func (t *Tracker) Accept(k Key) (accepted []discovery.Tracked, err error) {
+// Accept ends the doubt about endpoints: somebody saw that they are held, and says that they are gone. It returns those of them that are
+// held; none is no error. It fails if the origin is not followed.
+func (t *Tracker) Accept(k Key, seen []netip.AddrPort) (accepted []discovery.Tracked, err error) {
 	o := t.origin(k)
 	if o == nil {
 		return nil, &policy.Error{
@@ -120,16 +121,13 @@ func (t *Tracker) Accept(k Key) (accepted []discovery.Tracked, err error) {
 	}
 	o.mu.Lock()
 	was := o.set
-	o.set = was.Accept()
+	o.set = was.Accept(seen...)
 	t.tell(o, was, false)
 	o.mu.Unlock()
 	for _, e := range was.Endpoints() {
-		if e.State == discovery.StateHeld {
+		if e.State == discovery.StateHeld && slices.Contains(seen, e.Address) {
 			accepted = append(accepted, e)
 		}
-	}
-	if len(accepted) > 0 {
-		t.log.Info("endpoints that were held are gone, for somebody accepted it", "service", k.Service, "origin", k.Origin, "accepted", len(accepted))
 	}
 	return accepted, nil
 }

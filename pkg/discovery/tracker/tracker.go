@@ -3,6 +3,7 @@ package tracker
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -55,11 +56,23 @@ type Tracker struct {
 	closed  bool
 	origins map[Key]*origin
 	noted   map[Key]record // what the note says of origins that nobody has followed yet
+	former  map[Key]former // what was believed of origins that were forgotten not long ago
 }
+
+// former is what was believed of an origin when it was forgotten.
+type former struct {
+	set  discovery.Set
+	from string
+	at   time.Time
+}
+
+// regret is how long after an origin was forgotten it may be followed again as if it had not been: a change that a proxy refuses is taken back,
+// and so is one that somebody regrets.
+const regret = 10 * time.Minute
 
 // New returns a tracker that follows nothing yet. It reads the file; one that cannot be read is said in the log, and replaced.
 func New(c Config) *Tracker {
-	t := &Tracker{rules: c.Rules, log: c.Log, now: c.Now, origins: map[Key]*origin{}, noted: map[Key]record{}}
+	t := &Tracker{rules: c.Rules, log: c.Log, now: c.Now, origins: map[Key]*origin{}, noted: map[Key]record{}, former: map[Key]former{}}
 	if t.rules == (discovery.Rules{}) {
 		t.rules = discovery.Rules{Share: 30, Confirm: 10 * time.Second}
 	}
@@ -100,7 +113,8 @@ func each(f func(Key)) func([]Key) {
 
 // Follow follows an origin from now on, or by another source, if it was followed already; by the same source, nothing changes. Endpoints
 // that were in use until now are used until the source names some that are ready: those that are believed of the origin; if there are
-// none, those in before, of whatever served the origin in this process; if that names none either, those that the note has of it.
+// none, those in before, of whatever served the origin in this process; if that names none either, those that were believed when it was
+// forgotten, by the same source and not long ago, or those that the note has of it.
 func (t *Tracker) Follow(k Key, source string, watch Watch, before []discovery.Endpoint) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -124,12 +138,15 @@ func (t *Tracker) Follow(k Key, source string, watch Watch, before []discovery.E
 		o.restart(was, o.from, source)
 	case len(before) > 0:
 		o.restart(discovery.Seed(before, t.now()), "", source)
+	case t.recently(k, source):
+		o.restart(t.former[k].set, source, source)
 	default:
 		r := t.noted[k]
 		o.restart(discovery.Seed(r.endpoints(), r.Looked), r.Source, source)
 		o.restored = len(r.Endpoints) > 0
 	}
 	delete(t.noted, k)
+	delete(t.former, k)
 	ctx, cancel := context.WithCancel(t.ctx)
 	r := &run{source: source, cancel: cancel, looked: make(chan struct{})}
 	o.run, o.source = r, source
@@ -138,17 +155,26 @@ func (t *Tracker) Follow(k Key, source string, watch Watch, before []discovery.E
 	t.tell(o, was, true)
 }
 
-// Forget ends the watch of an origin, and forgets what is believed of it and what the note says. The watch may take a while to end; what
-// it tells meanwhile is dropped.
+// recently says whether an origin was forgotten not long ago, and its endpoints were named by the same source.
+func (t *Tracker) recently(k Key, source string) bool {
+	f, ok := t.former[k]
+	return ok && f.from == source && t.now().Sub(f.at) < regret
+}
+
+// Forget ends the watch of an origin, and forgets what the note says of it, and before long what is believed. The watch may take a while to
+// end; what it tells meanwhile is dropped.
 func (t *Tracker) Forget(k Key) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.noted, k)
 	if o := t.origins[k]; o != nil {
 		delete(t.origins, k)
+		now := t.now()
+		maps.DeleteFunc(t.former, func(_ Key, f former) bool { return now.Sub(f.at) >= regret })
 		o.mu.Lock()
 		o.end()
 		if len(o.set.Endpoints()) > 0 {
+			t.former[k] = former{o.set, o.from, now}
 			t.changed.add(k, false) // the caller is the first to know
 		}
 		o.mu.Unlock()

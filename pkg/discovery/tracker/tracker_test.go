@@ -64,16 +64,16 @@ func TestFollow(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		step("3", "3", "gone=2 back=0")
 		step("", "3h", "too many")
-		if got, err := tr.Accept(orders); err != nil || text(got) != "3h" || !strings.Contains(log.takes(), "somebody accepted it") {
+		if got, err := tr.Accept(orders, heldNow(tr, orders)); err != nil || text(got) != "3h" || log.takes() != "" {
 			t.Errorf("accepted %v, %v", got, err)
 		}
 		step("", "", "")
-		if got, err := tr.Accept(orders); err != nil || len(got) > 0 || log.takes() != "" {
+		if got, err := tr.Accept(orders, heldNow(tr, orders)); err != nil || len(got) > 0 || log.takes() != "" {
 			t.Errorf("accepted %v, %v", got, err)
 		}
 		tr.Forget(orders)
 		expect(t, tr, orders, "", false)
-		if _, err := tr.Accept(orders); err == nil || err.Error() != `origin "eks" of service "orders" has no endpoints that are discovered` {
+		if _, err := tr.Accept(orders, heldNow(tr, orders)); err == nil || err.Error() != `origin "eks" of service "orders" has no endpoints that are discovered` {
 			t.Error(err)
 		}
 	})

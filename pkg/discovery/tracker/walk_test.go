@@ -23,6 +23,10 @@ type model struct {
 	note   string // what the file says of it, with note from
 	noted  string // the source of that
 	hand   *source
+
+	former     discovery.Set // when it was forgotten, by this process
+	formerFrom string
+	forgotten  time.Time
 }
 
 // copies are what one who hears of changes has of each origin.
@@ -130,14 +134,16 @@ func (m *model) step(t *testing.T, r *rand.Rand, tr *Tracker) {
 	switch n := r.IntN(20); {
 	case n == 0:
 		tr.Forget(m.key)
+		m.former, m.formerFrom, m.forgotten = m.set, m.from, time.Now()
 		m.source, m.set, m.from, m.note, m.noted = "", discovery.Set{}, "", "", ""
 	case n < 3 || m.source == "":
 		m.follow(tr, []string{"a", "b"}[r.IntN(2)], randomly(r, 0.3))
 	case n == 3:
-		if _, err := tr.Accept(m.key); err != nil {
+		held := heldNow(tr, m.key)
+		if _, err := tr.Accept(m.key, held); err != nil {
 			t.Error(err)
 		}
-		m.set = m.set.Accept()
+		m.set = m.set.Accept(held...)
 	default:
 		m.look(r)
 	}
@@ -165,13 +171,15 @@ func (m *model) follow(tr *Tracker, source, before string) {
 		m.set = m.set.Renew()
 	case before != "":
 		m.set, m.from = discovery.Seed(endpoints(before), time.Now()), ""
+	case len(m.former.Endpoints()) > 0 && m.formerFrom == source && time.Since(m.forgotten) < regret:
+		m.set, m.from = m.former.Renew(), source
 	default:
 		m.set, m.from = discovery.Seed(endpoints(m.note), time.Now()), m.noted
 	}
 	if m.from != source {
 		m.set = m.set.Inherit()
 	}
-	m.source, m.hand, m.note, m.noted = source, hand, "", ""
+	m.source, m.hand, m.note, m.noted, m.former = source, hand, "", "", discovery.Set{}
 }
 
 func (m *model) look(r *rand.Rand) {
@@ -200,7 +208,7 @@ func (m *model) dies() {
 	if m.note == "" {
 		m.noted = ""
 	}
-	m.source, m.set, m.from = "", discovery.Set{}, ""
+	m.source, m.set, m.from, m.former = "", discovery.Set{}, "", discovery.Set{}
 }
 
 // randomly names each of ten endpoints with a probability; some of them drain.

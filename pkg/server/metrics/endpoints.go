@@ -21,11 +21,10 @@ func (m *Metrics) observeEndpoints(source Source, calls func() map[string]int64)
 		return err
 	}
 	_, err := m.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		origins, err := source.Origins("", "")
-		if err != nil {
-			return err
-		}
-		for _, s := range origins {
+		for _, s := range source.AllOrigins() {
+			if s.GetState() == "resolved" {
+				continue // nobody here knows how many there are
+			}
 			of := []string{"service", s.GetService(), "origin", s.GetOrigin()}
 			for state, n := range map[string]int32{"ready": s.GetReady(), "draining": s.GetDraining(), "held": s.GetHeld()} {
 				o.ObserveInt64(endpoints, int64(n), labels(append(of, "state", state)...))

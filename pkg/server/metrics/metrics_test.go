@@ -30,11 +30,12 @@ func (source) Proxies(string) []*crossfadev1.Proxy {
 
 func (source) Revision() int64 { return 7 }
 
-func (source) Origins(string, string) ([]*crossfadev1.OriginStatus, error) {
+func (source) AllOrigins() []*crossfadev1.OriginStatus {
 	return []*crossfadev1.OriginStatus{
 		{Service: "orders", Origin: "ecs", Ready: 3, State: "ok"},
 		{Service: "orders", Origin: "eks", Ready: 2, Draining: 1, Held: 4, AgeMs: 1500, Error: &crossfadev1.ErrorDetail{Code: "kubernetes_forbidden"}},
-	}, nil
+		{Service: "orders", Origin: "lb", State: "resolved"},
+	}
 }
 
 func calls() map[string]int64 { return map[string]int64{"ListTasks": 12} }
@@ -120,7 +121,7 @@ func TestNamesAndLabelsAreThoseOfTheInterface(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
-	for _, unwanted := range []string{"forged", `discovery_age_seconds{origin="ecs"`, `push_ack_seconds_count{fleet="edge"}`, "target_info", "otel_scope"} {
+	for _, unwanted := range []string{"forged", `discovery_age_seconds{origin="ecs"`, `origin="lb"`, `push_ack_seconds_count{fleet="edge"}`, "target_info", "otel_scope"} {
 		if strings.Contains(got, unwanted) {
 			t.Errorf("it holds %s", unwanted)
 		}

@@ -15,7 +15,7 @@ import (
 type Source interface {
 	List(fleet string) []*crossfadev1.ServiceStatus
 	Proxies(fleet string) []*crossfadev1.Proxy
-	Origins(service, origin string) ([]*crossfadev1.OriginStatus, error)
+	AllOrigins() []*crossfadev1.OriginStatus
 	Revision() int64
 }
 
