@@ -135,7 +135,7 @@ func newH2Lab(t *testing.T, version string) *h2Lab {
 		ecs.Protocol = protocol
 		return &crossfadev1.Service{
 			ApiVersion: policy.APIVersion, Kind: policy.KindService, Name: name, Hosts: []string{"*"}, Primary: "ecs", Listener: &crossfadev1.Listener{Port: int32(port)},
-			Origins: []*crossfadev1.Origin{ecs, staticOrigin("eks", "127.0.0.1:1")},
+			Origins: []*crossfadev1.Origin{ecs, staticOrigin("eks", "127.0.0.1:1")}, Retries: &crossfadev1.Retries{On: []string{policy.NoRetries}},
 		}
 	}
 	settings, services := compile(t, &crossfadev1.Fleet{ApiVersion: policy.APIVersion, Kind: policy.KindFleet, Name: f.name},
