@@ -33,7 +33,7 @@ RACE     := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v $$(go env CC)
 TESTFLAGS ?=
 
 # ---- Build and test ---------------------------------------------------------------------------------------------------------------
-.PHONY: help build test test-semantics test-mutants check lint fmt proto proto-check proto-baseline docs docs-check tidy-check vuln
+.PHONY: help build test test-semantics test-mutants test-comparison check lint fmt proto proto-check proto-baseline docs docs-check tidy-check vuln
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,9 @@ test-semantics: build ## The semantics tests in full: shares of 20,000 requests 
 
 test-mutants: build ## Only the planted bugs, all of them
 	CROSSFADE_FULL=1 go test -count=1 -timeout 40m -v -run 'TestBugsFit|TestPlantedBugs' $(TESTFLAGS) ./test/semantics
+
+test-comparison: ## How many pairs a difference needs, and how often noise is taken for one: the tables of docs/design/comparison.md, 15 minutes
+	CROSSFADE_FULL=1 go test -count=1 -timeout 60m -v -run 'PairsNeeded|Tables' $(TESTFLAGS) ./pkg/shadow
 
 check: ## What CI runs: formatting, lint, protos, go.mod, generated pages, then every test anew
 	@$(MAKE) tidy-check proto-check docs-check lint

@@ -80,6 +80,16 @@ var boundaries = []boundary{
 		"whoever runs the sources must not know which there are",
 	},
 	{
+		[]string{"pkg/shadow/..."},
+		[]string{"/pkg/policy", "/pkg/shadow/..."},
+		"what differs between two answers must not depend on how they were got",
+	},
+	{
+		[]string{"pkg/shadow/shadowtest"},
+		nil,
+		"what draws the truth must not know who looks for it",
+	},
+	{
 		[]string{"pkg/server"},
 		[]string{"/api/...", "/pkg/policy", "/pkg/control", "/pkg/store", "/internal/version"},
 		"the API speaks to the control loops, never to proxies or backends",
