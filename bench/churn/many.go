@@ -10,6 +10,7 @@ import (
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
 	"github.com/crossfade-proxy/crossfade/internal/awstest"
 )
 
@@ -48,12 +49,12 @@ func (l *lab) many(ctx context.Context) error {
 	if err := pause(ctx, min(l.look, 10*time.Second)); err != nil { // what the beginning needs has been done
 		return err
 	}
-	calls, cpu, began := l.calls(), cpuOf(f.Server.PID), time.Now()
+	calls, cpu, began := l.calls(), usage.CPU(f.Server.PID), time.Now()
 	if err := pause(ctx, l.look); err != nil {
 		return err
 	}
 	seconds := time.Since(began).Seconds()
-	l.manyLines(since(calls, l.calls()), seconds, (cpuOf(f.Server.PID)-cpu)/seconds, memoryOf(f.Server.PID, "VmRSS"), memoryOf(f.Server.PID, "VmHWM"))
+	l.manyLines(since(calls, l.calls()), seconds, (usage.CPU(f.Server.PID)-cpu)/seconds, usage.Memory(f.Server.PID, "VmRSS"), usage.Memory(f.Server.PID, "VmHWM"))
 	return nil
 }
 

@@ -1,4 +1,5 @@
-package main
+// Package usage reads what a process has used, for benchmarks. What the system does not say is 0.
+package usage
 
 import (
 	"fmt"
@@ -7,8 +8,8 @@ import (
 	"strings"
 )
 
-// cpuOf is the CPU time of a process in seconds, 0 where the system does not say it.
-func cpuOf(pid int) float64 {
+// CPU is the CPU time of a process in seconds, its own and the kernel's for it.
+func CPU(pid int) float64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
@@ -24,8 +25,8 @@ func cpuOf(pid int) float64 {
 	return (user + kernel) / ticks
 }
 
-// memoryOf is a size that the kernel knows of a process, in bytes: VmRSS, or VmHWM for its peak.
-func memoryOf(pid int, name string) float64 {
+// Memory is a size that the kernel knows of a process, in bytes: VmRSS, or VmHWM for its peak.
+func Memory(pid int, name string) float64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
