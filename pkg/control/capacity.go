@@ -3,6 +3,7 @@ package control
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/crossfade-proxy/crossfade/pkg/discovery/tracker"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
@@ -85,7 +86,7 @@ func (c *Controller) originWarnings(ch *change, e *applied) []string {
 	var out []string
 	for i, o := range c.endpoints.compared(s.compiled, c.now()) {
 		name := s.compiled.Origins[i].Name
-		concerns := e.structural || ch.isNew(e.key.Name, name) || s.compiled.Split.Weights[name] > 0 || name == s.compiled.Primary
+		concerns := e.structural || slices.Contains(ch.anew, tracker.Key{Service: e.key.Name, Origin: name}) || s.compiled.Split.Weights[name] > 0 || name == s.compiled.Primary
 		if o.GetDetail() != "" && o.GetState() != OriginResolved && concerns {
 			out = append(out, "origin "+name+": "+o.GetDetail())
 		}
@@ -96,16 +97,6 @@ func (c *Controller) originWarnings(ch *change, e *applied) []string {
 		}
 	}
 	return out
-}
-
-// isNew says whether a change began to follow an origin.
-func (ch *change) isNew(service, origin string) bool {
-	for _, k := range ch.anew {
-		if k == (tracker.Key{Service: service, Origin: origin}) {
-			return true
-		}
-	}
-	return false
 }
 
 // sourceErrors gives the errors of a source the place in the document where they belong.
