@@ -76,7 +76,7 @@ var boundaries = []boundary{
 	},
 	{
 		[]string{"pkg/discovery/tracker"},
-		[]string{"/pkg/policy", "/pkg/discovery"},
+		[]string{"/pkg/policy", "/pkg/discovery", "/internal/notefile"},
 		"whoever runs the sources must not know which there are",
 	},
 	{

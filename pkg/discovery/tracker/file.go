@@ -3,15 +3,12 @@ package tracker
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"net/netip"
-	"os"
 	"slices"
 	"time"
 
+	"github.com/crossfade-proxy/crossfade/internal/notefile"
 	"github.com/crossfade-proxy/crossfade/pkg/discovery"
 )
 
@@ -58,16 +55,8 @@ func (r record) endpoints() []discovery.Endpoint {
 
 // readFile reads a file, which need not exist.
 func readFile(path string) ([]record, error) {
-	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxSize+1))
-	if err != nil {
+	data, err := notefile.Read(path, maxSize)
+	if data == nil || err != nil {
 		return nil, err
 	}
 	return parse(data)

@@ -2,11 +2,10 @@ package tracker
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"log/slog"
-	"os"
 	"time"
+
+	"github.com/crossfade-proxy/crossfade/internal/notefile"
 )
 
 const (
@@ -95,7 +94,7 @@ func (n *note) save(states []state) error {
 			n.log.Info("the file of endpoints has room for all of them again", "file", n.path)
 		}
 	}
-	err := replace(n.path, data)
+	err := notefile.Replace(n.path, data)
 	switch {
 	case err != nil && !n.failing:
 		n.log.Warn("the file of endpoints cannot be written: after a restart, origins whose source fails would have those of an earlier time",
@@ -104,21 +103,5 @@ func (n *note) save(states []state) error {
 		n.log.Info("the file of endpoints is written again", "file", n.path)
 	}
 	n.failing = err != nil
-	return err
-}
-
-// replace replaces a file whole.
-func replace(path string, data []byte) error {
-	next := path + ".new"
-	err := os.WriteFile(next, data, 0o600)
-	if err == nil {
-		err = os.Rename(next, path)
-	}
-	if err == nil {
-		return nil
-	}
-	if left := os.Remove(next); left != nil && !errors.Is(left, fs.ErrNotExist) {
-		err = errors.Join(err, left)
-	}
 	return err
 }

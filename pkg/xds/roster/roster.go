@@ -8,14 +8,11 @@ package roster
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
-	"os"
 	"time"
 
+	"github.com/crossfade-proxy/crossfade/internal/notefile"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 )
 
@@ -56,16 +53,8 @@ func (f *File) Read() []xds.Memory {
 }
 
 func (f *File) read() ([]xds.Memory, error) {
-	file, err := os.Open(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxSize+1))
-	if err != nil {
+	data, err := notefile.Read(f.path, maxSize)
+	if data == nil || err != nil {
 		return nil, err
 	}
 	return parse(data)
@@ -125,22 +114,7 @@ func (f *File) write(memories []xds.Memory) error {
 	if err != nil {
 		return err
 	}
-	next := f.path + ".new"
-	if err := os.WriteFile(next, append(data, '\n'), 0o600); err != nil {
-		return errors.Join(err, removed(next))
-	}
-	if err := os.Rename(next, f.path); err != nil {
-		return errors.Join(err, removed(next))
-	}
-	return nil
-}
-
-// removed removes a file that may not be there.
-func removed(path string) error {
-	if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	return notefile.Replace(f.path, append(data, '\n'))
 }
 
 // same says whether nothing differs but a moment.
