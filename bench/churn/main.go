@@ -83,12 +83,8 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if o.results == "" {
-		root, err := report.Root()
-		if err != nil {
-			return err
-		}
-		o.results = filepath.Join(root, "bench", "results")
+	if o.results, err = report.Results(o.results); err != nil {
+		return err
 	}
 	r := report.NewRun("churn", strings.Join(append([]string{"go run ./bench/churn"}, args...), " "), o.seed, time.Now(),
 		"github.com/envoyproxy/go-control-plane", "k8s.io/client-go", "github.com/aws/aws-sdk-go-v2/service/ecs")

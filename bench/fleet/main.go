@@ -109,12 +109,8 @@ func run(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if o.results == "" {
-		root, err := report.Root()
-		if err != nil {
-			return err
-		}
-		o.results = filepath.Join(root, "bench", "results")
+	if o.results, err = report.Results(o.results); err != nil {
+		return err
 	}
 	r := report.NewRun("fleet", strings.Join(append([]string{"go run ./bench/fleet"}, args...), " "), o.seed, time.Now(),
 		"github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "google.golang.org/protobuf")

@@ -54,7 +54,7 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 	}
 	p.control = control.New(control.Config{
 		Store: m.Store(d.store), Journal: d.journal, Fleets: p.fleets, Telemetry: p.telemetry, Log: log,
-		Discovery: p.finders.discovery(filepath.Join(c.dataDir, endpointsFile), c.sources.rules),
+		Discovery: control.Discovery{Watch: p.finders.watch, File: filepath.Join(c.dataDir, endpointsFile), Rules: c.sources.rules},
 	})
 	if err := p.control.Load(ctx); err != nil {
 		p.closeControl()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/crossfade-proxy/crossfade/pkg/discovery"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
@@ -70,7 +71,7 @@ SIGTERM ends the server in order: proxies keep serving with what they have. A se
 
 // parse reads the flags, the environment and the file, and checks what they say.
 func parse(args []string, env func(string) string) (*config, error) {
-	c := &config{sources: sources{rules: defaultRules}}
+	c := &config{sources: sources{rules: discovery.DefaultRules()}}
 	f := flags(c)
 	if err := f.Parse(args); err != nil {
 		return nil, usageError(err.Error())

@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/crossfade-proxy/crossfade/pkg/discovery"
 )
 
 // in returns a lookup of variables.
@@ -65,7 +67,7 @@ func TestAFlagBeatsTheEnvironmentWhichBeatsTheFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.want.dev, c.want.xds, c.want.comparator, c.want.http = true, "127.0.0.1:18000", "127.0.0.1:18002", "127.0.0.1:18081"
-			c.want.sources.rules = defaultRules
+			c.want.sources.rules = discovery.DefaultRules()
 			if !reflect.DeepEqual(*got, c.want) {
 				t.Errorf("%+v, want %+v", *got, c.want)
 			}
@@ -81,7 +83,7 @@ func TestEverySettingHasAVariableAndAKey(t *testing.T) {
 	}
 	want := config{
 		xds: "127.0.0.1:1", comparator: "127.0.0.1:2", api: "127.0.0.1:3", http: "127.0.0.1:4", dataDir: "d", dev: true, logFormat: "json", advertise: "a.test", readyFile: "r",
-		mapAddresses: "10.0.0.0/8=127.0.0.0/8", sources: sources{rules: defaultRules},
+		mapAddresses: "10.0.0.0/8=127.0.0.0/8", sources: sources{rules: discovery.DefaultRules()},
 	}
 	env, lines := map[string]string{}, ""
 	for name, value := range values {

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/crossfade-proxy/crossfade/pkg/control"
 	"github.com/crossfade-proxy/crossfade/pkg/discovery"
 	"github.com/crossfade-proxy/crossfade/pkg/discovery/cloudmap"
 	"github.com/crossfade-proxy/crossfade/pkg/discovery/ecs"
@@ -178,9 +177,4 @@ func (f *finders) close() {
 		}
 		k.mu.Unlock()
 	}
-}
-
-// discovery is what the controller needs of them.
-func (f *finders) discovery(file string, rules discovery.Rules) control.Discovery {
-	return control.Discovery{Watch: f.watch, File: file, Rules: rules}
 }

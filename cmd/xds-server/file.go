@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -125,7 +127,7 @@ func (r *fileReader) didYouMean(key string) string {
 			known = append(known, f.Name)
 		}
 	})
-	return didYouMean(key, append(known, sortedKeys(r.sections())...))
+	return didYouMean(key, append(known, slices.Sorted(maps.Keys(r.sections()))...))
 }
 
 // reason is what went wrong with a file, without its name.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"slices"
@@ -39,9 +40,6 @@ const (
 	maxCA      = 64 << 10 // bytes
 )
 
-// defaultRules are those that hold if the file says nothing.
-var defaultRules = discovery.Rules{Share: 30, Confirm: 10 * time.Second}
-
 // sections are the keys of the file that are no flags.
 func (r *fileReader) sections() map[string]func(*yaml.Node) {
 	return map[string]func(*yaml.Node){"kubernetes": r.kubernetes, "aws": r.aws, "discovery": r.discovery}
@@ -53,7 +51,7 @@ type setting func(value *yaml.Node)
 // group reads a mapping: each key at most once, none that is not known. It says whether there was one.
 func (r *fileReader) group(n *yaml.Node, what string, known map[string]setting) bool {
 	if n.Kind != yaml.MappingNode {
-		r.add(n, invalid("bad_setting", what, n.Value, "must be KEY: VALUE, with keys "+strings.Join(sortedKeys(known), ", "), ""))
+		r.add(n, invalid("bad_setting", what, n.Value, "must be KEY: VALUE, with keys "+strings.Join(slices.Sorted(maps.Keys(known)), ", "), ""))
 		return false
 	}
 	seen := map[string]bool{}
@@ -62,7 +60,7 @@ func (r *fileReader) group(n *yaml.Node, what string, known map[string]setting) 
 		read := known[key.Value]
 		switch {
 		case read == nil:
-			r.add(key, invalid("unknown_key", what, key.Value, "is not a setting of "+what, didYouMean(key.Value, sortedKeys(known))))
+			r.add(key, invalid("unknown_key", what, key.Value, "is not a setting of "+what, didYouMean(key.Value, slices.Sorted(maps.Keys(known)))))
 		case seen[key.Value]:
 			r.add(key, invalid("duplicate_key", what, key.Value, "is there twice", ""))
 		default:
@@ -71,15 +69,6 @@ func (r *fileReader) group(n *yaml.Node, what string, known map[string]setting) 
 		seen[key.Value] = true
 	}
 	return true
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	out := make([]string, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }
 
 func didYouMean(key string, known []string) string {

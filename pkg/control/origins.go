@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
@@ -169,25 +170,19 @@ func (c *Controller) Origins(service, origin string) ([]*crossfadev1.OriginStatu
 }
 
 // AllOrigins says how well the endpoints of every origin are known, at little cost.
-func (c *Controller) AllOrigins() []*crossfadev1.OriginStatus {
-	var out []*crossfadev1.OriginStatus
-	now := c.now()
-	for _, s := range c.snapshot().of("") {
-		out = append(out, c.endpoints.origins(s.compiled, now)...)
-	}
-	return out
-}
+func (c *Controller) AllOrigins() []*crossfadev1.OriginStatus { return c.originsOf("") }
 
 // Troubled returns the origins whose endpoints somebody should look at, of the services of a fleet, or of all.
 func (c *Controller) Troubled(fleet string) []*crossfadev1.OriginStatus {
+	return slices.DeleteFunc(c.originsOf(fleet), func(o *crossfadev1.OriginStatus) bool { return !troubled(o) })
+}
+
+// originsOf returns the origins of the services of a fleet, or of all.
+func (c *Controller) originsOf(fleet string) []*crossfadev1.OriginStatus {
 	var out []*crossfadev1.OriginStatus
 	now := c.now()
 	for _, s := range c.snapshot().of(fleet) {
-		for i := range s.compiled.Origins {
-			if o := c.endpoints.origin(s.compiled.Name, &s.compiled.Origins[i], now); troubled(o) {
-				out = append(out, o)
-			}
-		}
+		out = append(out, c.endpoints.origins(s.compiled, now)...)
 	}
 	return out
 }

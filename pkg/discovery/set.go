@@ -28,6 +28,9 @@ type Rules struct {
 	Confirm time.Duration
 }
 
+// DefaultRules are those that hold unless somebody wants others.
+func DefaultRules() Rules { return Rules{Share: 30, Confirm: 10 * time.Second} }
+
 // Tracked is an endpoint as it is believed.
 type Tracked struct {
 	Endpoint

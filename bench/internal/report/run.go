@@ -18,6 +18,15 @@ import (
 	"github.com/crossfade-proxy/crossfade/internal/version"
 )
 
+// Results is the folder for results: the one that was given, or bench/results of this repository.
+func Results(given string) (string, error) {
+	if given != "" {
+		return given, nil
+	}
+	root, err := Root()
+	return filepath.Join(root, "bench", "results"), err
+}
+
 // Run is one invocation of a benchmark.
 type Run struct {
 	bench, command string

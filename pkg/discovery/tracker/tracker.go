@@ -20,7 +20,7 @@ type Key struct{ Service, Origin string }
 
 // Config is what a tracker works with. All of it is optional.
 type Config struct {
-	// Rules say which shrinks are doubted; without any, Share is 30 and Confirm 10 s.
+	// Rules say which shrinks are doubted; without any, [discovery.DefaultRules].
 	Rules discovery.Rules
 	// File is where what is believed is kept over a restart; empty: nowhere.
 	File string
@@ -74,7 +74,7 @@ const regret = 10 * time.Minute
 func New(c Config) *Tracker {
 	t := &Tracker{rules: c.Rules, log: c.Log, now: c.Now, origins: map[Key]*origin{}, noted: map[Key]record{}, former: map[Key]former{}}
 	if t.rules == (discovery.Rules{}) {
-		t.rules = discovery.Rules{Share: 30, Confirm: 10 * time.Second}
+		t.rules = discovery.DefaultRules()
 	}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
