@@ -7,6 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // decoder fills a message from YAML nodes and collects everything that does not fit.
@@ -22,10 +23,14 @@ func (d *decoder) add(n *yaml.Node, code, field, value, message, next string) {
 	d.errs = append(d.errs, e)
 }
 
-// message fills m from a mapping, or a duration from its text.
+// message fills m from a mapping, or a duration or a time from its text.
 func (d *decoder) message(path string, n *yaml.Node, m protoreflect.Message) {
-	if dur, ok := m.Interface().(*durationpb.Duration); ok {
-		d.duration(path, n, dur)
+	switch v := m.Interface().(type) {
+	case *durationpb.Duration:
+		d.duration(path, n, v)
+		return
+	case *timestamppb.Timestamp:
+		d.time(path, n, v)
 		return
 	}
 	d.mapping(path, n, func(key, value *yaml.Node) {

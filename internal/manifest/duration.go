@@ -8,6 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // duration reads a duration such as 500ms, 1.5s, 24h or 1h30m.
@@ -26,6 +27,21 @@ func (d *decoder) duration(path string, n *yaml.Node, into *durationpb.Duration)
 		return
 	}
 	into.Seconds, into.Nanos = int64(v/time.Second), int32(v%time.Second)
+}
+
+// time reads a time of RFC 3339. To write one is for servers; people meet it where they apply again what they got.
+func (d *decoder) time(path string, n *yaml.Node, into *timestamppb.Timestamp) {
+	const what = "a time such as 2026-01-31T12:00:00Z"
+	if !d.isKind(path, n, yaml.ScalarNode, what) {
+		return
+	}
+	v, err := time.Parse(time.RFC3339Nano, n.Value)
+	at := timestamppb.New(v)
+	if err != nil || at.CheckValid() != nil {
+		d.add(n, "bad_time", path, n.Value, "must be "+what, "")
+		return
+	}
+	into.Seconds, into.Nanos = at.GetSeconds(), at.GetNanos()
 }
 
 // FormatDuration writes a duration the short way, as people do: "24h", "1.5s", "1h30m".

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/base64"
 	"math"
 	"slices"
 	"strconv"
@@ -50,6 +51,8 @@ func (e encoder) message(m protoreflect.Message) *yaml.Node {
 		return text(FormatDuration(v))
 	case *timestamppb.Timestamp:
 		return text(v.AsTime().UTC().Format(time.RFC3339Nano))
+	case *crossfadev1.Mirror:
+		e.sparse = true // as in a document, so that it can be applied
 	case *crossfadev1.Document:
 		if o := Object(v); o != nil {
 			return encoder{sparse: true, seconds: e.seconds}.message(o.ProtoReflect())
@@ -110,6 +113,8 @@ func (e encoder) value(f protoreflect.FieldDescriptor, v protoreflect.Value) *ya
 		return number(v.Float())
 	case protoreflect.StringKind:
 		return text(v.String())
+	case protoreflect.BytesKind:
+		return text(base64.StdEncoding.EncodeToString(v.Bytes()))
 	default:
 		return scalar("!!int", v.String())
 	}
@@ -131,10 +136,14 @@ func number(v float64) *yaml.Node {
 		return scalar("!!null", "null")
 	}
 	s := strconv.FormatFloat(v, 'f', -1, 64)
-	if strings.Contains(s, ".") {
-		return scalar("!!float", s)
+	switch {
+	case strings.Contains(s, "."):
+	case math.Abs(v) < 1<<53:
+		return scalar("!!int", s)
+	default:
+		s += ".0" // YAML reads an integer of this size as one or as a float, by its length
 	}
-	return scalar("!!int", s)
+	return scalar("!!float", s)
 }
 
 func scalar(tag, value string) *yaml.Node {

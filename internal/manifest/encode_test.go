@@ -17,7 +17,7 @@ import (
 
 // listFields collects the full names of every field that a message can hold.
 func listFields(m protoreflect.MessageDescriptor, into map[string]bool) {
-	if m.FullName() == "google.protobuf.Duration" {
+	if m.FullName().Parent() == "google.protobuf" {
 		return
 	}
 	for i := range m.Fields().Len() {
@@ -115,6 +115,17 @@ func TestAnswerJSON(t *testing.T) {
 		{
 			"maps are sorted, times in UTC", &crossfadev1.WatchResponse{Type: "revision", Time: &timestamppb.Timestamp{Seconds: 1, Nanos: 5e8}},
 			`{"type":"revision","time":"1970-01-01T00:00:01.5Z"}`,
+		},
+		{
+			"doubles, and maps of messages", &crossfadev1.MirrorReport{Slower: 0.5, AskedRps: map[string]float64{"b": 2, "a": 1.5}, Latency: map[string]*crossfadev1.MirrorLatency{"eks": {P99: 1e-3}, "ecs": {}}},
+			`{"mirror":"","service":"","mode":"","control":"","candidate":"","state":"","verdict":"","why":[],"mirrored":0,"compared":0,"unrepresentative":0,` +
+				`"targetFailed":0,"dropped":{},"answered":0,"reasons":{},"overCap":0,"differences":[],"endpoints":[],` +
+				`"latency":{"ecs":{"p50":0,"p90":0,"p99":0},"eks":{"p50":0,"p90":0,"p99":0.001}},"slower":0.5,"slowerP":0,"seen":[],"comparators":0,"lost":0,` +
+				`"askedRps":{"a":1.5,"b":2},"share":0,"maxRps":0}`,
+		},
+		{
+			"an experiment can be applied again", &crossfadev1.StartMirrorResponse{Mirror: &crossfadev1.Mirror{Kind: "Mirror", Share: 150}},
+			`{"mirror":{"kind":"Mirror","share":150}}`,
 		},
 		{
 			"enum", &crossfadev1.ChangeOptions{Wait: crossfadev1.Wait_WAIT_PROVEN, Reason: "<a> & \"b\"\n"},

@@ -7,13 +7,34 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
-// Object returns what a document holds: a *Service, a *Fleet, or nil.
+// kinds are those of documents, in the order in which people meet them.
+func kinds() []string { return []string{policy.KindService, policy.KindFleet, policy.KindMirror} }
+
+// newDocument returns an empty document of a kind, and its object; nil if there is no such kind.
+func newDocument(kind string) (*crossfadev1.Document, proto.Message) {
+	switch kind {
+	case policy.KindService:
+		m := &crossfadev1.Service{}
+		return &crossfadev1.Document{Object: &crossfadev1.Document_Service{Service: m}}, m
+	case policy.KindFleet:
+		m := &crossfadev1.Fleet{}
+		return &crossfadev1.Document{Object: &crossfadev1.Document_Fleet{Fleet: m}}, m
+	case policy.KindMirror:
+		m := &crossfadev1.Mirror{}
+		return &crossfadev1.Document{Object: &crossfadev1.Document_Mirror{Mirror: m}}, m
+	}
+	return nil, nil
+}
+
+// Object returns what a document holds: a *Service, a *Fleet, a *Mirror, or nil.
 func Object(doc *crossfadev1.Document) proto.Message {
 	switch o := doc.GetObject().(type) {
 	case *crossfadev1.Document_Service:
 		return o.Service
 	case *crossfadev1.Document_Fleet:
 		return o.Fleet
+	case *crossfadev1.Document_Mirror:
+		return o.Mirror
 	}
 	return nil
 }
@@ -25,14 +46,17 @@ func KindOf(doc *crossfadev1.Document) string {
 		return policy.KindService
 	case *crossfadev1.Document_Fleet:
 		return policy.KindFleet
+	case *crossfadev1.Document_Mirror:
+		return policy.KindMirror
 	}
 	return ""
 }
 
 // NameOf returns the name of the object in a document.
 func NameOf(doc *crossfadev1.Document) string {
-	if s := doc.GetService(); s != nil {
-		return s.GetName()
+	named, _ := Object(doc).(interface{ GetName() string })
+	if named == nil {
+		return ""
 	}
-	return doc.GetFleet().GetName()
+	return named.GetName()
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/proto"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
@@ -66,32 +68,24 @@ func isBlank(doc *yaml.Node) bool {
 
 // parseDocument reads one document by its kind.
 func parseDocument(file string, index int, root *yaml.Node) (Parsed, Errors) {
-	p := Parsed{File: file, Index: index, Document: &crossfadev1.Document{}, root: root}
+	p := Parsed{File: file, Index: index, root: root}
 	d := &decoder{file: file, document: index}
 	if d.isMapping("", root) && d.header(root) {
-		switch child(root, "kind").Value {
-		case policy.KindService:
-			m := &crossfadev1.Service{}
-			p.Document.Object = &crossfadev1.Document_Service{Service: m}
-			d.message("", root, m.ProtoReflect())
-		case policy.KindFleet:
-			m := &crossfadev1.Fleet{}
-			p.Document.Object = &crossfadev1.Document_Fleet{Fleet: m}
-			d.message("", root, m.ProtoReflect())
-		}
+		var object proto.Message
+		p.Document, object = newDocument(child(root, "kind").Value)
+		d.message("", root, object.ProtoReflect())
 	}
 	return p, d.errs
 }
 
 // header checks apiVersion and kind: without them, no other field has a meaning.
 func (d *decoder) header(root *yaml.Node) bool {
-	kinds := []string{policy.KindService, policy.KindFleet}
 	kind, version := child(root, "kind"), child(root, "apiVersion")
 	switch {
 	case kind == nil:
-		d.add(root, "kind_missing", "kind", "", "is missing: it says what the document describes, "+orList(kinds), "add `kind: Service`")
-	case kind.Kind != yaml.ScalarNode || kind.Value != policy.KindService && kind.Value != policy.KindFleet:
-		d.add(kind, "kind_unknown", "kind", kind.Value, "must be "+orList(kinds), didYouMean(kind.Value, kinds))
+		d.add(root, "kind_missing", "kind", "", "is missing: it says what the document describes, "+orList(kinds()), "add `kind: Service`")
+	case kind.Kind != yaml.ScalarNode || !slices.Contains(kinds(), kind.Value):
+		d.add(kind, "kind_unknown", "kind", kind.Value, "must be "+orList(kinds()), didYouMean(kind.Value, kinds()))
 	}
 	switch {
 	case version == nil:

@@ -14,6 +14,8 @@ import (
 
 const head = "apiVersion: crossfade/v1\nkind: Service\n" // two lines
 
+const mirror = "apiVersion: crossfade/v1\nkind: Mirror\n" // two lines
+
 func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"unknown field", head + "pathPrefix: [/]\n", `f.yaml:3:1: pathPrefix: there is no such field; did you mean pathPrefixes?`},
@@ -43,11 +45,21 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 		{"snake case of a source", head + "origins: [{cloud_map: {}}]\n", `f.yaml:3:12: origins[0].cloud_map: there is no such field; did you mean cloudMap?`},
 		{"source without anything", head + "origins:\n- name: eks\n  ecs:\n", `f.yaml:5:7: origins[0].ecs: has no value; it must be a mapping (name: value); give it one, or leave the field out`},
 		{"name of a port where a number is needed", head + "origins: [{ecs: {port: http}}]\n", `f.yaml:3:24: origins[0].ecs.port: "http": must be a whole number`},
+		{"share without a unit", mirror + "share: 1.5\n", `f.yaml:3:8: share: "1.5": must be a whole number; write basis points (1000) or percent (10%)`},
+		{"share too fine", mirror + "noise: {share: 0.001%}\n", `f.yaml:3:16: noise.share: "0.001%": the finest step is 0.01%; round it`},
+		{"percentage that is no share", mirror + "minPairs: 10%\n", `f.yaml:3:11: minPairs: "10%": must be a whole number`},
+		{"number without an end", mirror + "rules: [{abs: .inf}]\n", `f.yaml:3:15: rules[0].abs: ".inf": must be a number`},
+		{"not a number", mirror + "rules: [{rel: .nan}]\n", `f.yaml:3:15: rules[0].rel: ".nan": must be a number`},
+		{"number in hexadecimal", mirror + "rules: [{rel: 0x10}]\n", `f.yaml:3:15: rules[0].rel: "0x10": must be a number`},
+		{"quoted fraction", mirror + "rules: [{rel: \"0.5\"}]\n", `f.yaml:3:15: rules[0].rel: "0.5": must be a number; remove the quotes`},
+		{"not base64", mirror + "grpc: {descriptors: secret}\n", "f.yaml:3:21: grpc.descriptors: must be base64, with + and / and padded with =; write what `base64` prints"},
+		{"bad time", mirror + "run: {started: 2026-01-31}\n", `f.yaml:3:16: run.started: "2026-01-31": must be a time such as 2026-01-31T12:00:00Z`},
+		{"time before the year 1", mirror + "run: {started: 0000-01-31T12:00:00Z}\n", `f.yaml:3:16: run.started: "0000-01-31T12:00:00Z": must be a time such as 2026-01-31T12:00:00Z`},
 		{"alias", head + "hosts: &h [a.test]\npathPrefixes: *h\n", `f.yaml:4:15: pathPrefixes: "*h": YAML aliases are not read; write the value out`},
 		{"merge key", head + "listener: {<<: {port: 1}}\n", `f.yaml:3:12: listener: a key must be a plain name`},
 		{"tag", head + "name: !secret x\n", `f.yaml:3:7: name: "!secret": YAML tags are not read; remove the tag`},
-		{"no kind", "apiVersion: crossfade/v1\n", "f.yaml:1:1: kind: is missing: it says what the document describes, Service or Fleet; add `kind: Service`"},
-		{"unknown kind", "apiVersion: crossfade/v1\nkind: Sevice\n", `f.yaml:2:7: kind: "Sevice": must be Service or Fleet; did you mean Service?`},
+		{"no kind", "apiVersion: crossfade/v1\n", "f.yaml:1:1: kind: is missing: it says what the document describes, Service, Fleet or Mirror; add `kind: Service`"},
+		{"unknown kind", "apiVersion: crossfade/v1\nkind: Sevice\n", `f.yaml:2:7: kind: "Sevice": must be Service, Fleet or Mirror; did you mean Service?`},
 		{"no version", "kind: Fleet\n", "f.yaml:1:1: apiVersion: is missing; add `apiVersion: crossfade/v1`"},
 		{"old version", "apiVersion: v0\nkind: Fleet\n", `f.yaml:1:13: apiVersion: "v0": must be crossfade/v1`},
 		{"a list", "- a\n", `f.yaml:1:1: must be a mapping (name: value), not a list`},
@@ -98,7 +110,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	unset := map[string]bool{}
-	for _, m := range []proto.Message{&crossfadev1.Service{}, &crossfadev1.Fleet{}} {
+	for _, m := range []proto.Message{&crossfadev1.Service{}, &crossfadev1.Fleet{}, &crossfadev1.Mirror{}} {
 		listFields(m.ProtoReflect().Descriptor(), unset)
 	}
 	for _, p := range parsed {

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"encoding/base64"
 	"errors"
 	"math"
 	"strconv"
@@ -25,7 +26,7 @@ func (d *decoder) scalar(path string, n *yaml.Node, f protoreflect.FieldDescript
 			return protoreflect.ValueOfBool(strings.EqualFold(n.Value, "true")), true
 		}
 	case protoreflect.Int32Kind:
-		if f.FullName() == weightsField && strings.HasSuffix(n.Value, "%") {
+		if isShare(f) && strings.HasSuffix(n.Value, "%") {
 			return d.percent(path, n)
 		}
 		if v, ok := whole(n); ok && v >= math.MinInt32 && v <= math.MaxInt32 {
@@ -35,9 +36,15 @@ func (d *decoder) scalar(path string, n *yaml.Node, f protoreflect.FieldDescript
 		if v, ok := whole(n); ok {
 			return protoreflect.ValueOfInt64(v), true
 		}
+	case protoreflect.DoubleKind:
+		if v, ok := double(n); ok {
+			return protoreflect.ValueOfFloat64(v), true
+		}
+	case protoreflect.BytesKind:
+		return d.bytes(path, n)
 	}
 	next := ""
-	if f.FullName() == weightsField {
+	if isShare(f) {
 		next = "write basis points (1000) or percent (10%)"
 	} else if n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
 		next = "remove the quotes"
@@ -46,10 +53,16 @@ func (d *decoder) scalar(path string, n *yaml.Node, f protoreflect.FieldDescript
 	return protoreflect.Value{}, false
 }
 
-// weightsField is the value of the map of weights.
-const weightsField = "crossfade.v1.Split.WeightsEntry.value"
+// isShare says that a field holds basis points, which people write as a percentage.
+func isShare(f protoreflect.FieldDescriptor) bool {
+	switch f.FullName() {
+	case "crossfade.v1.Split.WeightsEntry.value", "crossfade.v1.Mirror.share", "crossfade.v1.MirrorNoise.share":
+		return true
+	}
+	return false
+}
 
-// percent reads a weight such as 12.5%.
+// percent reads a share such as 12.5%.
 func (d *decoder) percent(path string, n *yaml.Node) (protoreflect.Value, bool) {
 	weight, err := policy.ParseWeight(n.Value)
 	if e := (*policy.Error)(nil); errors.As(err, &e) {
@@ -64,12 +77,33 @@ func whole(n *yaml.Node) (int64, bool) {
 	return v, err == nil && n.Tag == "!!int"
 }
 
+// double reads a number that need not be whole. What is not a number, or has no end, is none.
+func double(n *yaml.Node) (float64, bool) {
+	v, err := strconv.ParseFloat(n.Value, 64)
+	decimal := strings.Trim(n.Value, "0123456789+-.eE") == ""
+	return v, err == nil && decimal && (n.Tag == "!!int" || n.Tag == "!!float")
+}
+
+// bytes reads base64, in one line or several. It is not repeated in errors: it may be long.
+func (d *decoder) bytes(path string, n *yaml.Node) (protoreflect.Value, bool) {
+	v, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(n.Value), ""))
+	if err != nil {
+		d.add(n, "bad_base64", path, "", "must be base64, with + and / and padded with =", "write what `base64` prints")
+		return protoreflect.Value{}, false
+	}
+	return protoreflect.ValueOfBytes(v), true
+}
+
 func wanted(f protoreflect.FieldDescriptor) string {
 	switch f.Kind() {
 	case protoreflect.BoolKind:
 		return "true or false"
 	case protoreflect.Int32Kind, protoreflect.Int64Kind:
 		return "a whole number"
+	case protoreflect.DoubleKind:
+		return "a number"
+	case protoreflect.BytesKind:
+		return "base64"
 	default:
 		return "a text"
 	}

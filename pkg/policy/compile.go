@@ -14,6 +14,7 @@ const APIVersion = "crossfade/v1"
 const (
 	KindService = "Service"
 	KindFleet   = "Fleet"
+	KindMirror  = "Mirror"
 )
 
 // CompileService gives a document its meaning: defaults filled in, every rule checked. It returns a service or everything that is

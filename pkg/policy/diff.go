@@ -2,15 +2,19 @@ package policy
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"iter"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 )
@@ -81,23 +85,33 @@ func (d *differ) message(at place, m protoreflect.Message) {
 		case f.Message() != nil:
 			d.single(here, v.Message())
 		default:
-			d.put(here, quoteEmpty(v.String()))
+			d.put(here, scalarText(f, v))
 		}
 	}
 }
 
-// quoteEmpty keeps a field that is set to nothing apart from one that is not set.
-func quoteEmpty(s string) string {
-	if s == "" {
+// scalarText writes one value: shares as people do, bytes as what tells them apart, and a field that is set to nothing otherwise than one that
+// is not set.
+func scalarText(f protoreflect.FieldDescriptor, v protoreflect.Value) string {
+	switch {
+	case f.Name() == "share":
+		return FormatWeight(BasisPoints(v.Int()))
+	case f.Kind() == protoreflect.BytesKind:
+		return fmt.Sprintf("%d bytes, sha256 %.8x", len(v.Bytes()), sha256.Sum256(v.Bytes()))
+	case v.String() == "":
 		return `""`
 	}
-	return s
+	return v.String()
 }
 
-// single flattens a message field: a duration is one value, a message without fields is there or not.
+// single flattens a message field: a duration or a time is one value, a message without fields is there or not.
 func (d *differ) single(at place, m protoreflect.Message) {
-	if duration, ok := m.Interface().(*durationpb.Duration); ok {
-		d.put(at, duration.AsDuration().String())
+	switch v := m.Interface().(type) {
+	case *durationpb.Duration:
+		d.put(at, v.AsDuration().String())
+		return
+	case *timestamppb.Timestamp:
+		d.put(at, v.AsTime().Format(time.RFC3339Nano))
 		return
 	}
 	before := len(d.into)
@@ -118,16 +132,34 @@ func (d *differ) weights(at place, m protoreflect.Map) {
 	}
 }
 
-// named flattens a list of messages that have names, and their order. That of a [crossfadev1.FleetRollback] is its fleet's.
+// named flattens a list of messages that have names, and their order. That of a [crossfadev1.FleetRollback] is its fleet's. Where not each
+// has a name of its own, they are told apart by where they stand.
 func (d *differ) named(at place, list protoreflect.List) {
+	names := namesIn(list)
+	for i := range list.Len() {
+		name := strconv.Itoa(i)
+		if names != nil {
+			name = names[i]
+		}
+		d.message(place{fmt.Sprintf("%s[%s]", at.path, name), fmt.Sprintf("%s.%05d", at.key, i)}, list.Get(i).Message())
+	}
+	if names != nil {
+		d.put(at, "["+strings.Join(names, ", ")+"]")
+	}
+}
+
+// namesIn returns the names of the messages in a list; nil if they have none, or two have the same.
+func namesIn(list protoreflect.List) []string {
 	var names []string
 	for i := range list.Len() {
 		m := list.Get(i).Message()
-		name := m.Get(nameField(m.Descriptor().Fields())).String()
-		names = append(names, name)
-		d.message(place{fmt.Sprintf("%s[%s]", at.path, name), fmt.Sprintf("%s.%05d", at.key, i)}, m)
+		f := nameField(m.Descriptor().Fields())
+		if f == nil || slices.Contains(names, m.Get(f).String()) {
+			return nil
+		}
+		names = append(names, m.Get(f).String())
 	}
-	d.put(at, "["+strings.Join(names, ", ")+"]")
+	return names
 }
 
 func nameField(fields protoreflect.FieldDescriptors) protoreflect.FieldDescriptor {

@@ -11,7 +11,7 @@ import (
 )
 
 // In returns the service as one of its fleets has it: where that is rolled back, the primary has everything, and pins to other origins
-// are off unless they were kept. It is nil for a fleet that does not serve it.
+// are off unless they were kept, and nothing is mirrored. It is nil for a fleet that does not serve it.
 func (s *Service) In(fleet string) *Service {
 	if s == nil || !slices.Contains(s.Fleets, fleet) {
 		return nil
@@ -26,6 +26,7 @@ func (s *Service) In(fleet string) *Service {
 		out.Split.Weights[origin] = 0
 	}
 	out.Split.Weights[s.Primary] = Whole
+	out.Mirror = s.Mirror.Halted()
 	for j := range out.Pins {
 		p := &out.Pins[j]
 		p.Enabled = p.Enabled && (s.RolledBackIn[i].KeepPins || p.Origin == s.Primary)

@@ -1,7 +1,9 @@
 package policy_test
 
 import (
+	"reflect"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -70,4 +72,47 @@ func operate(t *testing.T, doc *crossfadev1.Service, s *policy.Service) {
 			t.Fatalf("certain and drawn at once, or neither: %+v", decision)
 		}
 	}
+}
+
+// FuzzCompileMirror does the same for experiments.
+func FuzzCompileMirror(f *testing.F) {
+	r := policytest.NewRand(1)
+	service := orders()
+	for range 20 {
+		f.Add([]byte(protojson.Format(policytest.Mirror(r, "first", service))))
+	}
+	for _, c := range badMirrors() {
+		doc := first()
+		c.change(doc)
+		if data, err := protojson.Marshal(doc); err == nil && len(data) < 4096 {
+			f.Add(data)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		doc := &crossfadev1.Mirror{}
+		if protojson.Unmarshal(data, doc) != nil {
+			return
+		}
+		before := proto.CloneOf(doc)
+		m, errs := policy.CompileMirror(doc)
+		if (m == nil) == (errs == nil) {
+			t.Fatalf("experiment %v and errors %v", m, errs)
+		}
+		for _, e := range errs {
+			if e.Kind != policy.Invalid || e.Code == "" || e.Message == "" || len(e.Value) > 200 {
+				t.Fatalf("an error says too little or too much: %+v", e)
+			}
+		}
+		_ = policy.Diff(doc, first())
+		ended := policy.EndMirror(policy.RunMirror(policy.MergeMirror(doc, doc), "r1", time.Unix(1, 0)), time.Unix(2, 0), "stopped", "")
+		if !policy.SameMirror(doc, ended) || !proto.Equal(before, doc) {
+			t.Fatal("the document was changed")
+		}
+		if m != nil {
+			if again := mustCompileMirror(t, policytest.ExplicitMirror(m)); !reflect.DeepEqual(m, again) {
+				t.Fatalf("%+v\nwith defaults written out:\n%+v", m, again)
+			}
+			_, _ = m.For(mustCompile(t, service))
+		}
+	})
 }

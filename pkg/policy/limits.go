@@ -24,6 +24,30 @@ const (
 	MaxResolvers     = 8   // per origin
 )
 
+// Bounds of an experiment. What is bounded here is asked of origins, or kept by comparators.
+const (
+	MaxMirrorHeaders     = 16   // conditions on headers, and headers that are kept
+	MaxMirrorGRPCMethods = 32   // full names of gRPC methods
+	MaxMirrorPaths       = 64   // paths that are allowed, and paths that are excluded
+	MaxMirrorRules       = 128  // rules
+	MaxMirrorEndpoints   = 256  // templates of paths
+	MaxMirrorCompare     = 64   // headers of answers, if only these are compared
+	MaxMirrorValues      = 256  // places whose values may be shown
+	MaxMirrorPlaceBytes  = 1024 // of a template, of a place in answers, and of each part of a rule
+	MaxMirrorRPS         = 100_000
+	MaxMirrorPairs       = 100_000_000 // that a verdict may ask for
+	MaxMirrorErrors      = 1_000_000   // answers before an experiment ends
+	MaxMirrorDescriptors = 1 << 20     // bytes
+	MinMirrorBodyCap     = 1 << 10     // bytes
+	MaxMirrorBodyCap     = 16 << 20    // bytes
+)
+
+// MaxMirrorDuration is how long an experiment runs at most.
+const MaxMirrorDuration = 720 * time.Hour
+
+// MinMirrorDuration is how long an experiment runs at least, if nobody stops it.
+const MinMirrorDuration = time.Second
+
 // MaxDuration is the longest duration that a document may hold.
 const MaxDuration = 365 * 24 * time.Hour
 

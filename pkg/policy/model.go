@@ -32,6 +32,7 @@ type Service struct {
 	Timeouts     Timeouts
 	Retries      *Retries        // nil: none
 	RolledBackIn []FleetRollback // fleets in which the primary has everything, whatever the split; see [Service.In]
+	Mirror       *Mirror         // the experiment that runs on it; nil: none. It is no part of the document, see [Service.WithMirror]
 }
 
 // FleetRollback is a rollback in one of several fleets.

@@ -6,24 +6,29 @@ import (
 	"strings"
 )
 
-// pathPrefixes returns the prefixes in the form that is compared: no trailing slash, sorted. The default is "/".
+// pathPrefixes returns the prefixes of a service. The default is "/".
 func (p *problems) pathPrefixes(written []string) []string {
 	if len(written) == 0 {
 		return []string{"/"}
 	}
-	if p.count("pathPrefixes", len(written), MaxPathPrefixes, "path prefixes") {
+	return p.prefixes("pathPrefixes", written, MaxPathPrefixes)
+}
+
+// prefixes returns path prefixes in the form that is compared: no trailing slash, sorted.
+func (p *problems) prefixes(field string, written []string, most int) []string {
+	if p.count(field, len(written), most, "path prefixes") {
 		return nil
 	}
 	first := map[string]int{}
 	var out []string
 	for i, w := range written {
 		if wrong := prefixWrong(w); wrong != nil {
-			p.add(at("pathPrefixes", i), wrong.Code, w, wrong.Message, wrong.Next)
+			p.add(at(field, i), wrong.Code, w, wrong.Message, wrong.Next)
 			continue
 		}
 		prefix := trimSlash(w)
 		if j, seen := first[prefix]; seen {
-			p.add(at("pathPrefixes", i), "prefix_duplicate", w, fmt.Sprintf("is the same prefix as pathPrefixes[%d]; a trailing slash makes no difference", j), "remove one of them")
+			p.add(at(field, i), "prefix_duplicate", w, fmt.Sprintf("is the same prefix as %s; a trailing slash makes no difference", at(field, j)), "remove one of them")
 			continue
 		}
 		first[prefix] = i
@@ -50,7 +55,7 @@ func prefixWrong(path string) *Error {
 	case len(path) > MaxPrefixBytes:
 		return wrong("too_long", fmt.Sprintf("has %d bytes; at most %d are allowed", len(path), MaxPrefixBytes), "")
 	case strings.ContainsAny(path, "?#"):
-		return wrong("prefix_query", "a query or a fragment cannot be part of a path prefix", "pins can look at the query")
+		return wrong("prefix_query", "a query or a fragment cannot be part of a path prefix", "leave it out: only pins look at the query")
 	case strings.Contains(path, "*"):
 		return wrong("prefix_wildcard", "wildcards are not allowed: a prefix takes everything below it by itself", fmt.Sprintf("write %q", trimSlash(path[:strings.IndexByte(path, '*')])))
 	case strings.Contains(path, "//"):

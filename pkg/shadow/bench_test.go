@@ -74,7 +74,7 @@ func BenchmarkPair(b *testing.B) {
 				b.SetBytes(int64(len(p.Control.Body)))
 				b.ReportAllocs()
 				for b.Loop() {
-					o = c.Judge(p, nil, o)
+					o = c.Judge(p, Live{}, o)
 				}
 				b.ReportMetric(float64(len(o.Differences)), "places")
 			}
@@ -112,7 +112,7 @@ func TestTheNaiveWayFindsTheSame(t *testing.T) {
 // BenchmarkTally counts outcomes with a few differences.
 func BenchmarkTally(b *testing.B) {
 	c, tally := newPair(b, Options{})
-	o := c.Judge(&Pair{Method: "GET", Path: "/orders/17", Control: asJSONOf(document(2<<10, 0)), Candidate: asJSONOf(document(2<<10, 1))}, nil, nil)
+	o := c.Judge(&Pair{Method: "GET", Path: "/orders/17", Control: asJSONOf(document(2<<10, 0)), Candidate: asJSONOf(document(2<<10, 1))}, Live{}, nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		tally.Add(o, began)
@@ -130,7 +130,7 @@ func TestPairsCostLittle(t *testing.T) {
 	} {
 		comparer, tally := newPair(t, Options{})
 		var o *Outcome
-		judge := testing.AllocsPerRun(100, func() { o = comparer.Judge(c.p, nil, o) })
+		judge := testing.AllocsPerRun(100, func() { o = comparer.Judge(c.p, Live{}, o) })
 		count := testing.AllocsPerRun(100, func() { tally.Add(o, began) })
 		if judge > c.most || count > 8 {
 			t.Errorf("%s: %g allocations to compare, %g to count", name, judge, count)

@@ -23,15 +23,16 @@ const (
 	ReasonLogin        Reason = "login"        // a redirect to a login on both sides
 	ReasonNotModified  Reason = "not_modified" // 304 on both sides
 	ReasonThrottled    Reason = "throttled"    // 429 on either side
-	ReasonNotLive      Reason = "not_live"     // control answered with a status that live traffic does not get
+	ReasonNotLive      Reason = "not_live"     // control answered with a status of a class that live traffic does not get
 	ReasonOneBody      Reason = "one_body"     // the same body for nearly all paths
 )
 
 // credentials says that a reason means that the requests lacked what live ones have.
 func (r Reason) credentials() bool { return r == ReasonUnauthorized || r == ReasonLogin }
 
-// Live is which statuses live traffic gets, by count, of the same methods and paths that are mirrored. Nil if it is not known.
-type Live map[int]uint64
+// Live is which classes of statuses live traffic gets, by count: Live[4] is how many are 400 to 499. The zero value is not known. Proxies
+// count no finer than that.
+type Live [6]uint64
 
 // total is the number of answers.
 func (l Live) total() uint64 {
@@ -42,8 +43,16 @@ func (l Live) total() uint64 {
 	return sum
 }
 
-// gets says whether live traffic gets a status. Of too little traffic nothing is known, and then it may.
-func (l Live) gets(status int) bool { return l[status] > 0 || l.total() < minLive }
+// gets says whether live traffic gets statuses of a class. Of too little traffic nothing is known, and then it may.
+func (l Live) gets(status int) bool { return l[statusClass(status)] > 0 || l.total() < minLive }
+
+// statusClass is the index of a status in [Live]; 0 for what is none.
+func statusClass(status int) int {
+	if status < 100 || status > 599 {
+		return 0
+	}
+	return status / 100
+}
 
 // minLive is how many live answers are needed to know what live traffic gets.
 const minLive = 100

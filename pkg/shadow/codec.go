@@ -24,6 +24,7 @@ type wireTally struct {
 	Version          int               `json:"version"`
 	Key              uint64            `json:"key"`
 	Compared         uint64            `json:"compared"`
+	Answered         uint64            `json:"answered,omitempty"`
 	OverCap          uint64            `json:"overCap,omitempty"`
 	Crowded          uint64            `json:"crowded,omitempty"`
 	Places           int               `json:"places"`
@@ -64,7 +65,7 @@ type wireCell struct {
 // Encode returns the tally to be kept over a restart, or to be sent to where it is merged. Equal tallies give equal bytes.
 func (t *Tally) Encode() ([]byte, error) {
 	w := wireTally{
-		Version: stateVersion, Key: t.key, Compared: t.compared, OverCap: t.overCap, Crowded: t.crowded, Places: t.places, Unrepresentative: t.unrepresentative,
+		Version: stateVersion, Key: t.key, Compared: t.compared, Answered: t.answered, OverCap: t.overCap, Crowded: t.crowded, Places: t.places, Unrepresentative: t.unrepresentative,
 		TargetFailed: t.targetFailed, Dropped: t.dropped, Statuses: t.statuses, Templates: t.templates.State(), Pairs: t.bodies.pairs,
 	}
 	for _, e := range sortedKeys(t.endpoints) {
@@ -168,10 +169,10 @@ func (c *wireCell) sound(s *wireStat) bool {
 
 // restoreRest takes over what is not of an endpoint.
 func (t *Tally) restoreRest(w *wireTally) bool {
-	if w.Compared != t.compared || w.OverCap > w.Compared || w.Crowded > maxCount || !small(w.Unrepresentative) || !small(w.TargetFailed) || !small(w.Dropped) || !small(w.Statuses) || w.Pairs > w.Compared {
+	if w.Compared != t.compared || w.Answered > maxCount || w.OverCap > w.Compared || w.Crowded > maxCount || !small(w.Unrepresentative) || !small(w.TargetFailed) || !small(w.Dropped) || !small(w.Statuses) || w.Pairs > w.Compared {
 		return false
 	}
-	t.overCap, t.crowded, t.places = w.OverCap, w.Crowded, max(t.places, w.Places)
+	t.answered, t.overCap, t.crowded, t.places = w.Answered, w.OverCap, w.Crowded, max(t.places, w.Places)
 	addAll(t.unrepresentative, w.Unrepresentative)
 	addAll(t.targetFailed, w.TargetFailed)
 	addAll(t.dropped, w.Dropped)

@@ -48,7 +48,7 @@ func differences(t testing.TB, o Options, p *Pair) string {
 		t.Fatal(errs)
 	}
 	var out []string
-	for _, d := range c.Judge(p, nil, nil).Differences {
+	for _, d := range c.Judge(p, Live{}, nil).Differences {
 		s := fmt.Sprintf("%s %s", d.Kind, d.Path)
 		if d.Must {
 			s += " must"
@@ -120,7 +120,7 @@ func TestManyDifferencesAreBounded(t *testing.T) {
 		fmt.Fprintf(&b, `{"%s":2}`, name)
 	}
 	c, _ := NewComparer(Options{Key: key})
-	o := c.Judge(&Pair{Path: "/", Control: asJSONOf("[" + a.String() + "]"), Candidate: asJSONOf("[" + b.String() + "]")}, nil, nil)
+	o := c.Judge(&Pair{Path: "/", Control: asJSONOf("[" + a.String() + "]"), Candidate: asJSONOf("[" + b.String() + "]")}, Live{}, nil)
 	if n := len(o.Differences); n != MaxDifferences+1 || o.Differences[n-1].Kind != KindLimit || o.Differences[n-1].Count != 3000-MaxDifferences {
 		t.Errorf("%d differences, the last %+v", n, o.Differences[n-1])
 	}
@@ -195,7 +195,7 @@ func FuzzReadDescriptors(f *testing.F) {
 		if d.output(shadowtest.GRPCPath) != nil {
 			c, _ := NewComparer(Options{Key: key, Descriptors: d})
 			a, b := answer(200, frame("\x0a\x01a"), "content-type: application/grpc"), answer(200, frame("\x0a\x01b"), "content-type: application/grpc")
-			c.Judge(&Pair{Method: "POST", Path: shadowtest.GRPCPath, Control: a, Candidate: b}, nil, nil)
+			c.Judge(&Pair{Method: "POST", Path: shadowtest.GRPCPath, Control: a, Candidate: b}, Live{}, nil)
 		}
 	})
 }
@@ -208,8 +208,8 @@ func FuzzHeaders(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, a, b string) {
 		c, _ := NewComparer(Options{Key: key})
 		x, y := answer(302, "", name+": "+a, "trailer:"+name+": "+a), answer(302, "", name+": "+b, "trailer:"+name+": "+b)
-		c.Judge(&Pair{Method: "GET", Path: a, Control: x, Candidate: y}, nil, nil)
-		if o := c.Judge(&Pair{Method: "GET", Path: b, Control: x, Candidate: x}, nil, nil); len(o.Differences) > 0 {
+		c.Judge(&Pair{Method: "GET", Path: a, Control: x, Candidate: y}, Live{}, nil)
+		if o := c.Judge(&Pair{Method: "GET", Path: b, Control: x, Candidate: x}, Live{}, nil); len(o.Differences) > 0 {
 			t.Fatal(o.Differences)
 		}
 	})
@@ -224,11 +224,11 @@ func FuzzJudge(f *testing.F) {
 	f.Fuzz(func(t *testing.T, media string, a, b []byte, over bool) {
 		x, y := answer(200, string(a), "content-type: "+media), answer(200, string(b), "content-type: "+media)
 		x.OverCap = over
-		o := c.Judge(&Pair{Method: "GET", Path: "/", Control: x, Candidate: y}, nil, nil)
+		o := c.Judge(&Pair{Method: "GET", Path: "/", Control: x, Candidate: y}, Live{}, nil)
 		if len(o.Differences) > MaxDifferences+1 {
 			t.Fatal(len(o.Differences))
 		}
-		if o := c.Judge(&Pair{Method: "GET", Path: "/", Control: y, Candidate: answer(200, string(b), "content-type: "+media)}, nil, nil); len(o.Differences) > 0 {
+		if o := c.Judge(&Pair{Method: "GET", Path: "/", Control: y, Candidate: answer(200, string(b), "content-type: "+media)}, Live{}, nil); len(o.Differences) > 0 {
 			t.Fatalf("%q differs from itself: %v", b, o.Differences)
 		}
 	})

@@ -25,10 +25,10 @@ func Example() {
 	for i := range 100 {
 		control, candidate := fmt.Sprintf(`{"id":%d,"total":10,"ts":1}`, i), fmt.Sprintf(`{"ts":2,"id":%d,"total":"10"}`, i)
 		p := &shadow.Pair{Method: "GET", Path: fmt.Sprintf("/orders/%d", i), Control: ask(control), Candidate: ask(candidate)}
-		outcome = comparer.Judge(p, nil, outcome)
+		outcome = comparer.Judge(p, shadow.Live{}, outcome)
 		if tally.Wants(outcome) {
 			p.Second, p.Chosen = ask(control), shadow.ByDifference
-			outcome = comparer.Judge(p, nil, outcome)
+			outcome = comparer.Judge(p, shadow.Live{}, outcome)
 		}
 		tally.Add(outcome, now)
 	}

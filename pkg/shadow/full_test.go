@@ -122,7 +122,7 @@ func TestTables(t *testing.T) {
 		odd := map[Kind]stats.Evidence{}
 		for seed := range uint64(6) {
 			e := newExperiment(t, seed+5000, shadowtest.Options{Endpoints: 3, Noise: 0.1, Noisy: 60, Rate: 0}, 0.2, true)
-			e.live = Live{200: 1000}
+			e.live = Live{2: 1000}
 			e.run(250_000)
 			pairs += 250_000
 			_, _, invented := e.judge(Policy{})

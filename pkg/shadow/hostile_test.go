@@ -62,7 +62,7 @@ func TestHostileBodiesAreBounded(t *testing.T) {
 				for _, over := range []bool{false, true} {
 					a, b := answer(200, bodies[0], "content-type: "+media), answer(200, bodies[1], "content-type: "+media)
 					a.OverCap, b.OverCap = over, over
-					o := c.Judge(&Pair{Method: "GET", Path: "/", Control: a, Candidate: b}, nil, nil)
+					o := c.Judge(&Pair{Method: "GET", Path: "/", Control: a, Candidate: b}, Live{}, nil)
 					if len(o.Differences) > MaxDifferences+1 {
 						t.Errorf("%s as %s: %d places", name, media, len(o.Differences))
 					}

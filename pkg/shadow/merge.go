@@ -30,6 +30,7 @@ func (t *Tally) Merge(o *Tally) error {
 		t.Drop(r, o.dropped[r])
 	}
 	t.compared += o.compared
+	t.answered += o.answered
 	t.overCap += o.overCap
 	t.crowded += o.crowded
 	t.bodies.merge(&o.bodies)

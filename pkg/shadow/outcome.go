@@ -33,7 +33,7 @@ func (Outcome) Format(s fmt.State, _ rune) { fmt.Fprint(s, "outcome") }
 // MarshalJSON writes nothing of the content.
 func (Outcome) MarshalJSON() ([]byte, error) { return []byte(`"outcome"`), nil }
 
-// Judge says what became of a pair and what differs. Live is the mix of statuses of live traffic, or nil. The outcome shares memory with the
+// Judge says what became of a pair and what differs. Live is the mix of statuses of live traffic, or zero. The outcome shares memory with the
 // last one that was given back to it in reuse, which may be nil.
 func (c *Comparer) Judge(p *Pair, live Live, reuse *Outcome) *Outcome {
 	o := reuse

@@ -13,11 +13,12 @@ import (
 type Report struct {
 	Verdict Verdict `json:"verdict"`
 	Why     []Why   `json:"why,omitempty"`
-	// Mirrored = Compared + Unrepresentative + TargetFailed + the sum of Dropped.
+	// Mirrored = Compared + Unrepresentative + TargetFailed + Answered + the sum of Dropped.
 	Mirrored         uint64             `json:"mirrored"`
 	Compared         uint64             `json:"compared"`
 	Unrepresentative uint64             `json:"unrepresentative"`
-	TargetFailed     uint64             `json:"targetFailed"`
+	TargetFailed     uint64             `json:"targetFailed"`       // control gave no answer; in dark mode, the candidate gave none
+	Answered         uint64             `json:"answered,omitempty"` // by the candidate, in dark mode
 	Dropped          map[string]uint64  `json:"dropped"`
 	Reasons          map[Reason]uint64  `json:"reasons,omitempty"` // of those that are unrepresentative or failed
 	OverCap          uint64             `json:"overCap,omitempty"` // of those compared: only their beginning was
@@ -93,7 +94,7 @@ const MaxRows = 1000
 
 // Report says what is known, and judges it. What was a finding once stays one.
 func (t *Tally) Report(p Policy) *Report {
-	r := &Report{Compared: t.compared, OverCap: t.overCap, Dropped: map[string]uint64{}, Reasons: map[Reason]uint64{}, Differences: []Row{}}
+	r := &Report{Compared: t.compared, Answered: t.answered, OverCap: t.overCap, Dropped: map[string]uint64{}, Reasons: map[Reason]uint64{}, Differences: []Row{}}
 	addAll(r.Dropped, t.dropped)
 	addAll(r.Reasons, t.targetFailed)
 	r.TargetFailed = sum(t.targetFailed)
@@ -103,7 +104,7 @@ func (t *Tally) Report(p Policy) *Report {
 		r.Compared -= one
 	}
 	r.Unrepresentative = sum(t.unrepresentative) + t.compared - r.Compared
-	r.Mirrored = r.Compared + r.Unrepresentative + r.TargetFailed + sum(t.dropped)
+	r.Mirrored = r.Compared + r.Unrepresentative + r.TargetFailed + r.Answered + sum(t.dropped)
 	for _, e := range sortedKeys(t.endpoints) {
 		s := t.endpoints[e]
 		r.Endpoints = append(r.Endpoints, Endpoint{e, s.compared, s.unrepresentative, round(detectable(s.compared))})
@@ -160,15 +161,20 @@ func sortedPlaces(cells map[place]*cell) []place {
 	return out
 }
 
-// addLatency fills in the durations of both sides.
+// addLatency fills in the durations of each side that has answered.
 func (t *Tally) addLatency(r *Report, p Policy) {
-	if t.latency[0].N == 0 {
-		return
-	}
-	r.Latency = map[string]Latency{}
 	for i, side := range [2]string{cmp.Or(p.Control, "control"), cmp.Or(p.Candidate, "candidate")} {
+		if t.latency[i].N == 0 {
+			continue
+		}
+		if r.Latency == nil {
+			r.Latency = map[string]Latency{}
+		}
 		at := func(q float64) Duration { return Duration(t.latency[i].Quantile(q)) }
 		r.Latency[side] = Latency{at(0.5), at(0.9), at(0.99)}
+	}
+	if t.latency[0].N == 0 || t.latency[1].N == 0 {
+		return
 	}
 	c := stats.Compare(&t.latency[0], &t.latency[1])
 	r.Slower, r.SlowerP = round(c.Slower), round(c.P)

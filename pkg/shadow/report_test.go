@@ -20,7 +20,7 @@ func TestReportIsGolden(t *testing.T) {
 	e := newExperiment(t, 42, shadowtest.Options{Endpoints: 2, Rate: 0.3, Noise: 0.2, Noisy: 6}, 0.2, true)
 	e.run(1500)
 	e.tally.Drop("stale", 7)
-	got, err := json.MarshalIndent(e.tally.Report(Policy{Control: "ecs", Candidate: "eks", Live: Live{200: 1000}}), "", "  ")
+	got, err := json.MarshalIndent(e.tally.Report(Policy{Control: "ecs", Candidate: "eks", Live: Live{2: 1000}}), "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestLatencyInReports(t *testing.T) {
 	for i := range 200 {
 		p := &Pair{Path: "/", Control: answer(200, "x"), Candidate: answer(200, "x")}
 		p.Control.Duration, p.Candidate.Duration = time.Duration(10+i%10)*time.Millisecond, time.Duration(20+i%10)*time.Millisecond
-		tally.Add(c.Judge(p, nil, nil), began)
+		tally.Add(c.Judge(p, Live{}, nil), began)
 	}
 	r := tally.Report(Policy{Control: "ecs", Candidate: "eks"})
 	if r.Slower != 1 || r.SlowerP > 1e-10 {
@@ -63,11 +63,11 @@ func TestControlIsAskedAgainOnlyWhileItTeaches(t *testing.T) {
 		asked := 0
 		for range 3000 {
 			p := &Pair{Method: "GET", Path: "/a", Control: answer(200, "control"), Candidate: answer(200, "candidate")}
-			o := c.Judge(p, nil, nil)
+			o := c.Judge(p, Live{}, nil)
 			if tally.Wants(o) {
 				asked++
 				p.Second, p.Chosen = answer(200, second), ByDifference
-				o = c.Judge(p, nil, o)
+				o = c.Judge(p, Live{}, o)
 			}
 			tally.Add(o, began)
 		}

@@ -32,6 +32,7 @@ type Tally struct {
 	dropped          map[string]uint64
 	statuses         map[int]uint64 // of control's answers
 	compared         uint64
+	answered         uint64 // in dark mode
 	overCap          uint64
 	crowded          uint64 // differences for which there was no place
 	bodies           sample

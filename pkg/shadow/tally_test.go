@@ -40,7 +40,7 @@ func add(c *Comparer, tally *Tally, n int, path string, p Pair) {
 			}
 			q.Candidate = &b
 		}
-		tally.Add(c.Judge(&q, nil, nil), began)
+		tally.Add(c.Judge(&q, Live{}, nil), began)
 	}
 }
 
@@ -84,7 +84,7 @@ func TestVerdicts(t *testing.T) {
 		"statuses not live": {func(c *Comparer, t *Tally) {
 			add(c, t, 100, "/a", fine)
 			add(c, t, 100, "/b", Pair{Control: answer(404, "x"), Candidate: answer(404, "x")})
-		}, nil, Policy{MinPairs: 200, Live: Live{200: 970, 404: 30}}, Inconclusive, "status_mix"},
+		}, nil, Policy{MinPairs: 200, Live: Live{2: 970, 4: 30}}, Inconclusive, "status_mix"},
 		"nothing is known of noise": {func(c *Comparer, t *Tally) {
 			add(c, t, 200, "/a", fine)
 			add(c, t, 1, "/a", Pair{Control: answer(200, "x"), Candidate: answer(500, "")})
@@ -142,7 +142,7 @@ func TestAnOriginThatAnswers401NeverPasses(t *testing.T) {
 					p.Candidate = answer(302, "", "location: /login?next=x")
 				}
 			}
-			tally.Add(c.Judge(p, nil, nil), began)
+			tally.Add(c.Judge(p, Live{}, nil), began)
 		}
 		report := tally.Report(Policy{MinPairs: 1, OneBody: r.IntN(2) == 0})
 		if guarded > 0 && len(tally.endpoints) > 0 && report.Verdict == Pass {
@@ -181,7 +181,7 @@ func TestSharedWorkGivesOneReport(t *testing.T) {
 			parts[i].Drop("stale", uint64(6/(run+1)*0))
 		}
 		for _, i := range order {
-			parts[r.IntN(len(parts))].Add(c.Judge(pairs[i], nil, nil), began.Add(time.Duration(i)*time.Second))
+			parts[r.IntN(len(parts))].Add(c.Judge(pairs[i], Live{}, nil), began.Add(time.Duration(i)*time.Second))
 		}
 		for _, p := range parts[1:] {
 			state, err := p.Encode()
@@ -243,12 +243,13 @@ func FuzzDecodeTally(f *testing.F) {
 	state, _ := e.tally.Encode()
 	f.Add(state)
 	f.Add([]byte(`{"version":1}`))
+	f.Add(darkState(f))
 	f.Fuzz(func(t *testing.T, state []byte) {
 		tally, err := DecodeTally(Options{Key: key}, state)
 		if err != nil {
 			return
 		}
-		if r := tally.Report(Policy{}); r.Mirrored != r.Compared+r.Unrepresentative+r.TargetFailed+sum(r.Dropped) {
+		if r := tally.Report(Policy{}); r.Mirrored != r.Compared+r.Unrepresentative+r.TargetFailed+r.Answered+sum(r.Dropped) {
 			t.Fatalf("%+v", r)
 		}
 		first, err := tally.Encode()
@@ -277,7 +278,7 @@ func TestTalliesAreBounded(t *testing.T) {
 	}
 	for range 20_000 {
 		p := &Pair{Method: "GET", Path: "/" + word() + "/" + word() + "/" + word(), Control: asJSONOf(fmt.Sprintf(`{"%s_%s":1}`, word(), word())), Candidate: asJSONOf(fmt.Sprintf(`{"%s_%s":1}`, word(), word()))}
-		tally.Add(c.Judge(p, nil, nil), began)
+		tally.Add(c.Judge(p, Live{}, nil), began)
 		tally.Drop(word()+word(), 1)
 	}
 	state, _ := tally.Encode()

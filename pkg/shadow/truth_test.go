@@ -176,7 +176,7 @@ func TestOddAnswersAreFair(t *testing.T) {
 		odd := map[Kind]stats.Evidence{}
 		for i := range uint64(2) {
 			e := newExperiment(t, seed+i, shadowtest.Options{Endpoints: 3, Rate: 0, Noise: 0.2, Noisy: 33}, share, confirm)
-			e.live = Live{200: 1000}
+			e.live = Live{2: 1000}
 			e.run(3000)
 			addOdd(odd, e.tally)
 		}
@@ -222,10 +222,10 @@ func TestAskingStopsForBothDirectionsAtOnce(t *testing.T) {
 	}
 	for range 60_000 {
 		p := &Pair{Method: "GET", Path: "/a", Control: say(), Candidate: say()}
-		o := c.Judge(p, nil, nil)
+		o := c.Judge(p, Live{}, nil)
 		if tally.Wants(o) {
 			p.Second, p.Chosen = say(), ByDifference
-			o = c.Judge(p, nil, o)
+			o = c.Judge(p, Live{}, o)
 		}
 		tally.Add(o, began)
 	}

@@ -28,8 +28,10 @@ type Why struct {
 type Policy struct {
 	// MinPairs is how many pairs must have been compared; 0 is [DefaultMinPairs].
 	MinPairs uint64
-	// Live is the mix of statuses of live traffic; nil if it is not known.
+	// Live is the mix of statuses of live traffic, by class; zero if it is not known.
 	Live Live
+	// Dark says that the candidate alone was asked: then there is nothing to judge.
+	Dark bool
 	// OneBody says that it is in order if control gives one body to nearly all paths.
 	OneBody bool
 	// Control and Candidate are the names of the origins.
@@ -85,6 +87,11 @@ func (t *Tally) judge(r *Report, p Policy) {
 		}
 	}
 	asked := r.Compared + r.Unrepresentative + r.TargetFailed
+	if p.Dark || r.Answered > 0 {
+		r.Verdict = Inconclusive
+		r.why("dark", "nothing is compared: the candidate alone is asked", "write mode: compare to compare its answers with control's")
+		return
+	}
 	switch {
 	case findings > 0:
 		r.Verdict = Fail
@@ -126,7 +133,7 @@ func (t *Tally) doubt(r *Report, p Policy, asked uint64, open int) {
 		}
 	}
 	if d := t.departure(p.Live); d > maxDeparture {
-		r.why("status_mix", fmt.Sprintf("control's statuses are not those of live traffic: %.0f %% of them would have to change", d*100), "mirror the same methods and paths as are counted live, and "+credentials)
+		r.why("status_mix", fmt.Sprintf("control's statuses (2xx, 3xx, 4xx, 5xx) are not those of live traffic: %.0f %% of them would have to change class", d*100), "mirror the same methods and paths as are counted live, and "+credentials)
 	}
 	if open > 0 {
 		r.why("open", fmt.Sprintf("%d differences are more than noise would explain, but not proven", open), "wait, or raise noise.share")
@@ -155,15 +162,19 @@ func nextFor(r *Report, credentials string) string {
 	return "see whether control is healthy"
 }
 
-// departure is the total variation distance between the statuses of control and of live traffic; 0 if either is not known.
+// departure is the total variation distance between the classes of statuses of control and of live traffic; 0 if either is not known.
 func (t *Tally) departure(live Live) float64 {
-	n, m := sum(t.statuses), live.total()
+	var got Live
+	for s, k := range t.statuses {
+		got[statusClass(s)] += k
+	}
+	n, m := got.total(), live.total()
 	if n < minLive || m < minLive {
 		return 0
 	}
 	distance := 0.0
-	for s, k := range t.statuses {
-		if d := float64(k)/float64(n) - float64(live[s])/float64(m); d > 0 {
+	for class, k := range got {
+		if d := float64(k)/float64(n) - float64(live[class])/float64(m); d > 0 {
 			distance += d
 		}
 	}

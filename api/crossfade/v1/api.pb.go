@@ -280,6 +280,7 @@ type Document struct {
 	//
 	//	*Document_Service
 	//	*Document_Fleet
+	//	*Document_Mirror
 	Object        isDocument_Object `protobuf_oneof:"object"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -340,6 +341,15 @@ func (x *Document) GetFleet() *Fleet {
 	return nil
 }
 
+func (x *Document) GetMirror() *Mirror {
+	if x != nil {
+		if x, ok := x.Object.(*Document_Mirror); ok {
+			return x.Mirror
+		}
+	}
+	return nil
+}
+
 type isDocument_Object interface {
 	isDocument_Object()
 }
@@ -354,9 +364,16 @@ type Document_Fleet struct {
 	Fleet *Fleet `protobuf:"bytes,2,opt,name=fleet,proto3,oneof"`
 }
 
+type Document_Mirror struct {
+	// An experiment.
+	Mirror *Mirror `protobuf:"bytes,3,opt,name=mirror,proto3,oneof"`
+}
+
 func (*Document_Service) isDocument_Object() {}
 
 func (*Document_Fleet) isDocument_Object() {}
+
+func (*Document_Mirror) isDocument_Object() {}
 
 // ApplyRequest holds documents that are applied together.
 type ApplyRequest struct {
@@ -550,7 +567,7 @@ func (x *DiffResponse) GetDifferences() []*Difference {
 // Difference says what an apply of one document would change.
 type Difference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "Service" or "Fleet".
+	// "Service", "Fleet" or "Mirror".
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// "create", "update" or "none".
@@ -683,7 +700,7 @@ func (x *FieldChange) GetAfter() string {
 // GetRequest names one object.
 type GetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "service" or "fleet".
+	// "service", "fleet" or "mirror".
 	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1174,7 +1191,7 @@ func (x *OriginTraffic) GetWindow() *durationpb.Duration {
 // DeleteRequest names one object.
 type DeleteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "service" or "fleet".
+	// "service", "fleet" or "mirror".
 	Kind          string         `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Name          string         `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Options       *ChangeOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
@@ -1938,8 +1955,9 @@ func (x *UndoResponse) GetChange() *Change {
 
 // Change says what became of one change.
 type Change struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Service string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of the object: a service's, or that of a fleet or mirror, see kind.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// 0 where nothing was to change.
 	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
 	// Whether it is in the store. Only a rollback can be applied without.
@@ -1951,7 +1969,7 @@ type Change struct {
 	// Of several fleets, the worst of theirs: unknown before pending before silent before proven.
 	Proof    *Proof   `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`
 	Warnings []string `protobuf:"bytes,7,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	// "Service" or "Fleet".
+	// "Service", "Fleet" or "Mirror".
 	Kind string `protobuf:"bytes,8,opt,name=kind,proto3" json:"kind,omitempty"`
 	// What was done, for example "split set".
 	Action string `protobuf:"bytes,9,opt,name=action,proto3" json:"action,omitempty"`
@@ -2936,7 +2954,7 @@ type Revision struct {
 	After   *Document   `protobuf:"bytes,9,opt,name=after,proto3" json:"after,omitempty"`
 	Fleet   *FleetState `protobuf:"bytes,10,opt,name=fleet,proto3" json:"fleet,omitempty"`
 	Proof   *Proof      `protobuf:"bytes,11,opt,name=proof,proto3" json:"proof,omitempty"`
-	// "Service" or "Fleet".
+	// "Service", "Fleet" or "Mirror".
 	Kind string `protobuf:"bytes,12,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Identifies the change on the proxies, whatever its number became.
 	Stamp string `protobuf:"bytes,13,opt,name=stamp,proto3" json:"stamp,omitempty"`
@@ -4136,6 +4154,544 @@ func (x *AcceptEndpointsResponse) GetAccepted() []*Endpoint {
 	return nil
 }
 
+// StartMirrorRequest says what to start: a document, or the name of an experiment that has ended.
+type StartMirrorRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The experiment. If one of its name has ended, this takes its place.
+	Mirror *Mirror `protobuf:"bytes,1,opt,name=mirror,proto3" json:"mirror,omitempty"`
+	// The name of an experiment that has ended: it runs again as it was. In place of mirror.
+	Name    string         `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Options *ChangeOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
+	// Only says what it would ask.
+	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartMirrorRequest) Reset() {
+	*x = StartMirrorRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartMirrorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartMirrorRequest) ProtoMessage() {}
+
+func (x *StartMirrorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartMirrorRequest.ProtoReflect.Descriptor instead.
+func (*StartMirrorRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *StartMirrorRequest) GetMirror() *Mirror {
+	if x != nil {
+		return x.Mirror
+	}
+	return nil
+}
+
+func (x *StartMirrorRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *StartMirrorRequest) GetOptions() *ChangeOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *StartMirrorRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// StartMirrorResponse says what was started.
+type StartMirrorResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent in a dry run.
+	Change   *Change         `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	Estimate *MirrorEstimate `protobuf:"bytes,2,opt,name=estimate,proto3" json:"estimate,omitempty"`
+	// As it was started.
+	Mirror        *Mirror `protobuf:"bytes,3,opt,name=mirror,proto3" json:"mirror,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartMirrorResponse) Reset() {
+	*x = StartMirrorResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartMirrorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartMirrorResponse) ProtoMessage() {}
+
+func (x *StartMirrorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartMirrorResponse.ProtoReflect.Descriptor instead.
+func (*StartMirrorResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *StartMirrorResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *StartMirrorResponse) GetEstimate() *MirrorEstimate {
+	if x != nil {
+		return x.Estimate
+	}
+	return nil
+}
+
+func (x *StartMirrorResponse) GetMirror() *Mirror {
+	if x != nil {
+		return x.Mirror
+	}
+	return nil
+}
+
+// StopMirrorRequest names an experiment.
+type StopMirrorRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Options       *ChangeOptions         `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StopMirrorRequest) Reset() {
+	*x = StopMirrorRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StopMirrorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StopMirrorRequest) ProtoMessage() {}
+
+func (x *StopMirrorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StopMirrorRequest.ProtoReflect.Descriptor instead.
+func (*StopMirrorRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *StopMirrorRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *StopMirrorRequest) GetOptions() *ChangeOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+// StopMirrorResponse says what became of it.
+type StopMirrorResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Change        *Change                `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StopMirrorResponse) Reset() {
+	*x = StopMirrorResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StopMirrorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StopMirrorResponse) ProtoMessage() {}
+
+func (x *StopMirrorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StopMirrorResponse.ProtoReflect.Descriptor instead.
+func (*StopMirrorResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *StopMirrorResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+// ListMirrorsRequest pages through the experiments by name.
+type ListMirrorsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only those of this service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// At most this many, 1 to 1000. Default 200.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the last answer.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMirrorsRequest) Reset() {
+	*x = ListMirrorsRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMirrorsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMirrorsRequest) ProtoMessage() {}
+
+func (x *ListMirrorsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMirrorsRequest.ProtoReflect.Descriptor instead.
+func (*ListMirrorsRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *ListMirrorsRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ListMirrorsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListMirrorsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListMirrorsResponse is one page of experiments.
+type ListMirrorsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         []*MirrorStatus        `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMirrorsResponse) Reset() {
+	*x = ListMirrorsResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMirrorsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMirrorsResponse) ProtoMessage() {}
+
+func (x *ListMirrorsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMirrorsResponse.ProtoReflect.Descriptor instead.
+func (*ListMirrorsResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *ListMirrorsResponse) GetItems() []*MirrorStatus {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *ListMirrorsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetMirrorReportRequest names an experiment.
+type GetMirrorReportRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMirrorReportRequest) Reset() {
+	*x = GetMirrorReportRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMirrorReportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMirrorReportRequest) ProtoMessage() {}
+
+func (x *GetMirrorReportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMirrorReportRequest.ProtoReflect.Descriptor instead.
+func (*GetMirrorReportRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *GetMirrorReportRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// GetMirrorReportResponse holds its report.
+type GetMirrorReportResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Report        *MirrorReport          `protobuf:"bytes,1,opt,name=report,proto3" json:"report,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetMirrorReportResponse) Reset() {
+	*x = GetMirrorReportResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetMirrorReportResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetMirrorReportResponse) ProtoMessage() {}
+
+func (x *GetMirrorReportResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetMirrorReportResponse.ProtoReflect.Descriptor instead.
+func (*GetMirrorReportResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *GetMirrorReportResponse) GetReport() *MirrorReport {
+	if x != nil {
+		return x.Report
+	}
+	return nil
+}
+
+// WatchMirrorRequest names an experiment.
+type WatchMirrorRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchMirrorRequest) Reset() {
+	*x = WatchMirrorRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchMirrorRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchMirrorRequest) ProtoMessage() {}
+
+func (x *WatchMirrorRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchMirrorRequest.ProtoReflect.Descriptor instead.
+func (*WatchMirrorRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *WatchMirrorRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// WatchMirrorResponse is the report as it is now.
+type WatchMirrorResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Report        *MirrorReport          `protobuf:"bytes,2,opt,name=report,proto3" json:"report,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchMirrorResponse) Reset() {
+	*x = WatchMirrorResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchMirrorResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchMirrorResponse) ProtoMessage() {}
+
+func (x *WatchMirrorResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchMirrorResponse.ProtoReflect.Descriptor instead.
+func (*WatchMirrorResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *WatchMirrorResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *WatchMirrorResponse) GetReport() *MirrorReport {
+	if x != nil {
+		return x.Report
+	}
+	return nil
+}
+
 // GetServerInfoRequest is empty.
 type GetServerInfoRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4145,7 +4701,7 @@ type GetServerInfoRequest struct {
 
 func (x *GetServerInfoRequest) Reset() {
 	*x = GetServerInfoRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[55]
+	mi := &file_crossfade_v1_api_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4157,7 +4713,7 @@ func (x *GetServerInfoRequest) String() string {
 func (*GetServerInfoRequest) ProtoMessage() {}
 
 func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[55]
+	mi := &file_crossfade_v1_api_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4170,7 +4726,7 @@ func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetServerInfoRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{55}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{65}
 }
 
 // GetServerInfoResponse says what is running.
@@ -4189,7 +4745,7 @@ type GetServerInfoResponse struct {
 
 func (x *GetServerInfoResponse) Reset() {
 	*x = GetServerInfoResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[56]
+	mi := &file_crossfade_v1_api_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4201,7 +4757,7 @@ func (x *GetServerInfoResponse) String() string {
 func (*GetServerInfoResponse) ProtoMessage() {}
 
 func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[56]
+	mi := &file_crossfade_v1_api_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4214,7 +4770,7 @@ func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{56}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *GetServerInfoResponse) GetVersion() string {
@@ -4256,7 +4812,7 @@ var File_crossfade_v1_api_proto protoreflect.FileDescriptor
 
 const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\n" +
-	"\x16crossfade/v1/api.proto\x12\fcrossfade.v1\x1a\x1acrossfade/v1/service.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n" +
+	"\x16crossfade/v1/api.proto\x12\fcrossfade.v1\x1a\x19crossfade/v1/mirror.proto\x1a\x1acrossfade/v1/service.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n" +
 	"\vErrorDetail\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x14\n" +
@@ -4271,10 +4827,11 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x04wait\x18\x04 \x01(\x0e2\x12.crossfade.v1.WaitR\x04wait\x123\n" +
 	"\atimeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x14\n" +
 	"\x05actor\x18\x06 \x01(\tR\x05actor\x12\x14\n" +
-	"\x05force\x18\a \x01(\bR\x05force\"t\n" +
+	"\x05force\x18\a \x01(\bR\x05force\"\xa4\x01\n" +
 	"\bDocument\x121\n" +
 	"\aservice\x18\x01 \x01(\v2\x15.crossfade.v1.ServiceH\x00R\aservice\x12+\n" +
-	"\x05fleet\x18\x02 \x01(\v2\x13.crossfade.v1.FleetH\x00R\x05fleetB\b\n" +
+	"\x05fleet\x18\x02 \x01(\v2\x13.crossfade.v1.FleetH\x00R\x05fleet\x12.\n" +
+	"\x06mirror\x18\x03 \x01(\v2\x14.crossfade.v1.MirrorH\x00R\x06mirrorB\b\n" +
 	"\x06object\"{\n" +
 	"\fApplyRequest\x124\n" +
 	"\tdocuments\x18\x01 \x03(\v2\x16.crossfade.v1.DocumentR\tdocuments\x125\n" +
@@ -4588,7 +5145,38 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\aoptions\x18\x03 \x01(\v2\x1b.crossfade.v1.ChangeOptionsR\aoptions\"{\n" +
 	"\x17AcceptEndpointsResponse\x12,\n" +
 	"\x06change\x18\x01 \x01(\v2\x14.crossfade.v1.ChangeR\x06change\x122\n" +
-	"\baccepted\x18\x02 \x03(\v2\x16.crossfade.v1.EndpointR\baccepted\"\x16\n" +
+	"\baccepted\x18\x02 \x03(\v2\x16.crossfade.v1.EndpointR\baccepted\"\xa6\x01\n" +
+	"\x12StartMirrorRequest\x12,\n" +
+	"\x06mirror\x18\x01 \x01(\v2\x14.crossfade.v1.MirrorR\x06mirror\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x125\n" +
+	"\aoptions\x18\x03 \x01(\v2\x1b.crossfade.v1.ChangeOptionsR\aoptions\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"\xab\x01\n" +
+	"\x13StartMirrorResponse\x12,\n" +
+	"\x06change\x18\x01 \x01(\v2\x14.crossfade.v1.ChangeR\x06change\x128\n" +
+	"\bestimate\x18\x02 \x01(\v2\x1c.crossfade.v1.MirrorEstimateR\bestimate\x12,\n" +
+	"\x06mirror\x18\x03 \x01(\v2\x14.crossfade.v1.MirrorR\x06mirror\"^\n" +
+	"\x11StopMirrorRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x125\n" +
+	"\aoptions\x18\x02 \x01(\v2\x1b.crossfade.v1.ChangeOptionsR\aoptions\"B\n" +
+	"\x12StopMirrorResponse\x12,\n" +
+	"\x06change\x18\x01 \x01(\v2\x14.crossfade.v1.ChangeR\x06change\"j\n" +
+	"\x12ListMirrorsRequest\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"o\n" +
+	"\x13ListMirrorsResponse\x120\n" +
+	"\x05items\x18\x01 \x03(\v2\x1a.crossfade.v1.MirrorStatusR\x05items\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\",\n" +
+	"\x16GetMirrorReportRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"M\n" +
+	"\x17GetMirrorReportResponse\x122\n" +
+	"\x06report\x18\x01 \x01(\v2\x1a.crossfade.v1.MirrorReportR\x06report\"(\n" +
+	"\x12WatchMirrorRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"y\n" +
+	"\x13WatchMirrorResponse\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x122\n" +
+	"\x06report\x18\x02 \x01(\v2\x1a.crossfade.v1.MirrorReportR\x06report\"\x16\n" +
 	"\x14GetServerInfoRequest\"\xab\x02\n" +
 	"\x15GetServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
@@ -4604,7 +5192,7 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\tWAIT_NONE\x10\x01\x12\x0e\n" +
 	"\n" +
 	"WAIT_ACKED\x10\x02\x12\x0f\n" +
-	"\vWAIT_PROVEN\x10\x032\xc2\v\n" +
+	"\vWAIT_PROVEN\x10\x032\xf1\x0e\n" +
 	"\x10CrossfadeService\x12@\n" +
 	"\x05Apply\x12\x1a.crossfade.v1.ApplyRequest\x1a\x1b.crossfade.v1.ApplyResponse\x12=\n" +
 	"\x04Diff\x12\x19.crossfade.v1.DiffRequest\x1a\x1a.crossfade.v1.DiffResponse\x12:\n" +
@@ -4624,7 +5212,13 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\fExplainRoute\x12!.crossfade.v1.ExplainRouteRequest\x1a\".crossfade.v1.ExplainRouteResponse\x12X\n" +
 	"\rListEndpoints\x12\".crossfade.v1.ListEndpointsRequest\x1a#.crossfade.v1.ListEndpointsResponse\x12]\n" +
 	"\x0eWatchEndpoints\x12#.crossfade.v1.WatchEndpointsRequest\x1a$.crossfade.v1.WatchEndpointsResponse0\x01\x12^\n" +
-	"\x0fAcceptEndpoints\x12$.crossfade.v1.AcceptEndpointsRequest\x1a%.crossfade.v1.AcceptEndpointsResponse\x12X\n" +
+	"\x0fAcceptEndpoints\x12$.crossfade.v1.AcceptEndpointsRequest\x1a%.crossfade.v1.AcceptEndpointsResponse\x12R\n" +
+	"\vStartMirror\x12 .crossfade.v1.StartMirrorRequest\x1a!.crossfade.v1.StartMirrorResponse\x12O\n" +
+	"\n" +
+	"StopMirror\x12\x1f.crossfade.v1.StopMirrorRequest\x1a .crossfade.v1.StopMirrorResponse\x12R\n" +
+	"\vListMirrors\x12 .crossfade.v1.ListMirrorsRequest\x1a!.crossfade.v1.ListMirrorsResponse\x12^\n" +
+	"\x0fGetMirrorReport\x12$.crossfade.v1.GetMirrorReportRequest\x1a%.crossfade.v1.GetMirrorReportResponse\x12T\n" +
+	"\vWatchMirror\x12 .crossfade.v1.WatchMirrorRequest\x1a!.crossfade.v1.WatchMirrorResponse0\x01\x12X\n" +
 	"\rGetServerInfo\x12\".crossfade.v1.GetServerInfoRequest\x1a#.crossfade.v1.GetServerInfoResponseBCZAgithub.com/crossfade-proxy/crossfade/api/crossfade/v1;crossfadev1b\x06proto3"
 
 var (
@@ -4640,7 +5234,7 @@ func file_crossfade_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_crossfade_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_crossfade_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 66)
+var file_crossfade_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 76)
 var file_crossfade_v1_api_proto_goTypes = []any{
 	(Wait)(0),                       // 0: crossfade.v1.Wait
 	(*ErrorDetail)(nil),             // 1: crossfade.v1.ErrorDetail
@@ -4698,146 +5292,182 @@ var file_crossfade_v1_api_proto_goTypes = []any{
 	(*WatchEndpointsResponse)(nil),  // 53: crossfade.v1.WatchEndpointsResponse
 	(*AcceptEndpointsRequest)(nil),  // 54: crossfade.v1.AcceptEndpointsRequest
 	(*AcceptEndpointsResponse)(nil), // 55: crossfade.v1.AcceptEndpointsResponse
-	(*GetServerInfoRequest)(nil),    // 56: crossfade.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil),   // 57: crossfade.v1.GetServerInfoResponse
-	nil,                             // 58: crossfade.v1.ServiceStatus.SplitEntry
-	nil,                             // 59: crossfade.v1.ServiceStatus.TrafficEntry
-	nil,                             // 60: crossfade.v1.SetSplitRequest.WeightsEntry
-	nil,                             // 61: crossfade.v1.Change.SplitEntry
-	nil,                             // 62: crossfade.v1.FleetChange.SplitEntry
-	nil,                             // 63: crossfade.v1.Proof.OpenStreamsEntry
-	nil,                             // 64: crossfade.v1.ExplainRouteResponse.ChancesEntry
-	nil,                             // 65: crossfade.v1.Endpoint.MetadataEntry
-	nil,                             // 66: crossfade.v1.GetServerInfoResponse.AddressesEntry
-	(*durationpb.Duration)(nil),     // 67: google.protobuf.Duration
-	(*Service)(nil),                 // 68: crossfade.v1.Service
-	(*Fleet)(nil),                   // 69: crossfade.v1.Fleet
-	(*timestamppb.Timestamp)(nil),   // 70: google.protobuf.Timestamp
-	(*Pin)(nil),                     // 71: crossfade.v1.Pin
+	(*StartMirrorRequest)(nil),      // 56: crossfade.v1.StartMirrorRequest
+	(*StartMirrorResponse)(nil),     // 57: crossfade.v1.StartMirrorResponse
+	(*StopMirrorRequest)(nil),       // 58: crossfade.v1.StopMirrorRequest
+	(*StopMirrorResponse)(nil),      // 59: crossfade.v1.StopMirrorResponse
+	(*ListMirrorsRequest)(nil),      // 60: crossfade.v1.ListMirrorsRequest
+	(*ListMirrorsResponse)(nil),     // 61: crossfade.v1.ListMirrorsResponse
+	(*GetMirrorReportRequest)(nil),  // 62: crossfade.v1.GetMirrorReportRequest
+	(*GetMirrorReportResponse)(nil), // 63: crossfade.v1.GetMirrorReportResponse
+	(*WatchMirrorRequest)(nil),      // 64: crossfade.v1.WatchMirrorRequest
+	(*WatchMirrorResponse)(nil),     // 65: crossfade.v1.WatchMirrorResponse
+	(*GetServerInfoRequest)(nil),    // 66: crossfade.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil),   // 67: crossfade.v1.GetServerInfoResponse
+	nil,                             // 68: crossfade.v1.ServiceStatus.SplitEntry
+	nil,                             // 69: crossfade.v1.ServiceStatus.TrafficEntry
+	nil,                             // 70: crossfade.v1.SetSplitRequest.WeightsEntry
+	nil,                             // 71: crossfade.v1.Change.SplitEntry
+	nil,                             // 72: crossfade.v1.FleetChange.SplitEntry
+	nil,                             // 73: crossfade.v1.Proof.OpenStreamsEntry
+	nil,                             // 74: crossfade.v1.ExplainRouteResponse.ChancesEntry
+	nil,                             // 75: crossfade.v1.Endpoint.MetadataEntry
+	nil,                             // 76: crossfade.v1.GetServerInfoResponse.AddressesEntry
+	(*durationpb.Duration)(nil),     // 77: google.protobuf.Duration
+	(*Service)(nil),                 // 78: crossfade.v1.Service
+	(*Fleet)(nil),                   // 79: crossfade.v1.Fleet
+	(*Mirror)(nil),                  // 80: crossfade.v1.Mirror
+	(*timestamppb.Timestamp)(nil),   // 81: google.protobuf.Timestamp
+	(*Pin)(nil),                     // 82: crossfade.v1.Pin
+	(*MirrorEstimate)(nil),          // 83: crossfade.v1.MirrorEstimate
+	(*MirrorStatus)(nil),            // 84: crossfade.v1.MirrorStatus
+	(*MirrorReport)(nil),            // 85: crossfade.v1.MirrorReport
 }
 var file_crossfade_v1_api_proto_depIdxs = []int32{
-	0,  // 0: crossfade.v1.ChangeOptions.wait:type_name -> crossfade.v1.Wait
-	67, // 1: crossfade.v1.ChangeOptions.timeout:type_name -> google.protobuf.Duration
-	68, // 2: crossfade.v1.Document.service:type_name -> crossfade.v1.Service
-	69, // 3: crossfade.v1.Document.fleet:type_name -> crossfade.v1.Fleet
-	3,  // 4: crossfade.v1.ApplyRequest.documents:type_name -> crossfade.v1.Document
-	2,  // 5: crossfade.v1.ApplyRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 6: crossfade.v1.ApplyResponse.changes:type_name -> crossfade.v1.Change
-	3,  // 7: crossfade.v1.DiffRequest.documents:type_name -> crossfade.v1.Document
-	8,  // 8: crossfade.v1.DiffResponse.differences:type_name -> crossfade.v1.Difference
-	9,  // 9: crossfade.v1.Difference.fields:type_name -> crossfade.v1.FieldChange
-	3,  // 10: crossfade.v1.GetResponse.document:type_name -> crossfade.v1.Document
-	14, // 11: crossfade.v1.GetResponse.status:type_name -> crossfade.v1.ServiceStatus
-	14, // 12: crossfade.v1.ListResponse.items:type_name -> crossfade.v1.ServiceStatus
-	58, // 13: crossfade.v1.ServiceStatus.split:type_name -> crossfade.v1.ServiceStatus.SplitEntry
-	70, // 14: crossfade.v1.ServiceStatus.changed:type_name -> google.protobuf.Timestamp
-	59, // 15: crossfade.v1.ServiceStatus.traffic:type_name -> crossfade.v1.ServiceStatus.TrafficEntry
-	51, // 16: crossfade.v1.ServiceStatus.origins:type_name -> crossfade.v1.OriginStatus
-	67, // 17: crossfade.v1.OriginTraffic.window:type_name -> google.protobuf.Duration
-	2,  // 18: crossfade.v1.DeleteRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 19: crossfade.v1.DeleteResponse.change:type_name -> crossfade.v1.Change
-	60, // 20: crossfade.v1.SetSplitRequest.weights:type_name -> crossfade.v1.SetSplitRequest.WeightsEntry
-	2,  // 21: crossfade.v1.SetSplitRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 22: crossfade.v1.SetSplitResponse.change:type_name -> crossfade.v1.Change
-	71, // 23: crossfade.v1.PutPinRequest.pin:type_name -> crossfade.v1.Pin
-	2,  // 24: crossfade.v1.PutPinRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 25: crossfade.v1.PutPinResponse.change:type_name -> crossfade.v1.Change
-	2,  // 26: crossfade.v1.DeletePinRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 27: crossfade.v1.DeletePinResponse.change:type_name -> crossfade.v1.Change
-	2,  // 28: crossfade.v1.SetPrimaryRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 29: crossfade.v1.SetPrimaryResponse.change:type_name -> crossfade.v1.Change
-	2,  // 30: crossfade.v1.RollbackRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 31: crossfade.v1.RollbackResponse.changes:type_name -> crossfade.v1.Change
-	2,  // 32: crossfade.v1.UndoRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 33: crossfade.v1.UndoResponse.change:type_name -> crossfade.v1.Change
-	61, // 34: crossfade.v1.Change.split:type_name -> crossfade.v1.Change.SplitEntry
-	32, // 35: crossfade.v1.Change.fleet:type_name -> crossfade.v1.FleetState
-	34, // 36: crossfade.v1.Change.proof:type_name -> crossfade.v1.Proof
-	31, // 37: crossfade.v1.Change.fleets:type_name -> crossfade.v1.FleetChange
-	32, // 38: crossfade.v1.FleetChange.fleet:type_name -> crossfade.v1.FleetState
-	34, // 39: crossfade.v1.FleetChange.proof:type_name -> crossfade.v1.Proof
-	62, // 40: crossfade.v1.FleetChange.split:type_name -> crossfade.v1.FleetChange.SplitEntry
-	33, // 41: crossfade.v1.FleetState.refused:type_name -> crossfade.v1.Refusal
-	63, // 42: crossfade.v1.Proof.open_streams:type_name -> crossfade.v1.Proof.OpenStreamsEntry
-	35, // 43: crossfade.v1.Proof.per_proxy:type_name -> crossfade.v1.ProxyProof
-	38, // 44: crossfade.v1.ListProxiesResponse.items:type_name -> crossfade.v1.Proxy
-	51, // 45: crossfade.v1.ListProxiesResponse.origins:type_name -> crossfade.v1.OriginStatus
-	39, // 46: crossfade.v1.Proxy.last_nack:type_name -> crossfade.v1.Nack
-	70, // 47: crossfade.v1.Proxy.connected_since:type_name -> google.protobuf.Timestamp
-	70, // 48: crossfade.v1.Proxy.last_seen:type_name -> google.protobuf.Timestamp
-	70, // 49: crossfade.v1.Nack.time:type_name -> google.protobuf.Timestamp
-	42, // 50: crossfade.v1.ListHistoryResponse.items:type_name -> crossfade.v1.Revision
-	70, // 51: crossfade.v1.Revision.time:type_name -> google.protobuf.Timestamp
-	3,  // 52: crossfade.v1.Revision.before:type_name -> crossfade.v1.Document
-	3,  // 53: crossfade.v1.Revision.after:type_name -> crossfade.v1.Document
-	32, // 54: crossfade.v1.Revision.fleet:type_name -> crossfade.v1.FleetState
-	34, // 55: crossfade.v1.Revision.proof:type_name -> crossfade.v1.Proof
-	70, // 56: crossfade.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	14, // 57: crossfade.v1.WatchResponse.service:type_name -> crossfade.v1.ServiceStatus
-	42, // 58: crossfade.v1.WatchResponse.revision:type_name -> crossfade.v1.Revision
-	38, // 59: crossfade.v1.WatchResponse.proxy:type_name -> crossfade.v1.Proxy
-	46, // 60: crossfade.v1.ExplainRouteRequest.headers:type_name -> crossfade.v1.Header
-	3,  // 61: crossfade.v1.ExplainRouteRequest.documents:type_name -> crossfade.v1.Document
-	64, // 62: crossfade.v1.ExplainRouteResponse.chances:type_name -> crossfade.v1.ExplainRouteResponse.ChancesEntry
-	50, // 63: crossfade.v1.ListEndpointsResponse.items:type_name -> crossfade.v1.Endpoint
-	51, // 64: crossfade.v1.ListEndpointsResponse.origins:type_name -> crossfade.v1.OriginStatus
-	65, // 65: crossfade.v1.Endpoint.metadata:type_name -> crossfade.v1.Endpoint.MetadataEntry
-	70, // 66: crossfade.v1.Endpoint.held_since:type_name -> google.protobuf.Timestamp
-	70, // 67: crossfade.v1.OriginStatus.held_since:type_name -> google.protobuf.Timestamp
-	70, // 68: crossfade.v1.OriginStatus.failing_since:type_name -> google.protobuf.Timestamp
-	1,  // 69: crossfade.v1.OriginStatus.error:type_name -> crossfade.v1.ErrorDetail
-	70, // 70: crossfade.v1.WatchEndpointsResponse.time:type_name -> google.protobuf.Timestamp
-	50, // 71: crossfade.v1.WatchEndpointsResponse.endpoint:type_name -> crossfade.v1.Endpoint
-	51, // 72: crossfade.v1.WatchEndpointsResponse.origin:type_name -> crossfade.v1.OriginStatus
-	2,  // 73: crossfade.v1.AcceptEndpointsRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30, // 74: crossfade.v1.AcceptEndpointsResponse.change:type_name -> crossfade.v1.Change
-	50, // 75: crossfade.v1.AcceptEndpointsResponse.accepted:type_name -> crossfade.v1.Endpoint
-	66, // 76: crossfade.v1.GetServerInfoResponse.addresses:type_name -> crossfade.v1.GetServerInfoResponse.AddressesEntry
-	70, // 77: crossfade.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
-	15, // 78: crossfade.v1.ServiceStatus.TrafficEntry.value:type_name -> crossfade.v1.OriginTraffic
-	4,  // 79: crossfade.v1.CrossfadeService.Apply:input_type -> crossfade.v1.ApplyRequest
-	6,  // 80: crossfade.v1.CrossfadeService.Diff:input_type -> crossfade.v1.DiffRequest
-	10, // 81: crossfade.v1.CrossfadeService.Get:input_type -> crossfade.v1.GetRequest
-	12, // 82: crossfade.v1.CrossfadeService.List:input_type -> crossfade.v1.ListRequest
-	16, // 83: crossfade.v1.CrossfadeService.Delete:input_type -> crossfade.v1.DeleteRequest
-	18, // 84: crossfade.v1.CrossfadeService.SetSplit:input_type -> crossfade.v1.SetSplitRequest
-	20, // 85: crossfade.v1.CrossfadeService.PutPin:input_type -> crossfade.v1.PutPinRequest
-	22, // 86: crossfade.v1.CrossfadeService.DeletePin:input_type -> crossfade.v1.DeletePinRequest
-	24, // 87: crossfade.v1.CrossfadeService.SetPrimary:input_type -> crossfade.v1.SetPrimaryRequest
-	26, // 88: crossfade.v1.CrossfadeService.Rollback:input_type -> crossfade.v1.RollbackRequest
-	28, // 89: crossfade.v1.CrossfadeService.Undo:input_type -> crossfade.v1.UndoRequest
-	36, // 90: crossfade.v1.CrossfadeService.ListProxies:input_type -> crossfade.v1.ListProxiesRequest
-	40, // 91: crossfade.v1.CrossfadeService.ListHistory:input_type -> crossfade.v1.ListHistoryRequest
-	43, // 92: crossfade.v1.CrossfadeService.Watch:input_type -> crossfade.v1.WatchRequest
-	45, // 93: crossfade.v1.CrossfadeService.ExplainRoute:input_type -> crossfade.v1.ExplainRouteRequest
-	48, // 94: crossfade.v1.CrossfadeService.ListEndpoints:input_type -> crossfade.v1.ListEndpointsRequest
-	52, // 95: crossfade.v1.CrossfadeService.WatchEndpoints:input_type -> crossfade.v1.WatchEndpointsRequest
-	54, // 96: crossfade.v1.CrossfadeService.AcceptEndpoints:input_type -> crossfade.v1.AcceptEndpointsRequest
-	56, // 97: crossfade.v1.CrossfadeService.GetServerInfo:input_type -> crossfade.v1.GetServerInfoRequest
-	5,  // 98: crossfade.v1.CrossfadeService.Apply:output_type -> crossfade.v1.ApplyResponse
-	7,  // 99: crossfade.v1.CrossfadeService.Diff:output_type -> crossfade.v1.DiffResponse
-	11, // 100: crossfade.v1.CrossfadeService.Get:output_type -> crossfade.v1.GetResponse
-	13, // 101: crossfade.v1.CrossfadeService.List:output_type -> crossfade.v1.ListResponse
-	17, // 102: crossfade.v1.CrossfadeService.Delete:output_type -> crossfade.v1.DeleteResponse
-	19, // 103: crossfade.v1.CrossfadeService.SetSplit:output_type -> crossfade.v1.SetSplitResponse
-	21, // 104: crossfade.v1.CrossfadeService.PutPin:output_type -> crossfade.v1.PutPinResponse
-	23, // 105: crossfade.v1.CrossfadeService.DeletePin:output_type -> crossfade.v1.DeletePinResponse
-	25, // 106: crossfade.v1.CrossfadeService.SetPrimary:output_type -> crossfade.v1.SetPrimaryResponse
-	27, // 107: crossfade.v1.CrossfadeService.Rollback:output_type -> crossfade.v1.RollbackResponse
-	29, // 108: crossfade.v1.CrossfadeService.Undo:output_type -> crossfade.v1.UndoResponse
-	37, // 109: crossfade.v1.CrossfadeService.ListProxies:output_type -> crossfade.v1.ListProxiesResponse
-	41, // 110: crossfade.v1.CrossfadeService.ListHistory:output_type -> crossfade.v1.ListHistoryResponse
-	44, // 111: crossfade.v1.CrossfadeService.Watch:output_type -> crossfade.v1.WatchResponse
-	47, // 112: crossfade.v1.CrossfadeService.ExplainRoute:output_type -> crossfade.v1.ExplainRouteResponse
-	49, // 113: crossfade.v1.CrossfadeService.ListEndpoints:output_type -> crossfade.v1.ListEndpointsResponse
-	53, // 114: crossfade.v1.CrossfadeService.WatchEndpoints:output_type -> crossfade.v1.WatchEndpointsResponse
-	55, // 115: crossfade.v1.CrossfadeService.AcceptEndpoints:output_type -> crossfade.v1.AcceptEndpointsResponse
-	57, // 116: crossfade.v1.CrossfadeService.GetServerInfo:output_type -> crossfade.v1.GetServerInfoResponse
-	98, // [98:117] is the sub-list for method output_type
-	79, // [79:98] is the sub-list for method input_type
-	79, // [79:79] is the sub-list for extension type_name
-	79, // [79:79] is the sub-list for extension extendee
-	0,  // [0:79] is the sub-list for field type_name
+	0,   // 0: crossfade.v1.ChangeOptions.wait:type_name -> crossfade.v1.Wait
+	77,  // 1: crossfade.v1.ChangeOptions.timeout:type_name -> google.protobuf.Duration
+	78,  // 2: crossfade.v1.Document.service:type_name -> crossfade.v1.Service
+	79,  // 3: crossfade.v1.Document.fleet:type_name -> crossfade.v1.Fleet
+	80,  // 4: crossfade.v1.Document.mirror:type_name -> crossfade.v1.Mirror
+	3,   // 5: crossfade.v1.ApplyRequest.documents:type_name -> crossfade.v1.Document
+	2,   // 6: crossfade.v1.ApplyRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 7: crossfade.v1.ApplyResponse.changes:type_name -> crossfade.v1.Change
+	3,   // 8: crossfade.v1.DiffRequest.documents:type_name -> crossfade.v1.Document
+	8,   // 9: crossfade.v1.DiffResponse.differences:type_name -> crossfade.v1.Difference
+	9,   // 10: crossfade.v1.Difference.fields:type_name -> crossfade.v1.FieldChange
+	3,   // 11: crossfade.v1.GetResponse.document:type_name -> crossfade.v1.Document
+	14,  // 12: crossfade.v1.GetResponse.status:type_name -> crossfade.v1.ServiceStatus
+	14,  // 13: crossfade.v1.ListResponse.items:type_name -> crossfade.v1.ServiceStatus
+	68,  // 14: crossfade.v1.ServiceStatus.split:type_name -> crossfade.v1.ServiceStatus.SplitEntry
+	81,  // 15: crossfade.v1.ServiceStatus.changed:type_name -> google.protobuf.Timestamp
+	69,  // 16: crossfade.v1.ServiceStatus.traffic:type_name -> crossfade.v1.ServiceStatus.TrafficEntry
+	51,  // 17: crossfade.v1.ServiceStatus.origins:type_name -> crossfade.v1.OriginStatus
+	77,  // 18: crossfade.v1.OriginTraffic.window:type_name -> google.protobuf.Duration
+	2,   // 19: crossfade.v1.DeleteRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 20: crossfade.v1.DeleteResponse.change:type_name -> crossfade.v1.Change
+	70,  // 21: crossfade.v1.SetSplitRequest.weights:type_name -> crossfade.v1.SetSplitRequest.WeightsEntry
+	2,   // 22: crossfade.v1.SetSplitRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 23: crossfade.v1.SetSplitResponse.change:type_name -> crossfade.v1.Change
+	82,  // 24: crossfade.v1.PutPinRequest.pin:type_name -> crossfade.v1.Pin
+	2,   // 25: crossfade.v1.PutPinRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 26: crossfade.v1.PutPinResponse.change:type_name -> crossfade.v1.Change
+	2,   // 27: crossfade.v1.DeletePinRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 28: crossfade.v1.DeletePinResponse.change:type_name -> crossfade.v1.Change
+	2,   // 29: crossfade.v1.SetPrimaryRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 30: crossfade.v1.SetPrimaryResponse.change:type_name -> crossfade.v1.Change
+	2,   // 31: crossfade.v1.RollbackRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 32: crossfade.v1.RollbackResponse.changes:type_name -> crossfade.v1.Change
+	2,   // 33: crossfade.v1.UndoRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 34: crossfade.v1.UndoResponse.change:type_name -> crossfade.v1.Change
+	71,  // 35: crossfade.v1.Change.split:type_name -> crossfade.v1.Change.SplitEntry
+	32,  // 36: crossfade.v1.Change.fleet:type_name -> crossfade.v1.FleetState
+	34,  // 37: crossfade.v1.Change.proof:type_name -> crossfade.v1.Proof
+	31,  // 38: crossfade.v1.Change.fleets:type_name -> crossfade.v1.FleetChange
+	32,  // 39: crossfade.v1.FleetChange.fleet:type_name -> crossfade.v1.FleetState
+	34,  // 40: crossfade.v1.FleetChange.proof:type_name -> crossfade.v1.Proof
+	72,  // 41: crossfade.v1.FleetChange.split:type_name -> crossfade.v1.FleetChange.SplitEntry
+	33,  // 42: crossfade.v1.FleetState.refused:type_name -> crossfade.v1.Refusal
+	73,  // 43: crossfade.v1.Proof.open_streams:type_name -> crossfade.v1.Proof.OpenStreamsEntry
+	35,  // 44: crossfade.v1.Proof.per_proxy:type_name -> crossfade.v1.ProxyProof
+	38,  // 45: crossfade.v1.ListProxiesResponse.items:type_name -> crossfade.v1.Proxy
+	51,  // 46: crossfade.v1.ListProxiesResponse.origins:type_name -> crossfade.v1.OriginStatus
+	39,  // 47: crossfade.v1.Proxy.last_nack:type_name -> crossfade.v1.Nack
+	81,  // 48: crossfade.v1.Proxy.connected_since:type_name -> google.protobuf.Timestamp
+	81,  // 49: crossfade.v1.Proxy.last_seen:type_name -> google.protobuf.Timestamp
+	81,  // 50: crossfade.v1.Nack.time:type_name -> google.protobuf.Timestamp
+	42,  // 51: crossfade.v1.ListHistoryResponse.items:type_name -> crossfade.v1.Revision
+	81,  // 52: crossfade.v1.Revision.time:type_name -> google.protobuf.Timestamp
+	3,   // 53: crossfade.v1.Revision.before:type_name -> crossfade.v1.Document
+	3,   // 54: crossfade.v1.Revision.after:type_name -> crossfade.v1.Document
+	32,  // 55: crossfade.v1.Revision.fleet:type_name -> crossfade.v1.FleetState
+	34,  // 56: crossfade.v1.Revision.proof:type_name -> crossfade.v1.Proof
+	81,  // 57: crossfade.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	14,  // 58: crossfade.v1.WatchResponse.service:type_name -> crossfade.v1.ServiceStatus
+	42,  // 59: crossfade.v1.WatchResponse.revision:type_name -> crossfade.v1.Revision
+	38,  // 60: crossfade.v1.WatchResponse.proxy:type_name -> crossfade.v1.Proxy
+	46,  // 61: crossfade.v1.ExplainRouteRequest.headers:type_name -> crossfade.v1.Header
+	3,   // 62: crossfade.v1.ExplainRouteRequest.documents:type_name -> crossfade.v1.Document
+	74,  // 63: crossfade.v1.ExplainRouteResponse.chances:type_name -> crossfade.v1.ExplainRouteResponse.ChancesEntry
+	50,  // 64: crossfade.v1.ListEndpointsResponse.items:type_name -> crossfade.v1.Endpoint
+	51,  // 65: crossfade.v1.ListEndpointsResponse.origins:type_name -> crossfade.v1.OriginStatus
+	75,  // 66: crossfade.v1.Endpoint.metadata:type_name -> crossfade.v1.Endpoint.MetadataEntry
+	81,  // 67: crossfade.v1.Endpoint.held_since:type_name -> google.protobuf.Timestamp
+	81,  // 68: crossfade.v1.OriginStatus.held_since:type_name -> google.protobuf.Timestamp
+	81,  // 69: crossfade.v1.OriginStatus.failing_since:type_name -> google.protobuf.Timestamp
+	1,   // 70: crossfade.v1.OriginStatus.error:type_name -> crossfade.v1.ErrorDetail
+	81,  // 71: crossfade.v1.WatchEndpointsResponse.time:type_name -> google.protobuf.Timestamp
+	50,  // 72: crossfade.v1.WatchEndpointsResponse.endpoint:type_name -> crossfade.v1.Endpoint
+	51,  // 73: crossfade.v1.WatchEndpointsResponse.origin:type_name -> crossfade.v1.OriginStatus
+	2,   // 74: crossfade.v1.AcceptEndpointsRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 75: crossfade.v1.AcceptEndpointsResponse.change:type_name -> crossfade.v1.Change
+	50,  // 76: crossfade.v1.AcceptEndpointsResponse.accepted:type_name -> crossfade.v1.Endpoint
+	80,  // 77: crossfade.v1.StartMirrorRequest.mirror:type_name -> crossfade.v1.Mirror
+	2,   // 78: crossfade.v1.StartMirrorRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 79: crossfade.v1.StartMirrorResponse.change:type_name -> crossfade.v1.Change
+	83,  // 80: crossfade.v1.StartMirrorResponse.estimate:type_name -> crossfade.v1.MirrorEstimate
+	80,  // 81: crossfade.v1.StartMirrorResponse.mirror:type_name -> crossfade.v1.Mirror
+	2,   // 82: crossfade.v1.StopMirrorRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 83: crossfade.v1.StopMirrorResponse.change:type_name -> crossfade.v1.Change
+	84,  // 84: crossfade.v1.ListMirrorsResponse.items:type_name -> crossfade.v1.MirrorStatus
+	85,  // 85: crossfade.v1.GetMirrorReportResponse.report:type_name -> crossfade.v1.MirrorReport
+	81,  // 86: crossfade.v1.WatchMirrorResponse.time:type_name -> google.protobuf.Timestamp
+	85,  // 87: crossfade.v1.WatchMirrorResponse.report:type_name -> crossfade.v1.MirrorReport
+	76,  // 88: crossfade.v1.GetServerInfoResponse.addresses:type_name -> crossfade.v1.GetServerInfoResponse.AddressesEntry
+	81,  // 89: crossfade.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
+	15,  // 90: crossfade.v1.ServiceStatus.TrafficEntry.value:type_name -> crossfade.v1.OriginTraffic
+	4,   // 91: crossfade.v1.CrossfadeService.Apply:input_type -> crossfade.v1.ApplyRequest
+	6,   // 92: crossfade.v1.CrossfadeService.Diff:input_type -> crossfade.v1.DiffRequest
+	10,  // 93: crossfade.v1.CrossfadeService.Get:input_type -> crossfade.v1.GetRequest
+	12,  // 94: crossfade.v1.CrossfadeService.List:input_type -> crossfade.v1.ListRequest
+	16,  // 95: crossfade.v1.CrossfadeService.Delete:input_type -> crossfade.v1.DeleteRequest
+	18,  // 96: crossfade.v1.CrossfadeService.SetSplit:input_type -> crossfade.v1.SetSplitRequest
+	20,  // 97: crossfade.v1.CrossfadeService.PutPin:input_type -> crossfade.v1.PutPinRequest
+	22,  // 98: crossfade.v1.CrossfadeService.DeletePin:input_type -> crossfade.v1.DeletePinRequest
+	24,  // 99: crossfade.v1.CrossfadeService.SetPrimary:input_type -> crossfade.v1.SetPrimaryRequest
+	26,  // 100: crossfade.v1.CrossfadeService.Rollback:input_type -> crossfade.v1.RollbackRequest
+	28,  // 101: crossfade.v1.CrossfadeService.Undo:input_type -> crossfade.v1.UndoRequest
+	36,  // 102: crossfade.v1.CrossfadeService.ListProxies:input_type -> crossfade.v1.ListProxiesRequest
+	40,  // 103: crossfade.v1.CrossfadeService.ListHistory:input_type -> crossfade.v1.ListHistoryRequest
+	43,  // 104: crossfade.v1.CrossfadeService.Watch:input_type -> crossfade.v1.WatchRequest
+	45,  // 105: crossfade.v1.CrossfadeService.ExplainRoute:input_type -> crossfade.v1.ExplainRouteRequest
+	48,  // 106: crossfade.v1.CrossfadeService.ListEndpoints:input_type -> crossfade.v1.ListEndpointsRequest
+	52,  // 107: crossfade.v1.CrossfadeService.WatchEndpoints:input_type -> crossfade.v1.WatchEndpointsRequest
+	54,  // 108: crossfade.v1.CrossfadeService.AcceptEndpoints:input_type -> crossfade.v1.AcceptEndpointsRequest
+	56,  // 109: crossfade.v1.CrossfadeService.StartMirror:input_type -> crossfade.v1.StartMirrorRequest
+	58,  // 110: crossfade.v1.CrossfadeService.StopMirror:input_type -> crossfade.v1.StopMirrorRequest
+	60,  // 111: crossfade.v1.CrossfadeService.ListMirrors:input_type -> crossfade.v1.ListMirrorsRequest
+	62,  // 112: crossfade.v1.CrossfadeService.GetMirrorReport:input_type -> crossfade.v1.GetMirrorReportRequest
+	64,  // 113: crossfade.v1.CrossfadeService.WatchMirror:input_type -> crossfade.v1.WatchMirrorRequest
+	66,  // 114: crossfade.v1.CrossfadeService.GetServerInfo:input_type -> crossfade.v1.GetServerInfoRequest
+	5,   // 115: crossfade.v1.CrossfadeService.Apply:output_type -> crossfade.v1.ApplyResponse
+	7,   // 116: crossfade.v1.CrossfadeService.Diff:output_type -> crossfade.v1.DiffResponse
+	11,  // 117: crossfade.v1.CrossfadeService.Get:output_type -> crossfade.v1.GetResponse
+	13,  // 118: crossfade.v1.CrossfadeService.List:output_type -> crossfade.v1.ListResponse
+	17,  // 119: crossfade.v1.CrossfadeService.Delete:output_type -> crossfade.v1.DeleteResponse
+	19,  // 120: crossfade.v1.CrossfadeService.SetSplit:output_type -> crossfade.v1.SetSplitResponse
+	21,  // 121: crossfade.v1.CrossfadeService.PutPin:output_type -> crossfade.v1.PutPinResponse
+	23,  // 122: crossfade.v1.CrossfadeService.DeletePin:output_type -> crossfade.v1.DeletePinResponse
+	25,  // 123: crossfade.v1.CrossfadeService.SetPrimary:output_type -> crossfade.v1.SetPrimaryResponse
+	27,  // 124: crossfade.v1.CrossfadeService.Rollback:output_type -> crossfade.v1.RollbackResponse
+	29,  // 125: crossfade.v1.CrossfadeService.Undo:output_type -> crossfade.v1.UndoResponse
+	37,  // 126: crossfade.v1.CrossfadeService.ListProxies:output_type -> crossfade.v1.ListProxiesResponse
+	41,  // 127: crossfade.v1.CrossfadeService.ListHistory:output_type -> crossfade.v1.ListHistoryResponse
+	44,  // 128: crossfade.v1.CrossfadeService.Watch:output_type -> crossfade.v1.WatchResponse
+	47,  // 129: crossfade.v1.CrossfadeService.ExplainRoute:output_type -> crossfade.v1.ExplainRouteResponse
+	49,  // 130: crossfade.v1.CrossfadeService.ListEndpoints:output_type -> crossfade.v1.ListEndpointsResponse
+	53,  // 131: crossfade.v1.CrossfadeService.WatchEndpoints:output_type -> crossfade.v1.WatchEndpointsResponse
+	55,  // 132: crossfade.v1.CrossfadeService.AcceptEndpoints:output_type -> crossfade.v1.AcceptEndpointsResponse
+	57,  // 133: crossfade.v1.CrossfadeService.StartMirror:output_type -> crossfade.v1.StartMirrorResponse
+	59,  // 134: crossfade.v1.CrossfadeService.StopMirror:output_type -> crossfade.v1.StopMirrorResponse
+	61,  // 135: crossfade.v1.CrossfadeService.ListMirrors:output_type -> crossfade.v1.ListMirrorsResponse
+	63,  // 136: crossfade.v1.CrossfadeService.GetMirrorReport:output_type -> crossfade.v1.GetMirrorReportResponse
+	65,  // 137: crossfade.v1.CrossfadeService.WatchMirror:output_type -> crossfade.v1.WatchMirrorResponse
+	67,  // 138: crossfade.v1.CrossfadeService.GetServerInfo:output_type -> crossfade.v1.GetServerInfoResponse
+	115, // [115:139] is the sub-list for method output_type
+	91,  // [91:115] is the sub-list for method input_type
+	91,  // [91:91] is the sub-list for extension type_name
+	91,  // [91:91] is the sub-list for extension extendee
+	0,   // [0:91] is the sub-list for field type_name
 }
 
 func init() { file_crossfade_v1_api_proto_init() }
@@ -4845,10 +5475,12 @@ func file_crossfade_v1_api_proto_init() {
 	if File_crossfade_v1_api_proto != nil {
 		return
 	}
+	file_crossfade_v1_mirror_proto_init()
 	file_crossfade_v1_service_proto_init()
 	file_crossfade_v1_api_proto_msgTypes[2].OneofWrappers = []any{
 		(*Document_Service)(nil),
 		(*Document_Fleet)(nil),
+		(*Document_Mirror)(nil),
 	}
 	file_crossfade_v1_api_proto_msgTypes[14].OneofWrappers = []any{}
 	file_crossfade_v1_api_proto_msgTypes[43].OneofWrappers = []any{
@@ -4866,7 +5498,7 @@ func file_crossfade_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_crossfade_v1_api_proto_rawDesc), len(file_crossfade_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   66,
+			NumMessages:   76,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

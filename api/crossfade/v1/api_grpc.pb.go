@@ -39,6 +39,11 @@ const (
 	CrossfadeService_ListEndpoints_FullMethodName   = "/crossfade.v1.CrossfadeService/ListEndpoints"
 	CrossfadeService_WatchEndpoints_FullMethodName  = "/crossfade.v1.CrossfadeService/WatchEndpoints"
 	CrossfadeService_AcceptEndpoints_FullMethodName = "/crossfade.v1.CrossfadeService/AcceptEndpoints"
+	CrossfadeService_StartMirror_FullMethodName     = "/crossfade.v1.CrossfadeService/StartMirror"
+	CrossfadeService_StopMirror_FullMethodName      = "/crossfade.v1.CrossfadeService/StopMirror"
+	CrossfadeService_ListMirrors_FullMethodName     = "/crossfade.v1.CrossfadeService/ListMirrors"
+	CrossfadeService_GetMirrorReport_FullMethodName = "/crossfade.v1.CrossfadeService/GetMirrorReport"
+	CrossfadeService_WatchMirror_FullMethodName     = "/crossfade.v1.CrossfadeService/WatchMirror"
 	CrossfadeService_GetServerInfo_FullMethodName   = "/crossfade.v1.CrossfadeService/GetServerInfo"
 )
 
@@ -88,6 +93,16 @@ type CrossfadeServiceClient interface {
 	WatchEndpoints(ctx context.Context, in *WatchEndpointsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchEndpointsResponse], error)
 	// AcceptEndpoints lets go of the endpoints of an origin that are held: that its source no longer names them is meant.
 	AcceptEndpoints(ctx context.Context, in *AcceptEndpointsRequest, opts ...grpc.CallOption) (*AcceptEndpointsResponse, error)
+	// StartMirror starts an experiment: a new one, or one that has ended anew.
+	StartMirror(ctx context.Context, in *StartMirrorRequest, opts ...grpc.CallOption) (*StartMirrorResponse, error)
+	// StopMirror ends an experiment. Its report stays.
+	StopMirror(ctx context.Context, in *StopMirrorRequest, opts ...grpc.CallOption) (*StopMirrorResponse, error)
+	// ListMirrors returns the experiments, by name.
+	ListMirrors(ctx context.Context, in *ListMirrorsRequest, opts ...grpc.CallOption) (*ListMirrorsResponse, error)
+	// GetMirrorReport says what an experiment found.
+	GetMirrorReport(ctx context.Context, in *GetMirrorReportRequest, opts ...grpc.CallOption) (*GetMirrorReportResponse, error)
+	// WatchMirror streams the report of an experiment, when it changes, until the experiment has ended.
+	WatchMirror(ctx context.Context, in *WatchMirrorRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchMirrorResponse], error)
 	// GetServerInfo returns the version and the addresses of the server.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
 }
@@ -298,6 +313,65 @@ func (c *crossfadeServiceClient) AcceptEndpoints(ctx context.Context, in *Accept
 	return out, nil
 }
 
+func (c *crossfadeServiceClient) StartMirror(ctx context.Context, in *StartMirrorRequest, opts ...grpc.CallOption) (*StartMirrorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StartMirrorResponse)
+	err := c.cc.Invoke(ctx, CrossfadeService_StartMirror_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crossfadeServiceClient) StopMirror(ctx context.Context, in *StopMirrorRequest, opts ...grpc.CallOption) (*StopMirrorResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StopMirrorResponse)
+	err := c.cc.Invoke(ctx, CrossfadeService_StopMirror_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crossfadeServiceClient) ListMirrors(ctx context.Context, in *ListMirrorsRequest, opts ...grpc.CallOption) (*ListMirrorsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListMirrorsResponse)
+	err := c.cc.Invoke(ctx, CrossfadeService_ListMirrors_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crossfadeServiceClient) GetMirrorReport(ctx context.Context, in *GetMirrorReportRequest, opts ...grpc.CallOption) (*GetMirrorReportResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetMirrorReportResponse)
+	err := c.cc.Invoke(ctx, CrossfadeService_GetMirrorReport_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crossfadeServiceClient) WatchMirror(ctx context.Context, in *WatchMirrorRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchMirrorResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &CrossfadeService_ServiceDesc.Streams[2], CrossfadeService_WatchMirror_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchMirrorRequest, WatchMirrorResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CrossfadeService_WatchMirrorClient = grpc.ServerStreamingClient[WatchMirrorResponse]
+
 func (c *crossfadeServiceClient) GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetServerInfoResponse)
@@ -354,6 +428,16 @@ type CrossfadeServiceServer interface {
 	WatchEndpoints(*WatchEndpointsRequest, grpc.ServerStreamingServer[WatchEndpointsResponse]) error
 	// AcceptEndpoints lets go of the endpoints of an origin that are held: that its source no longer names them is meant.
 	AcceptEndpoints(context.Context, *AcceptEndpointsRequest) (*AcceptEndpointsResponse, error)
+	// StartMirror starts an experiment: a new one, or one that has ended anew.
+	StartMirror(context.Context, *StartMirrorRequest) (*StartMirrorResponse, error)
+	// StopMirror ends an experiment. Its report stays.
+	StopMirror(context.Context, *StopMirrorRequest) (*StopMirrorResponse, error)
+	// ListMirrors returns the experiments, by name.
+	ListMirrors(context.Context, *ListMirrorsRequest) (*ListMirrorsResponse, error)
+	// GetMirrorReport says what an experiment found.
+	GetMirrorReport(context.Context, *GetMirrorReportRequest) (*GetMirrorReportResponse, error)
+	// WatchMirror streams the report of an experiment, when it changes, until the experiment has ended.
+	WatchMirror(*WatchMirrorRequest, grpc.ServerStreamingServer[WatchMirrorResponse]) error
 	// GetServerInfo returns the version and the addresses of the server.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
 	mustEmbedUnimplementedCrossfadeServiceServer()
@@ -419,6 +503,21 @@ func (UnimplementedCrossfadeServiceServer) WatchEndpoints(*WatchEndpointsRequest
 }
 func (UnimplementedCrossfadeServiceServer) AcceptEndpoints(context.Context, *AcceptEndpointsRequest) (*AcceptEndpointsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AcceptEndpoints not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) StartMirror(context.Context, *StartMirrorRequest) (*StartMirrorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StartMirror not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) StopMirror(context.Context, *StopMirrorRequest) (*StopMirrorResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StopMirror not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) ListMirrors(context.Context, *ListMirrorsRequest) (*ListMirrorsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListMirrors not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) GetMirrorReport(context.Context, *GetMirrorReportRequest) (*GetMirrorReportResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetMirrorReport not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) WatchMirror(*WatchMirrorRequest, grpc.ServerStreamingServer[WatchMirrorResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchMirror not implemented")
 }
 func (UnimplementedCrossfadeServiceServer) GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetServerInfo not implemented")
@@ -754,6 +853,89 @@ func _CrossfadeService_AcceptEndpoints_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CrossfadeService_StartMirror_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StartMirrorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrossfadeServiceServer).StartMirror(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrossfadeService_StartMirror_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrossfadeServiceServer).StartMirror(ctx, req.(*StartMirrorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrossfadeService_StopMirror_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StopMirrorRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrossfadeServiceServer).StopMirror(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrossfadeService_StopMirror_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrossfadeServiceServer).StopMirror(ctx, req.(*StopMirrorRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrossfadeService_ListMirrors_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListMirrorsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrossfadeServiceServer).ListMirrors(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrossfadeService_ListMirrors_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrossfadeServiceServer).ListMirrors(ctx, req.(*ListMirrorsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrossfadeService_GetMirrorReport_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetMirrorReportRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrossfadeServiceServer).GetMirrorReport(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrossfadeService_GetMirrorReport_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrossfadeServiceServer).GetMirrorReport(ctx, req.(*GetMirrorReportRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrossfadeService_WatchMirror_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchMirrorRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(CrossfadeServiceServer).WatchMirror(m, &grpc.GenericServerStream[WatchMirrorRequest, WatchMirrorResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CrossfadeService_WatchMirrorServer = grpc.ServerStreamingServer[WatchMirrorResponse]
+
 func _CrossfadeService_GetServerInfo_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetServerInfoRequest)
 	if err := dec(in); err != nil {
@@ -844,6 +1026,22 @@ var CrossfadeService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _CrossfadeService_AcceptEndpoints_Handler,
 		},
 		{
+			MethodName: "StartMirror",
+			Handler:    _CrossfadeService_StartMirror_Handler,
+		},
+		{
+			MethodName: "StopMirror",
+			Handler:    _CrossfadeService_StopMirror_Handler,
+		},
+		{
+			MethodName: "ListMirrors",
+			Handler:    _CrossfadeService_ListMirrors_Handler,
+		},
+		{
+			MethodName: "GetMirrorReport",
+			Handler:    _CrossfadeService_GetMirrorReport_Handler,
+		},
+		{
 			MethodName: "GetServerInfo",
 			Handler:    _CrossfadeService_GetServerInfo_Handler,
 		},
@@ -857,6 +1055,11 @@ var CrossfadeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WatchEndpoints",
 			Handler:       _CrossfadeService_WatchEndpoints_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WatchMirror",
+			Handler:       _CrossfadeService_WatchMirror_Handler,
 			ServerStreams: true,
 		},
 	},

@@ -8,15 +8,17 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 )
 
-// schema is the file whose messages are what a user writes.
-const schema = "crossfade/v1/service.proto"
+// roots are the messages that a user writes as documents; what they hold is in the same files.
+var roots = []protoreflect.FullName{"crossfade.v1.Service", "crossfade.v1.Fleet", "crossfade.v1.Mirror"}
 
 func main() {
 	if err := run(os.Stdin, os.Stdout); err != nil {
@@ -31,7 +33,7 @@ func run(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	file, err := schemaIn(image)
+	messages, err := messagesIn(image)
 	if err != nil {
 		return err
 	}
@@ -39,12 +41,12 @@ func run(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(out, page(file, required))
+	_, err = io.WriteString(out, page(messages, required))
 	return err
 }
 
-// schemaIn finds the schema, with its comments, in an image.
-func schemaIn(image []byte) (protoreflect.FileDescriptor, error) {
+// messagesIn finds the messages of documents, with their comments, in an image: file by file, in the order written.
+func messagesIn(image []byte) ([]protoreflect.MessageDescriptor, error) {
 	var set descriptorpb.FileDescriptorSet
 	if err := proto.Unmarshal(image, &set); err != nil {
 		return nil, fmt.Errorf("read the image: %w", err)
@@ -53,12 +55,45 @@ func schemaIn(image []byte) (protoreflect.FileDescriptor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the image: %w", err)
 	}
-	file, err := files.FindFileByPath(schema)
-	if err != nil {
-		return nil, err
+	return documentMessages(files)
+}
+
+func documentMessages(files *protoregistry.Files) ([]protoreflect.MessageDescriptor, error) {
+	wanted := map[protoreflect.FullName]bool{}
+	var in []protoreflect.FileDescriptor
+	for _, root := range roots {
+		d, err := files.FindDescriptorByName(root)
+		if err != nil {
+			return nil, err
+		}
+		if d.ParentFile().SourceLocations().Len() == 0 {
+			return nil, fmt.Errorf("the image has no comments: build it without --exclude-source-info")
+		}
+		reach(d.(protoreflect.MessageDescriptor), wanted)
+		if !slices.Contains(in, d.ParentFile()) {
+			in = append(in, d.ParentFile())
+		}
 	}
-	if file.SourceLocations().Len() == 0 {
-		return nil, fmt.Errorf("the image has no comments: build it without --exclude-source-info")
+	var out []protoreflect.MessageDescriptor
+	for _, file := range in {
+		for i := range file.Messages().Len() {
+			if m := file.Messages().Get(i); wanted[m.FullName()] {
+				out = append(out, m)
+			}
+		}
 	}
-	return file, nil
+	return out, nil
+}
+
+// reach collects a message and all that its fields hold.
+func reach(m protoreflect.MessageDescriptor, into map[protoreflect.FullName]bool) {
+	if into[m.FullName()] {
+		return
+	}
+	into[m.FullName()] = true
+	for i := range m.Fields().Len() {
+		if f := m.Fields().Get(i); f.Message() != nil && !f.IsMap() {
+			reach(f.Message(), into)
+		}
+	}
 }

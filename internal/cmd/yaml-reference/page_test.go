@@ -20,6 +20,7 @@ func TestDefaultsAreTakenOutOfComments(t *testing.T) {
 	tests := []struct{ comment, meaning, def string }{
 		{`Time between sweeps. Default 10s.`, `Time between sweeps.`, `10s`},
 		{`Time between checks. Default 10s, at least 100ms.`, `Time between checks. At least 100ms.`, `10s`},
+		{`Methods. Default GET, HEAD; others need consent.`, `Methods.`, `GET, HEAD; others need consent`},
 		{`The fleet. Default "default".`, `The fleet.`, `"default"`},
 		{`"http1" (default) or "http2" (cleartext).`, `"http1" or "http2" (cleartext).`, `"http1"`},
 		{`Its Path. Default: that of the request. More.`, `Its Path. More.`, `that of the request`},
@@ -42,9 +43,19 @@ func TestWholeHasEveryField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	messages := crossfadev1.File_crossfade_v1_service_proto.Messages()
-	for i := range messages.Len() {
-		fields := messages.Get(i).Fields()
+	messages := map[protoreflect.FullName]bool{}
+	for _, m := range []proto.Message{&crossfadev1.Service{}, &crossfadev1.Fleet{}, &crossfadev1.Mirror{}} {
+		reach(m.ProtoReflect().Descriptor(), messages)
+	}
+	for name := range messages {
+		if name.Parent() == "google.protobuf" {
+			continue
+		}
+		d, err := protoregistry.GlobalFiles.FindDescriptorByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields := d.(protoreflect.MessageDescriptor).Fields()
 		for j := range fields.Len() {
 			if _, ok := required[fields.Get(j).FullName()]; !ok {
 				t.Errorf("whole.yaml has no message with %s", fields.Get(j).FullName())
@@ -53,6 +64,7 @@ func TestWholeHasEveryField(t *testing.T) {
 	}
 	for name, want := range map[protoreflect.FullName]bool{
 		"crossfade.v1.Service.hosts": true, "crossfade.v1.HealthCheck.path": true, "crossfade.v1.Retries.on": true,
+		"crossfade.v1.Mirror.candidate": true, "crossfade.v1.Mirror.share": true, "crossfade.v1.Mirror.control": false, "crossfade.v1.MirrorRule.path": true,
 		"crossfade.v1.Service.fleet": false, "crossfade.v1.Retries.status_codes": false, "crossfade.v1.Pin.header": false,
 	} {
 		if required[name] != want {
@@ -92,7 +104,7 @@ func TestLimitsAreAllThere(t *testing.T) {
 
 func TestImageNeedsComments(t *testing.T) {
 	var set descriptorpb.FileDescriptorSet
-	for _, name := range []string{"google/protobuf/duration.proto", schema} {
+	for _, name := range []string{"google/protobuf/duration.proto", "google/protobuf/timestamp.proto", "crossfade/v1/service.proto", "crossfade/v1/mirror.proto"} {
 		f, err := protoregistry.GlobalFiles.FindFileByPath(name)
 		if err != nil {
 			t.Fatal(err)

@@ -66,7 +66,7 @@ func each(m protoreflect.Message, visit func(protoreflect.Message, protoreflect.
 			for j := range m.Get(f).List().Len() {
 				each(m.Get(f).List().Get(j).Message(), visit)
 			}
-		case !f.IsMap() && f.Message() != nil && f.Message().FullName() != "google.protobuf.Duration":
+		case !f.IsMap() && f.Message() != nil && f.Message().FullName().Parent() != "google.protobuf":
 			each(m.Get(f).Message(), visit)
 		}
 		visit(m, f)
@@ -77,6 +77,10 @@ func check(doc *crossfadev1.Document) policy.Errors {
 	doc = proto.CloneOf(doc)
 	if s := doc.GetService(); s != nil {
 		_, errs := policy.CompileService(s)
+		return errs
+	}
+	if m := doc.GetMirror(); m != nil {
+		_, errs := policy.CompileMirror(m)
 		return errs
 	}
 	_, errs := policy.CompileFleet(doc.GetFleet())

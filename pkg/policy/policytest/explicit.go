@@ -131,18 +131,23 @@ func explicitSplit(s policy.Split) *crossfadev1.Split {
 	return doc
 }
 
-func explicitPin(p policy.Pin) *crossfadev1.Pin {
-	m := &crossfadev1.ValueMatch{Name: p.Match.Name}
-	switch p.Match.Condition {
+func explicitValue(match policy.Match) *crossfadev1.ValueMatch {
+	m := &crossfadev1.ValueMatch{Name: match.Name}
+	switch match.Condition {
 	case policy.Exact:
-		m.Condition = &crossfadev1.ValueMatch_Exact{Exact: p.Match.Value}
+		m.Condition = &crossfadev1.ValueMatch_Exact{Exact: match.Value}
 	case policy.Prefix:
-		m.Condition = &crossfadev1.ValueMatch_Prefix{Prefix: p.Match.Value}
+		m.Condition = &crossfadev1.ValueMatch_Prefix{Prefix: match.Value}
 	case policy.Regex:
-		m.Condition = &crossfadev1.ValueMatch_Regex{Regex: p.Match.Value}
+		m.Condition = &crossfadev1.ValueMatch_Regex{Regex: match.Value}
 	case policy.Present:
-		m.Condition = &crossfadev1.ValueMatch_Present{Present: p.Match.Value == "true"}
+		m.Condition = &crossfadev1.ValueMatch_Present{Present: match.Value == "true"}
 	}
+	return m
+}
+
+func explicitPin(p policy.Pin) *crossfadev1.Pin {
+	m := explicitValue(p.Match)
 	doc := &crossfadev1.Pin{Name: p.Name, Origin: p.Origin, Enabled: &p.Enabled}
 	switch p.Match.On {
 	case policy.OnHeader:
