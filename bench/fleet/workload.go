@@ -134,7 +134,7 @@ func (w workload) resources(at state) []translate.Resource {
 	if at.InRoutes {
 		base, top = w.baseLayers(0), w.topLayer(0, 0)
 	}
-	return slices.Concat(base, []translate.Resource{top}, st.Clusters, endpointsOf(services), st.Listeners(listenAddress), st.Routes, st.VirtualHosts)
+	return slices.Concat(base, []translate.Resource{top}, st.Clusters, endpointsOf(services), st.Listeners(listenAddress, ""), st.Routes, st.VirtualHosts)
 }
 
 // digest is what a client's checksum is when it holds just these.

@@ -124,7 +124,7 @@ func (p *proxy) awaitReady(t *testing.T, want int) string {
 func TestReadiness(t *testing.T) {
 	envoytest.EachVersion(t, func(t *testing.T, version string) {
 		p := newProxy(t, envoy.Bootstrap{}, func(http.ResponseWriter, *http.Request) {})
-		p.ads.Set(translate.Build(nil, []*policy.Service{p.service}, translate.Options{}).Listeners(p.listener.Host())...)
+		p.ads.Set(translate.Build(nil, []*policy.Service{p.service}, translate.Options{}).Listeners(p.listener.Host(), "")...)
 		e := envoytest.Start(t, envoytest.Config{Version: version, Bootstrap: p.bootstrapBytes})
 		e.AwaitStat("control_plane.connected_state", func(n uint64) bool { return n == 1 })
 		if status, _ := ask(t, "http://"+p.ready.Addr()+"/ready"); status != 0 {

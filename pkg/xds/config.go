@@ -66,7 +66,13 @@ type structure struct {
 	services     map[string][]string // virtual host → services whose routes it holds
 
 	mu        sync.Mutex
-	listeners map[string]*table // by listen address
+	listeners map[places]*table
+}
+
+// places are the addresses of a proxy, from its node metadata.
+type places struct {
+	listen     string // of its listeners
+	experiment string // of its experiment listener; empty if it cannot have one
 }
 
 func newStructure(source *translate.Structure, old *structure) *structure {
@@ -79,7 +85,7 @@ func newStructure(source *translate.Structure, old *structure) *structure {
 		clusters:     newTable(source.Clusters, from.clusters),
 		routes:       newTable(source.Routes, from.routes),
 		virtualHosts: newTable(source.VirtualHosts, from.virtualHosts),
-		services:     make(map[string][]string, len(source.VirtualHosts)), listeners: make(map[string]*table),
+		services:     make(map[string][]string, len(source.VirtualHosts)), listeners: make(map[places]*table),
 	}
 	for _, v := range source.VirtualHosts {
 		s.services[v.Name] = v.Services
@@ -89,8 +95,8 @@ func newStructure(source *translate.Structure, old *structure) *structure {
 	}
 	old.mu.Lock()
 	defer old.mu.Unlock()
-	for address, t := range old.listeners {
-		s.listeners[address] = newTable(source.Listeners(address), t)
+	for at, t := range old.listeners {
+		s.listeners[at] = newTable(source.Listeners(at.listen, at.experiment), t)
 	}
 	return s
 }
@@ -110,16 +116,19 @@ func (s *structure) same(o *structure) bool {
 	if s.clusters != o.clusters || s.routes != o.routes || s.virtualHosts != o.virtualHosts {
 		return false
 	}
-	return s.listenersAt("") == o.listenersAt("")
+	return s.listenersAt(anywhere) == o.listenersAt(anywhere)
 }
 
-// table returns one kind of the structure, as proxies have it that listen on an address.
-func (s *structure) table(k kind, address string) *table {
+// anywhere stands for all places: with one of each kind, every listener is there.
+var anywhere = places{experiment: "127.0.0.1:1"}
+
+// table returns one kind of the structure, as proxies have it that listen there.
+func (s *structure) table(k kind, at places) *table {
 	switch k {
 	case clusters:
 		return s.clusters
 	case listeners:
-		return s.listenersAt(address)
+		return s.listenersAt(at)
 	case routes:
 		return s.routes
 	default:
@@ -127,14 +136,14 @@ func (s *structure) table(k kind, address string) *table {
 	}
 }
 
-// listenersAt returns the listeners of proxies that listen on an address.
-func (s *structure) listenersAt(address string) *table {
+// listenersAt returns the listeners of proxies that listen there.
+func (s *structure) listenersAt(at places) *table {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t, ok := s.listeners[address]
+	t, ok := s.listeners[at]
 	if !ok {
-		t = newTable(s.source.Listeners(address), nil)
-		s.listeners[address] = t
+		t = newTable(s.source.Listeners(at.listen, at.experiment), nil)
+		s.listeners[at] = t
 	}
 	return t
 }

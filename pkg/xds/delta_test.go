@@ -100,7 +100,7 @@ func (s *simulated) holds(folded map[string][]translate.Lever, recent ...string)
 		}
 	}
 	st := s.f.build(translate.Options{})
-	for _, resources := range [][]translate.Resource{st.Clusters, st.Listeners("127.0.0.1"), st.Routes, st.VirtualHosts, {translate.Ready(true)}} {
+	for _, resources := range [][]translate.Resource{st.Clusters, st.Listeners("127.0.0.1", ""), st.Routes, st.VirtualHosts, {translate.Ready(true)}} {
 		add(resources)
 	}
 	for _, layer := range translate.BaseLayerNames() {

@@ -32,7 +32,7 @@ func (s *session) reduce(c *config, whole *structure) *reduced {
 	parked := func(k kind) func(string) bool {
 		return func(name string) bool { return mapHas(s.kinds[k].parked, name) }
 	}
-	l := s.leave(listeners, whole.listenersAt(s.address), parked(listeners))
+	l := s.leave(listeners, whole.listenersAt(s.places), parked(listeners))
 	// Nobody asks for the routes of a listener that is not there.
 	unheard := func(name string) bool {
 		return s.kinds[routes].have.version(name) == "" && l.version(name) == ""
@@ -49,7 +49,7 @@ func (s *session) reduce(c *config, whole *structure) *reduced {
 	}
 	unserved := func(virtualHost string) bool { return rc.version(routeConfigurationOf(virtualHost)) == "" }
 	r.structure = &structure{
-		source: whole.source, services: whole.services, routes: rc, listeners: map[string]*table{s.address: l},
+		source: whole.source, services: whole.services, routes: rc, listeners: map[places]*table{s.places: l},
 		virtualHosts: s.leave(virtualHosts, whole.virtualHosts, func(name string) bool {
 			return parked(virtualHosts)(name) || unserved(name) || ofBlocked(name)
 		}),
@@ -77,7 +77,7 @@ var structural = [...]kind{clusters, listeners, routes, virtualHosts}
 // unpark forgets what is no longer wanted as it was refused, and says whether anything stays parked.
 func (s *session) unpark(whole *structure) (any bool) {
 	for _, k := range structural {
-		parked, to := s.kinds[k].parked, whole.table(k, s.address)
+		parked, to := s.kinds[k].parked, whole.table(k, s.places)
 		for name, version := range parked {
 			if to.version(name) != version {
 				delete(parked, name)

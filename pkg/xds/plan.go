@@ -147,7 +147,7 @@ func (s *session) table(k kind, c *config) *table {
 	if k == endpoints {
 		return c.endpoints
 	}
-	return s.structure(c).table(k, s.address)
+	return s.structure(c).table(k, s.places)
 }
 
 // structure is the fleet's, or with live weights in the routes for a proxy that lacks a runtime layer, but for what the proxy refused.

@@ -1,6 +1,11 @@
 package xds
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
+)
 
 // conclude notes what the proxy has reached.
 func (s *session) conclude(c *config) (again bool) {
@@ -26,10 +31,11 @@ func (s *session) conclude(c *config) (again bool) {
 	return again
 }
 
-// listens says whether the proxy has a listener, if there is one to have.
+// listens says whether the proxy has a listener for clients, if there is one to have.
 func (s *session) listens(c *config) bool {
+	serving := func(name string) bool { return name != translate.ExperimentListener }
 	l := &s.kinds[listeners]
-	return l.asked && (len(l.have.names()) > 0 || len(c.structure.listenersAt(s.address).names) == 0)
+	return l.asked && (slices.ContainsFunc(l.have.names(), serving) || !slices.ContainsFunc(c.structure.listenersAt(s.places).names, serving))
 }
 
 // forsaken says whether a running proxy met a server that has nothing for its fleet: a wrong or a lost data directory. It keeps what it

@@ -69,6 +69,7 @@ type ProxyStatus struct {
 	ConnectedSince time.Time
 	LastSeen       time.Time
 	State          ProxyState
+	Experiment     string // IP:PORT where comparators reach origins through it, while a mirror runs; empty if they cannot
 	Detail         string // what the state means and what to do; empty for ok
 }
 
@@ -115,7 +116,8 @@ func (s *session) describe(st *ProxyStatus, now time.Time) {
 			st.Detail = "has the old cluster of " + strings.Join(blind, ", ") + ", which changes once the source of its endpoints answers"
 		}
 	}
-	if s.incompatible() {
+	if st.Experiment = s.places.experiment; s.incompatible() {
+		st.Experiment = ""
 		st.State, st.Detail = StateIncompatible, "its bootstrap lacks a runtime layer, so its weights travel in its routes: make a new one with `shadowctl bootstrap` and restart it"
 	}
 	for k := range s.kinds {

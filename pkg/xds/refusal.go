@@ -137,12 +137,12 @@ func (s *session) park(k kind, d *diff, a answer) {
 // changedIn returns what says whether a publication changed any resource of d, which was refused as of one: a later one is concerned only if
 // it has the same again. Of levers, and of routes that carry weights, every one may.
 func (s *session) changedIn(k kind, d *diff, seq int64) func(was, is *config) bool {
-	refused, address, any := d.versions(), s.address, k == levers || k == endpoints || s.incompatible()
+	refused, at, any := d.versions(), s.places, k == levers || k == endpoints || s.incompatible()
 	return func(was, is *config) bool {
 		if any {
 			return true
 		}
-		from, to := was.structure.table(k, address), is.structure.table(k, address)
+		from, to := was.structure.table(k, at), is.structure.table(k, at)
 		for name, version := range refused {
 			if from.version(name) != to.version(name) && (is.seq <= seq || to.version(name) == version) {
 				return true

@@ -19,6 +19,8 @@ import (
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
 var errDeltaOnly = status.Error(codes.Unimplemented, "only delta ADS is served: set ads_config.api_type to DELTA_GRPC")
@@ -161,11 +163,19 @@ func (s *Server) identify(sess *session, node *core.Node) error {
 	if v != nil {
 		version = itoa(v.GetMajorNumber()) + "." + itoa(v.GetMinorNumber()) + "." + itoa(v.GetPatch())
 	}
+	at := places{listen: metadata(node, "crossfade.listen_address")}
+	experiment, err := translate.ExperimentAddress(metadata(node, "crossfade.experiment_address"))
+	if experiment.IsValid() {
+		at.experiment = experiment.String()
+	}
 	sess.mu.Lock()
-	sess.address = metadata(node, "crossfade.listen_address")
+	sess.places = at
 	sess.mu.Unlock()
 	fleet.add(sess, id, version)
 	s.log.Info("proxy connected", "proxy", id, "fleet", cluster, "remote", sess.remote, "envoy", version)
+	if err != nil {
+		s.log.Warn("no experiments through this proxy: node metadata crossfade.experiment_address is not usable", "proxy", id, "fleet", cluster, "error", err)
+	}
 	if s.onConnect != nil {
 		s.onConnect(cluster, id, true)
 	}

@@ -26,7 +26,7 @@ type session struct {
 	mu           sync.Mutex
 	fleet        *Fleet // set by the first request
 	proxy        *proxy
-	address      string // of the proxy's listeners
+	places       places
 	kinds        [numKinds]kindState
 	structureSeq int64                        // publication whose structure it acknowledged in full
 	firstSeq     int64                        // publication when it connected

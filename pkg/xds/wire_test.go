@@ -75,8 +75,8 @@ func TestNothingOfARequestIsLeftToTheDeltaServer(t *testing.T) {
 	if want := (&discovery.DeltaDiscoveryRequest{TypeUrl: r.GetTypeUrl(), ResponseNonce: "7"}); !proto.Equal(r, want) {
 		t.Errorf("left %v", r)
 	}
-	if p, ok := server.Fleet("default").Proxy("proxy-1"); !ok || !p.Connected || s.address != "127.0.0.1" {
-		t.Errorf("%+v at %q", p, s.address)
+	if p, ok := server.Fleet("default").Proxy("proxy-1"); !ok || !p.Connected || s.places != (places{listen: "127.0.0.1"}) {
+		t.Errorf("%+v at %q", p, s.places)
 	}
 	if !slices.Equal(s.request.subscribe, []string{"a", "b"}) {
 		t.Errorf("took %+v", s.request)

@@ -21,7 +21,7 @@ func (f *fleet) settle(want *translate.Structure) {
 		if err := f.hasClusters(ctx, want.Clusters); err != nil {
 			return err
 		}
-		return f.hasListeners(ctx, want.Listeners(f.host))
+		return f.hasListeners(ctx, want.Listeners(f.host, ""))
 	})
 	f.barrier()
 }

@@ -70,8 +70,13 @@ func (s *Server) Set(resources ...translate.Resource) {
 	})
 }
 
-// SetStructure replaces everything but endpoints and layers.
+// SetStructure replaces everything but endpoints and layers, for proxies that listen on an address and have no experiment listener.
 func (s *Server) SetStructure(st *translate.Structure, listenAddress string) {
+	s.SetStructureAt(st, listenAddress, "")
+}
+
+// SetStructureAt is the same for proxies with an experiment listener, at IP:PORT.
+func (s *Server) SetStructureAt(st *translate.Structure, listenAddress, experiment string) {
 	s.update(func() {
 		for t := range s.resources {
 			if t != typeEndpoints && t != typeRuntime {
@@ -79,7 +84,7 @@ func (s *Server) SetStructure(st *translate.Structure, listenAddress string) {
 			}
 		}
 	})
-	s.Set(slices.Concat(st.Clusters, st.Listeners(listenAddress), st.Routes, st.VirtualHosts)...)
+	s.Set(slices.Concat(st.Clusters, st.Listeners(listenAddress, experiment), st.Routes, st.VirtualHosts)...)
 }
 
 // Refused are the refusals so far, in Envoy's words.

@@ -18,6 +18,7 @@ func Build(fleet *policy.Fleet, services []*policy.Service, opts Options) *Struc
 		fleet = &policy.Fleet{Name: policy.DefaultFleet}
 	}
 	ours := ofFleet(fleet.Name, services)
+	mirrored := slices.ContainsFunc(ours, func(s *policy.Service) bool { return s.Mirror != nil })
 	reusable := opts.reusable()
 	st := &Structure{made: made{opts.InlineWeights, make(map[*policy.Service][]Resource, len(ours)), map[string]madeVirtualHost{}}}
 	for _, s := range ours {
@@ -27,6 +28,10 @@ func Build(fleet *policy.Fleet, services []*policy.Service, opts Options) *Struc
 		}
 		st.made.clusters[s] = cs
 		st.Clusters = append(st.Clusters, cs...)
+	}
+	if mirrored {
+		st.Clusters = append(st.Clusters, comparatorCluster())
+		st.experiments = !opts.InlineWeights
 	}
 	for _, port := range ports(ours) {
 		name := listenerName(port)

@@ -35,15 +35,14 @@ const (
 const metadataKey = "crossfade"
 
 func clusterResources(s *policy.Service) []Resource {
-	out := make([]Resource, len(s.Origins))
+	out := make([]Resource, len(s.Origins), len(s.Origins)+2)
 	for i := range s.Origins {
-		out[i] = clusterResource(s, &s.Origins[i])
+		out[i] = clusterResource(s, &s.Origins[i], policy.ClusterName(s.Name, s.Origins[i].Name))
 	}
-	return out
+	return append(out, shadowClusters(s)...)
 }
 
-func clusterResource(s *policy.Service, o *policy.Origin) Resource {
-	name := policy.ClusterName(s.Name, o.Name)
+func clusterResource(s *policy.Service, o *policy.Origin, name string) Resource {
 	c := &clusterv3.Cluster{
 		Name:                 name,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
@@ -53,13 +52,9 @@ func clusterResource(s *policy.Service, o *policy.Origin) Resource {
 		IgnoreHealthOnHostRemoval:     true,
 		PerConnectionBufferLimitBytes: u32(bufferLimit),
 		CircuitBreakers:               circuitBreakers(o.CircuitBreakers),
-		UpstreamConnectionOptions: &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
-			KeepaliveTime: u32(30), KeepaliveInterval: u32(10), KeepaliveProbes: u32(3), // seconds, seconds, count
-		}},
-		TypedExtensionProtocolOptions: map[string]*anypb.Any{
-			"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(upstreamHTTP(o.Protocol)),
-		},
-		Metadata: metadata(map[string]string{"service": s.Name, "origin": o.Name}),
+		UpstreamConnectionOptions:     keptAlive(),
+		TypedExtensionProtocolOptions: speaking(upstreamHTTP(o.Protocol)),
+		Metadata:                      metadata(map[string]string{"service": s.Name, "origin": o.Name}),
 	}
 	if o.HealthCheck != nil {
 		c.HealthChecks = []*corev3.HealthCheck{healthCheck(s, o)}
@@ -77,6 +72,17 @@ func clusterResource(s *policy.Service, o *policy.Origin) Resource {
 	r := resource(name, c)
 	r.EDS = o.DNS == nil
 	return r
+}
+
+// keptAlive notices peers that vanished without a word.
+func keptAlive() *clusterv3.UpstreamConnectionOptions {
+	return &clusterv3.UpstreamConnectionOptions{TcpKeepalive: &corev3.TcpKeepalive{
+		KeepaliveTime: u32(30), KeepaliveInterval: u32(10), KeepaliveProbes: u32(3), // seconds, seconds, count
+	}}
+}
+
+func speaking(o *upstreamhttpv3.HttpProtocolOptions) map[string]*anypb.Any {
+	return map[string]*anypb.Any{"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(o)}
 }
 
 // overADS is a config source that asks on the aggregated stream and waits for the answer as long as it takes: a proxy never serves with a

@@ -19,7 +19,8 @@ type Resource struct {
 
 // Options are the variants of structure that a proxy can need.
 type Options struct {
-	// InlineWeights writes live weights and pin switches into the routes, for a proxy whose bootstrap lacks a runtime layer.
+	// InlineWeights writes live weights and pin switches into the routes, for a proxy whose bootstrap lacks a runtime layer. It copies no
+	// requests: the lever that would stop that does not reach it.
 	InlineWeights bool
 	// Reuse is what an earlier Build gave, nil for nothing: what it made of the very same compiled services is taken from it.
 	Reuse *Structure
@@ -27,10 +28,11 @@ type Options struct {
 
 // Structure is the slow part of what a fleet has: everything but endpoints and levers. Each list is sorted by name.
 type Structure struct {
-	Clusters     []Resource // "SERVICE/ORIGIN"
+	Clusters     []Resource // "SERVICE/ORIGIN", and for mirrors "SERVICE/ORIGIN@shadow" and "@comparator"
 	Routes       []Resource // "listener/PORT", one per listener
 	VirtualHosts []Resource // "listener/PORT/…"; at least one for each entry of Routes
 	listeners    []listenerTemplate
+	experiments  bool // requests are copied: somebody will ask through the experiment listener
 	made         made
 }
 

@@ -32,8 +32,23 @@ func Static(addrs []netip.AddrPort) []Endpoint {
 // Endpoints makes the ClusterLoadAssignment of an origin. Endpoints may come in any order, and more than once: of two with one address
 // the one that does not drain is meant. Without any, requests to the origin are answered 503.
 //
-// The resource belongs to one cluster and is named like it. A cluster of the same origin for another purpose has endpoints of its own.
+// The resource belongs to one cluster and is named like it. A cluster of the same origin for another purpose has endpoints of its own, see
+// [ShadowEndpoints].
 func Endpoints(service, origin string, endpoints []Endpoint) Resource {
+	return assignment(policy.ClusterName(service, origin), endpoints)
+}
+
+// ShadowEndpoints is the same for the cluster through which an origin of a running mirror is asked again.
+func ShadowEndpoints(service, origin string, endpoints []Endpoint) Resource {
+	return assignment(policy.ShadowClusterName(service, origin), endpoints)
+}
+
+// Comparators makes the ClusterLoadAssignment of the comparators, in any order. Without any, copies go nowhere, and nothing waits for them.
+func Comparators(addresses []netip.AddrPort) Resource {
+	return assignment(policy.ComparatorCluster, Static(addresses))
+}
+
+func assignment(cluster string, endpoints []Endpoint) Resource {
 	sorted := slices.Clone(endpoints)
 	for i, e := range sorted {
 		sorted[i].Address = netip.AddrPortFrom(e.Address.Addr().Unmap(), e.Address.Port())
@@ -44,8 +59,7 @@ func Endpoints(service, origin string, endpoints []Endpoint) Resource {
 	sorted = slices.CompactFunc(sorted, func(a, b Endpoint) bool { return a.Address == b.Address })
 	slices.SortStableFunc(sorted, func(a, b Endpoint) int { return cmp.Compare(a.Zone, b.Zone) })
 
-	name := policy.ClusterName(service, origin)
-	load := &endpointv3.ClusterLoadAssignment{ClusterName: name}
+	load := &endpointv3.ClusterLoadAssignment{ClusterName: cluster}
 	for len(sorted) > 0 {
 		n := slices.IndexFunc(sorted, func(e Endpoint) bool { return e.Zone != sorted[0].Zone })
 		if n < 0 {
@@ -54,7 +68,7 @@ func Endpoints(service, origin string, endpoints []Endpoint) Resource {
 		load.Endpoints = append(load.Endpoints, locality(sorted[:n]))
 		sorted = sorted[n:]
 	}
-	return resource(name, load)
+	return resource(cluster, load)
 }
 
 func compareBool(a, b bool) int {

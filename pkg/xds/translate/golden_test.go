@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,10 +56,16 @@ func everything(in intent, opts translate.Options) map[string][]translate.Resour
 				continue
 			}
 			endpoints = append(endpoints, translate.Endpoints(s.Name, o.Name, translate.Static(o.Static)))
+			if m := s.Mirror; m != nil && (o.Name == m.Control || o.Name == m.Candidate) {
+				endpoints = append(endpoints, translate.ShadowEndpoints(s.Name, o.Name, translate.Static(o.Static)))
+			}
+		}
+		if s.Mirror != nil {
+			endpoints = append(endpoints, translate.Comparators([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.2:9"), netip.MustParseAddrPort("127.0.0.1:9")}))
 		}
 	}
 	out := map[string][]translate.Resource{
-		"1 clusters": st.Clusters, "2 endpoints": endpoints, "3 listeners": st.Listeners("127.0.0.9"), "4 routes": st.Routes, "5 virtual hosts": st.VirtualHosts,
+		"1 clusters": st.Clusters, "2 endpoints": endpoints, "3 listeners": st.Listeners("127.0.0.9", "127.0.0.9:10090"), "4 routes": st.Routes, "5 virtual hosts": st.VirtualHosts,
 	}
 	for name, levers := range layers {
 		out["6 layers"] = append(out["6 layers"], translate.Layer(name, levers))
@@ -158,14 +165,14 @@ func TestEnvoyTakesIt(t *testing.T) {
 	envoytest.EachVersion(t, func(t *testing.T, version string) {
 		for name, in := range all {
 			t.Run(name, func(t *testing.T) {
-				host := loopback.Host()
+				host, experiment := loopback.Host(), envoytest.Port(t).Addr()
 				ads := adstest.Start(t)
 				var layers []translate.Resource
 				for _, rs := range [][]translate.Resource{everything(in, translate.Options{})["2 endpoints"], everything(in, translate.Options{})["6 layers"]} {
 					layers = append(layers, rs...)
 				}
 				ads.Set(layers...)
-				ads.SetStructure(translate.Build(in.fleet(), in.services, translate.Options{}), host)
+				ads.SetStructureAt(translate.Build(in.fleet(), in.services, translate.Options{}), host, experiment)
 				var boot bytes.Buffer
 				if err := deployenvoy.Render(&boot, deployenvoy.Bootstrap{
 					Fleet: policy.DefaultFleet, NodeID: name, ListenAddress: host, XDSAddress: ads.Addr, ReadyAddress: envoytest.Port(t).Addr(), AdminAddress: "127.0.0.1:0",
@@ -175,7 +182,7 @@ func TestEnvoyTakesIt(t *testing.T) {
 				e := envoytest.Start(t, envoytest.Config{Version: version, Bootstrap: boot.Bytes()})
 				e.AwaitReady()
 				ads.AwaitAcked(t)
-				ads.SetStructure(translate.Build(in.fleet(), in.services, translate.Options{InlineWeights: true}), host)
+				ads.SetStructureAt(translate.Build(in.fleet(), in.services, translate.Options{InlineWeights: true}), host, experiment)
 				ads.AwaitAcked(t)
 				if w := warnings(e.Logs()); len(w) > 0 {
 					t.Errorf("Envoy warns:\n%s", strings.Join(w, "\n"))

@@ -59,6 +59,7 @@ func compile(t testing.TB, name string, text []byte) intent {
 		t.Fatal(err)
 	}
 	var in intent
+	var mirrors []*policy.Mirror
 	var errs policy.Errors
 	for _, d := range docs {
 		switch o := manifest.Object(d.Document).(type) {
@@ -68,12 +69,32 @@ func compile(t testing.TB, name string, text []byte) intent {
 		case *crossfadev1.Fleet:
 			f, es := policy.CompileFleet(o)
 			in.fleets, errs = append(in.fleets, f), append(errs, es...)
+		case *crossfadev1.Mirror:
+			m, es := policy.CompileMirror(o)
+			mirrors, errs = append(mirrors, m), append(errs, es...)
 		}
 	}
 	if err := append(errs, policy.CheckServices(in.services)...).Err(); err != nil {
 		t.Fatal(err)
 	}
+	for _, m := range mirrors {
+		in.mirror(t, m)
+	}
 	return in
+}
+
+// mirror makes a mirror run on its service.
+func (in *intent) mirror(t testing.TB, m *policy.Mirror) {
+	t.Helper()
+	i := slices.IndexFunc(in.services, func(s *policy.Service) bool { return s.Name == m.Service })
+	if i < 0 {
+		t.Fatalf("no service %q", m.Service)
+	}
+	m, errs := m.For(in.services[i])
+	if err := errs.Err(); err != nil {
+		t.Fatal(err)
+	}
+	in.services[i] = in.services[i].WithMirror(m)
 }
 
 // lab is one Envoy in front of origins of ours.
@@ -84,6 +105,10 @@ type lab struct {
 	address string // of the listener
 	intent  intent
 	origins map[string]*origin // by cluster
+
+	comparator *comparator
+	experiment string // address of the experiment listener
+	levers     uint32 // how often they were set
 }
 
 // newLab starts an Envoy with the documents, in which PORT stands for the port of the listener. Each origin is a server of ours that
@@ -92,7 +117,11 @@ func newLab(t *testing.T, version, docs string, options ...func(*deployenvoy.Boo
 	t.Helper()
 	port := envoytest.Port(t)
 	in := compile(t, "test.yaml", []byte(strings.ReplaceAll(docs, "PORT", fmt.Sprint(port.Number()))))
-	l := &lab{t: t, ads: adstest.Start(t), address: port.Addr(), intent: in, origins: map[string]*origin{}}
+	l := &lab{
+		t: t, ads: adstest.Start(t), address: port.Addr(), intent: in, origins: map[string]*origin{},
+		comparator: startComparator(t), experiment: envoytest.Port(t).Addr(),
+	}
+	l.ads.Set(translate.Comparators([]netip.AddrPort{l.comparator.address}))
 	for _, s := range in.services {
 		for _, o := range s.Origins {
 			name := policy.ClusterName(s.Name, o.Name)
@@ -100,7 +129,7 @@ func newLab(t *testing.T, version, docs string, options ...func(*deployenvoy.Boo
 			l.setEndpoints(s.Name, o.Name, l.origins[name].address)
 		}
 	}
-	l.ads.SetStructure(translate.Build(in.fleet(), in.services, translate.Options{}), port.Host())
+	l.ads.SetStructureAt(translate.Build(in.fleet(), in.services, translate.Options{}), port.Host(), l.experiment)
 	l.pull(in.services...)
 
 	bootstrap := deployenvoy.Bootstrap{
@@ -120,9 +149,9 @@ func newLab(t *testing.T, version, docs string, options ...func(*deployenvoy.Boo
 	return l
 }
 
-// setEndpoints says where an origin is.
+// setEndpoints says where an origin is, for live requests and for copies.
 func (l *lab) setEndpoints(service, origin string, addrs ...netip.AddrPort) {
-	l.ads.Set(translate.Endpoints(service, origin, translate.Static(addrs)))
+	l.ads.Set(translate.Endpoints(service, origin, translate.Static(addrs)), translate.ShadowEndpoints(service, origin, translate.Static(addrs)))
 }
 
 // pull sends the levers of services, each layer with all of them.

@@ -26,10 +26,13 @@ const ReadyKey = "crossfade.ready"
 // On is the value of a fraction that is switched on. Off is 0.
 const On = 1_000_000
 
-// Levers returns the live weights and pin switches of a service, sorted by key: one for each origin and one for each pin. Where a
-// service has several fleets, give it as one of them has it, see [policy.Service.In].
+// perBasisPoint is how many millionths a basis point is.
+const perBasisPoint = On / uint32(policy.Whole)
+
+// Levers returns the live weights and pin switches of a service, sorted by key: one for each origin, one for each pin, and the share of
+// the mirror that runs, if one does. Where a service has several fleets, give it as one of them has it, see [policy.Service.In].
 func Levers(s *policy.Service) []Lever {
-	out := make([]Lever, 0, len(s.Origins)+len(s.Pins))
+	out := make([]Lever, 0, len(s.Origins)+len(s.Pins)+1)
 	for _, o := range s.Origins {
 		out = append(out, Lever{Key: policy.WeightKey(s.Name, o.Name), Value: uint32(s.Split.Weights[o.Name]), Primary: o.Name == s.Primary})
 	}
@@ -39,6 +42,9 @@ func Levers(s *policy.Service) []Lever {
 			l.Value = On
 		}
 		out = append(out, l)
+	}
+	if m := s.Mirror; m != nil {
+		out = append(out, Lever{Key: policy.MirrorKey(s.Name, m.Name), Value: uint32(m.Share) * perBasisPoint, Fraction: true})
 	}
 	slices.SortFunc(out, func(a, b Lever) int { return cmp.Compare(a.Key, b.Key) })
 	return out

@@ -19,14 +19,19 @@ type listenerTemplate struct {
 }
 
 // Listeners renders the listeners for proxies that listen on address, sorted by name. The address is an IP address, from the node
-// metadata crossfade.listen_address; "" is DefaultListenAddress. Proxies with the same address can share the result.
-func (st *Structure) Listeners(address string) []Resource {
+// metadata crossfade.listen_address; "" is DefaultListenAddress. Where requests are copied, proxies whose metadata has a usable
+// crossfade.experiment_address, see [ExperimentAddress], have the experiment listener there. Proxies with the same addresses can share
+// the result.
+func (st *Structure) Listeners(address, experiment string) []Resource {
 	if address == "" {
 		address = DefaultListenAddress
 	}
-	out := make([]Resource, len(st.listeners))
-	for i, t := range st.listeners {
-		out[i] = resource(t.name, t.listener(address))
+	out := make([]Resource, 0, len(st.listeners)+1)
+	if at, err := ExperimentAddress(experiment); err == nil && at.IsValid() && st.experiments {
+		out = append(out, resource(ExperimentListener, experimentListener(at)))
+	}
+	for _, t := range st.listeners {
+		out = append(out, resource(t.name, t.listener(address)))
 	}
 	return out
 }

@@ -49,10 +49,19 @@ func (a answer) filter() *accesslogv3.AccessLogFilter {
 			ResponseFlagFilter: &accesslogv3.ResponseFlagFilter{Flags: a.flags},
 		}}
 	}
+	return statusFilter(accesslogv3.ComparisonFilter_EQ, a.status)
+}
+
+// anyStatus selects every answer.
+func anyStatus() *accesslogv3.AccessLogFilter {
+	return statusFilter(accesslogv3.ComparisonFilter_GE, 0)
+}
+
+func statusFilter(op accesslogv3.ComparisonFilter_Op, status uint32) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_StatusCodeFilter{
 		StatusCodeFilter: &accesslogv3.StatusCodeFilter{Comparison: &accesslogv3.ComparisonFilter{
-			Op:    accesslogv3.ComparisonFilter_EQ,
-			Value: &corev3.RuntimeUInt32{DefaultValue: a.status, RuntimeKey: "crossfade.unused"}, // a key is obligatory
+			Op:    op,
+			Value: &corev3.RuntimeUInt32{DefaultValue: status, RuntimeKey: "crossfade.unused"}, // a key is obligatory
 		}},
 	}}
 }

@@ -99,10 +99,7 @@ func edgeHeaders() *corev3.TypedExtensionConfig {
 		TypedConfig: packed(&earlymutationv3.HeaderMutation{Mutations: []*mutationrulesv3.HeaderMutation{
 			removeHeaders("x-cf-"),
 			removeHeaders("x-envoy-"),
-			{Action: &mutationrulesv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
-				Header:       &corev3.HeaderValue{Key: keyHeader, Value: freshKey},
-				AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-			}}},
+			setHeader(keyHeader, freshKey),
 		}}),
 	}
 }
@@ -113,6 +110,18 @@ func removeHeaders(prefix string) *mutationrulesv3.HeaderMutation {
 			KeyMatcher: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix}},
 		},
 	}}
+}
+
+// setHeader sets a header to what a format of Envoy's makes, whatever was there.
+func setHeader(name, format string) *mutationrulesv3.HeaderMutation {
+	return &mutationrulesv3.HeaderMutation{Action: &mutationrulesv3.HeaderMutation_Append{Append: overwrite(name, format)}}
+}
+
+func overwrite(name, format string) *corev3.HeaderValueOption {
+	return &corev3.HeaderValueOption{
+		Header:       &corev3.HeaderValue{Key: name, Value: format},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}
 }
 
 func http1() *corev3.Http1ProtocolOptions {

@@ -95,3 +95,10 @@ func (o *origin) last(t testing.TB) *http.Request {
 	}
 	return o.seen[len(o.seen)-1]
 }
+
+// count is how many requests it saw.
+func (o *origin) count() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.seen)
+}

@@ -34,7 +34,7 @@ func TestReuseChangesNothing(t *testing.T) {
 			sameResources(t, "clusters", got.Clusters, want.Clusters)
 			sameResources(t, "routes", got.Routes, want.Routes)
 			sameResources(t, "virtual hosts", got.VirtualHosts, want.VirtualHosts)
-			sameResources(t, "listeners", got.Listeners("127.0.0.1"), want.Listeners("127.0.0.1"))
+			sameResources(t, "listeners", got.Listeners("127.0.0.1", "127.0.0.1:1"), want.Listeners("127.0.0.1", "127.0.0.1:1"))
 			last[inline] = got
 		}
 	}

@@ -88,6 +88,7 @@ func domains(hosts []string) []string {
 }
 
 // routes are those of all services of a virtual host: by the longest prefix, and under each its pins in the order written, then the split.
+// Directly before each stand its variants that copy requests: a request finds the same route with and without a mirror.
 func routes(services []*policy.Service, opts Options) []*routev3.Route {
 	type claim struct {
 		prefix  string
@@ -105,20 +106,28 @@ func routes(services []*policy.Service, opts Options) []*routev3.Route {
 	shared := sharedRetries(services) != nil
 	var out []*routev3.Route
 	for _, c := range claims {
-		first := len(out)
-		for i := range c.service.Pins {
-			if p := &c.service.Pins[i]; p.Enabled || !opts.InlineWeights {
-				out = append(out, pinRoute(c.service, p, c.prefix, opts))
-			}
-		}
-		out = append(out, splitRoutes(c.service, c.prefix, opts)...)
-		if !shared {
-			for _, r := range out[first:] {
+		for _, r := range liveRoutes(c.service, c.prefix, opts) {
+			if !shared {
 				r.GetRoute().RetryPolicy = retryPolicy(c.service.Retries)
 			}
+			if !opts.InlineWeights {
+				out = append(out, copying(c.service, c.prefix, r)...)
+			}
+			out = append(out, r)
 		}
 	}
 	return out
+}
+
+// liveRoutes are the routes of a service under one prefix.
+func liveRoutes(s *policy.Service, prefix string, opts Options) []*routev3.Route {
+	var out []*routev3.Route
+	for i := range s.Pins {
+		if p := &s.Pins[i]; p.Enabled || !opts.InlineWeights {
+			out = append(out, pinRoute(s, p, prefix, opts))
+		}
+	}
+	return append(out, splitRoutes(s, prefix, opts)...)
 }
 
 // sharedRetries is what all services of a virtual host have, so that it is said once and not with each route; nil if they differ, or

@@ -1,0 +1,77 @@
+package translate
+
+import (
+	"time"
+
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	upstreamhttpv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// What copies may take of one proxy: little beside live requests.
+var (
+	shadowBreakers     = policy.CircuitBreakers{MaxConnections: 64, MaxPendingRequests: 64, MaxRequests: 128}
+	comparatorBreakers = policy.CircuitBreakers{MaxConnections: 64, MaxPendingRequests: 64, MaxRequests: 64}
+)
+
+// comparatorPulse is how often proxies ask a comparator whether copies are welcome, and how long it may take to say so: one that is frozen
+// gets copies for up to twice that.
+const comparatorPulse = time.Second
+
+// copyDuration is how long a comparator has to take a copy. It is all that ends one which it does not take: Envoy closes no connection with a
+// request on it because a health check fails, and until the copy ends, a long upload that it is made of is held. A copy that is older than
+// that is not asked anyway.
+const copyDuration = 2 * time.Second
+
+// comparatorHost is the host that health checks ask for. Envoy would send the cluster's name, which is none.
+const comparatorHost = "comparator"
+
+// shadowClusters are those through which the origins of a running mirror are asked again: like the live ones, so that the conditions are the
+// same, but with breakers of their own, so that copies never take a connection from a live request.
+func shadowClusters(s *policy.Service) (out []Resource) {
+	if s.Mirror == nil {
+		return nil
+	}
+	for _, o := range s.Origins {
+		if o.Name == s.Mirror.Control || o.Name == s.Mirror.Candidate {
+			o.CircuitBreakers = shadowBreakers
+			out = append(out, clusterResource(s, &o, policy.ShadowClusterName(s.Name, o.Name)))
+		}
+	}
+	return out
+}
+
+// comparatorCluster is where copies go. With no comparator that is well, they are dropped at once.
+func comparatorCluster() Resource {
+	c := &clusterv3.Cluster{
+		Name:                          policy.ComparatorCluster,
+		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
+		EdsClusterConfig:              &clusterv3.Cluster_EdsClusterConfig{EdsConfig: overADS(), ServiceName: policy.ComparatorCluster},
+		ConnectTimeout:                dur(comparatorPulse),
+		IgnoreHealthOnHostRemoval:     true,
+		PerConnectionBufferLimitBytes: u32(bufferLimit),
+		CircuitBreakers:               circuitBreakers(comparatorBreakers),
+		UpstreamConnectionOptions:     keptAlive(),
+		TypedExtensionProtocolOptions: speaking(toComparator()),
+		CommonLbConfig:                &clusterv3.Cluster_CommonLbConfig{HealthyPanicThreshold: &typev3.Percent{}, UpdateMergeWindow: dur(mergeWindow)},
+		HealthChecks: []*corev3.HealthCheck{{
+			Interval: dur(comparatorPulse), NoTrafficInterval: dur(comparatorPulse), Timeout: dur(comparatorPulse),
+			UnhealthyThreshold: u32(1), HealthyThreshold: u32(1),
+			HealthChecker: &corev3.HealthCheck_HttpHealthCheck_{HttpHealthCheck: &corev3.HealthCheck_HttpHealthCheck{
+				Host: comparatorHost, Path: policy.ComparatorReadyPath,
+			}},
+		}},
+	}
+	r := resource(policy.ComparatorCluster, c)
+	r.EDS = true
+	return r
+}
+
+func toComparator() *upstreamhttpv3.HttpProtocolOptions {
+	h := upstreamHTTP(policy.HTTP1)
+	h.CommonHttpProtocolOptions.MaxStreamDuration = dur(copyDuration)
+	return h
+}
