@@ -1,0 +1,391 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// TestOrdersGoOutAndCountsComeIn is a run from its start to its end.
+func TestOrdersGoOutAndCountsComeIn(t *testing.T) {
+	w := newWorld(t, t.TempDir(), func(c *Config) { c.Identities = map[string]Identity{"tester": {"x-test", "s3cret"}} })
+	w.proxies = map[string]string{"edge-1": "127.0.0.1:9000"}
+	doc := w.run(func(m *crossfadev1.Mirror) {
+		m.Learn, m.Identity, m.Control = durationpb.New(time.Minute), "tester", ""
+	})
+	m := mirrorOf(t, doc)
+	resolved := *m.Policy
+	resolved.Control = "ecs"
+	m.Policy = &resolved
+	w.desk.Set([]Mirror{m})
+	w.desk.tick(w.time())
+
+	c := w.connect("one", nil)
+	o, _ := c.last()
+	if o.GetProxies().GetAddresses()["edge-1"] != "127.0.0.1:9000" || o.GetLease().AsDuration() != time.Minute {
+		t.Errorf("orders %v", o)
+	}
+	c.share("try", 100)
+	o, _ = c.last()
+	r := o.GetRuns()[0]
+	if r.GetMirror().GetControl() != "ecs" || doc.GetControl() != "" || len(r.GetKey()) != keyBytes || !r.GetLearning() || r.GetIdentityHeader() != "x-test" || r.GetIdentityValue() != "s3cret" {
+		t.Errorf("order %v", r)
+	}
+	if got := w.report("try"); got.GetState() != stateLearning || got.GetVerdict() != "Inconclusive" || got.GetWhy()[0].GetCode() != "learning" {
+		t.Errorf("%v", got)
+	}
+	w.pass(time.Minute)
+	w.await(func() error {
+		if o, _ := c.last(); o.GetRuns()[0].GetLearning() {
+			return fmt.Errorf("it is still learning")
+		}
+		return nil
+	})
+	changed := w.desk.Changed()
+	c.count(100, 0)
+	c.tell(func(rc *crossfadev1.RunCounts) {
+		rc.AskedControl, rc.AskedCandidate = 120, 100
+		rc.Seen = []*crossfadev1.MirrorPath{{Method: "GET", Endpoint: "/items/{id}", Count: 3}}
+	})
+	c.taken()
+	w.pass(time.Second)
+	select {
+	case <-changed:
+	default:
+		t.Error("nobody was told of a change")
+	}
+	c.count(100, 0)
+	c.tell(func(rc *crossfadev1.RunCounts) { rc.AskedControl, rc.AskedCandidate = 240, 200 })
+	c.taken()
+	got := w.report("try")
+	exact(t, got)
+	if got.GetCompared() != 200 || got.GetVerdict() != "Pass" || got.GetAskedRps()["ecs"] != 120 || got.GetAskedRps()["eks"] != 100 || len(got.GetSeen()) != 1 || got.GetComparators() != 1 {
+		t.Errorf("%v", got)
+	}
+	list := w.desk.Statuses("")
+	if len(list) != 1 || list[0].GetCompared() != 200 || list[0].GetState() != stateRunning || list[0].GetRevision() != 7 || len(w.desk.Statuses("other")) != 0 {
+		t.Errorf("%v", list)
+	}
+	if totals := w.desk.Totals(); !slices.Contains(totals, Total{"try", "compared", 200}) {
+		t.Errorf("%v", totals)
+	}
+
+	m.Doc = policy.EndMirror(doc, w.time(), "stopped", "stopped by somebody")
+	w.desk.Set([]Mirror{m})
+	c.idle()
+	c.count(5, 0)
+	c.tell(nil)
+	c.taken()
+	w.await(func() error {
+		w.desk.save(w.time())
+		w.desk.tick(w.time())
+		if o, _ := c.last(); o.GetSequence() != c.sequence {
+			return fmt.Errorf("acknowledged %d of %d", o.GetSequence(), c.sequence)
+		}
+		return nil
+	})
+	if got := w.report("try"); got.GetCompared() != 205 || got.GetState() != stateEnded || got.GetRun().GetWhy() != "stopped" || got.GetMaxRps() != 100 {
+		t.Errorf("%v", got)
+	}
+}
+
+// TestCountsAreNotTakenTwice: replays, and messages that come late, change nothing; an empty tally is as before.
+func TestCountsAreNotTakenTwice(t *testing.T) {
+	w := newWorld(t, "", nil)
+	w.run(nil)
+	c := w.connect("one", nil)
+	c.share("try", 100)
+	c.count(20, 0)
+	c.tell(nil)
+	old := c.runCounts(nil)
+	c.count(10, 0)
+	c.tell(nil)
+	c.say(counts(1, old))
+	c.say(counts(2, old))
+	c.sequence++
+	c.say(counts(c.sequence, &crossfadev1.RunCounts{Mirror: "try", Run: "run-1"}))
+	c.taken()
+	if got := w.report("try"); got.GetCompared() != 30 {
+		t.Errorf("compared %d", got.GetCompared())
+	}
+	c.say(counts(9, &crossfadev1.RunCounts{Mirror: "other", Run: "run-1"}, &crossfadev1.RunCounts{Mirror: "try", Run: "run-0", Tally: []byte("x")}))
+	c.sequence = 9
+	c.taken()
+	if got := w.report("try"); got.GetCompared() != 30 {
+		t.Errorf("compared %d", got.GetCompared())
+	}
+}
+
+// TestWhoGoesWithoutAWordIsCountedAsLost: until it comes back.
+func TestWhoGoesWithoutAWordIsCountedAsLost(t *testing.T) {
+	w := newWorld(t, "", nil)
+	w.run(nil)
+	one, two := w.connect("one", nil), w.connect("two", nil)
+	one.share("try", 50)
+	two.share("try", 50)
+	for _, c := range []*comparator{one, two} {
+		c.count(20, 0)
+		c.tell(func(rc *crossfadev1.RunCounts) { rc.InFlight = 7 })
+		c.taken()
+	}
+	w.pass(2 * time.Second)
+	one.goes(false)
+	if got := w.report("try"); got.GetLost() != 7+100 || got.GetCompared() != 40 || got.GetComparators() != 1 {
+		t.Errorf("lost %d, compared %d", got.GetLost(), got.GetCompared())
+	}
+	w.pass(time.Second)
+	two.share("try", 50) // the other may still be asking
+	one = w.connect("one", one)
+	if got := w.report("try"); got.GetLost() != 0 {
+		t.Errorf("lost %d", got.GetLost())
+	}
+	one.count(1, 0)
+	one.tell(nil)
+	one.taken()
+	one.goes(true)
+	two.share("try", 100)
+	if got := w.report("try"); got.GetLost() != 0 || got.GetCompared() != 41 {
+		t.Errorf("lost %d, compared %d", got.GetLost(), got.GetCompared())
+	}
+	two.goes(false)
+	three := w.connect("three", nil)
+	three.share("try", 50)
+	w.pass(time.Minute)
+	three.share("try", 100)
+}
+
+// TestASuccessorHasAllAtOnce: one at the same address shows that the old one is gone.
+func TestASuccessorHasAllAtOnce(t *testing.T) {
+	w := newWorld(t, "", nil)
+	w.run(nil)
+	first := w.connect("one-1", nil)
+	first.share("try", 100)
+	first.goes(false)
+	second := w.connect("one-2", nil)
+	second.share("try", 100)
+	third := w.connect("one-3", nil) // the second is still connected, as far as the desk knows
+	third.share("try", 100)
+	w.await(func() error {
+		if _, err := second.last(); status.Code(err) != codes.Aborted {
+			return fmt.Errorf("the stream of the second: %w", err)
+		}
+		return nil
+	})
+}
+
+// TestSharesAreNeverMoreThanTheLimit plays instances that come, go, and are slow to take their orders, in random order.
+func TestSharesAreNeverMoreThanTheLimit(t *testing.T) {
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(uint64(seed), 0))
+	w := newWorld(t, "", nil)
+	w.run(nil)
+	d, here, n := w.desk, []*session{}, 0
+	for range 3000 {
+		switch s, k := (*session)(nil), random.IntN(10); {
+		case k == 0 && len(here) < 6:
+			n++
+			s = &session{wake: make(chan struct{}, 1), ended: make(chan struct{})}
+			if err := d.greet(s, &crossfadev1.ComparatorHello{Instance: fmt.Sprint("i", n), Address: fmt.Sprintf("127.0.0.1:%d", 1+n%9)}); err != nil {
+				t.Fatal(err)
+			}
+			here = append(here, s)
+		case len(here) == 0:
+		case k == 1:
+			s = here[random.IntN(len(here))]
+			w.desk.mu.Lock()
+			d.part(s, w.time(), random.IntN(2) == 0)
+			w.desk.mu.Unlock()
+		case k == 2:
+			w.pass(time.Duration(random.IntN(20)) * time.Second)
+			for _, s := range here {
+				s.heard = w.time()
+			}
+		case k < 7:
+			d.orders(here[random.IntN(len(here))])
+		default:
+			d.sent(here[random.IntN(len(here))])
+		}
+		sum := 0.0
+		for _, p := range d.runs["try"].parts {
+			if p.asks(w.time()) {
+				sum += p.held
+			}
+		}
+		if sum > 100+1e-9 {
+			t.Fatalf("%g copies per second are allowed in all", sum)
+		}
+		here = slices.DeleteFunc(here, func(s *session) bool { return d.sessions[s.instance] != s })
+	}
+	for range 3 {
+		for _, s := range here {
+			d.orders(s)
+			d.sent(s)
+		}
+	}
+	w.pass(2 * time.Minute)
+	for _, s := range here {
+		s.heard = w.time()
+	}
+	for range 3 {
+		for _, s := range here {
+			d.orders(s)
+			d.sent(s)
+		}
+	}
+	for _, p := range d.runs["try"].parts {
+		if want := 100 / float64(len(here)); p.connected && (p.held < want-1e-9 || p.held > want+1e-9) {
+			t.Errorf("%s has %g of %g", p.instance, p.held, want)
+		}
+	}
+}
+
+// TestOneThatIsSilentIsNotAsking: its share goes to others after two leases, and copies no longer go to it.
+func TestOneThatIsSilentIsNotAsking(t *testing.T) {
+	var told atomicStrings
+	w := newWorld(t, "", func(c *Config) { c.Comparators = told.addresses })
+	ctx, cancel := context.WithCancel(t.Context())
+	teller := make(chan struct{})
+	go func() { defer close(teller); w.desk.tellMembers(ctx) }()
+	defer func() { cancel(); <-teller }()
+	w.run(nil)
+	one, two := w.connect("one", nil), w.connect("two", nil)
+	both := []string{address("one"), address("two")}
+	slices.SortFunc(both, func(a, b string) int { return netip.MustParseAddrPort(a).Compare(netip.MustParseAddrPort(b)) })
+	told.await(t, strings.Join(both, " "))
+	two.share("try", 50)
+	for range 13 {
+		w.pass(10 * time.Second)
+		two.tell(nil)
+		two.taken()
+	}
+	w.pass(time.Second)
+	told.await(t, address("two"))
+	two.share("try", 100)
+	one.share("try", 0)
+	one.tell(nil)
+	one.taken()
+	w.pass(time.Second)
+	told.await(t, strings.Join(both, " "))
+	one.share("try", 50)
+	one.goes(true)
+	two.goes(true)
+	told.await(t, "")
+}
+
+// TestWhatIsMalformedIsRefused: with a clear status, and nothing else is hurt.
+func TestWhatIsMalformedIsRefused(t *testing.T) {
+	w := newWorld(t, "", nil)
+	w.run(nil)
+	good := w.connect("good", nil)
+	good.share("try", 50+50)
+	good.count(20, 0)
+	good.tell(nil)
+	good.taken()
+	change := func(f func(*crossfadev1.RunCounts)) func(*comparator) *crossfadev1.WorkRequest {
+		return func(c *comparator) *crossfadev1.WorkRequest { return counts(1, c.runCounts(f)) }
+	}
+	for name, say := range map[string]func(*comparator) *crossfadev1.WorkRequest{
+		"a tally that is none": change(func(rc *crossfadev1.RunCounts) { rc.Tally = []byte(`{"version":1,`) }),
+		"a tally of a later version": change(func(rc *crossfadev1.RunCounts) {
+			rc.Tally = []byte(strings.Replace(string(good.runCounts(nil).GetTally()), `"version":`, `"version":9`, 1))
+		}),
+		"a tally that is cut off": change(func(rc *crossfadev1.RunCounts) { t := good.runCounts(nil).GetTally(); rc.Tally = t[:len(t)/2] }),
+		"a tally that does not add up": change(func(rc *crossfadev1.RunCounts) {
+			rc.Tally = []byte(strings.Replace(string(good.runCounts(nil).GetTally()), `"compared":20`, `"compared":21`, 1))
+		}),
+		"a number below 0": change(func(rc *crossfadev1.RunCounts) { rc.InFlight = -1 }),
+		"no sequence":      func(c *comparator) *crossfadev1.WorkRequest { return counts(0, c.runCounts(nil)) },
+		"a run told twice": func(c *comparator) *crossfadev1.WorkRequest { return counts(1, c.runCounts(nil), c.runCounts(nil)) },
+		"too many runs": func(*comparator) *crossfadev1.WorkRequest {
+			return counts(1, make([]*crossfadev1.RunCounts, maxRuns+1)...)
+		},
+		"a second hello": func(*comparator) *crossfadev1.WorkRequest {
+			return &crossfadev1.WorkRequest{Message: &crossfadev1.WorkRequest_Hello{}}
+		},
+		"nothing": func(*comparator) *crossfadev1.WorkRequest { return &crossfadev1.WorkRequest{} },
+		"good before it bad": func(c *comparator) *crossfadev1.WorkRequest {
+			return counts(1, good.runCounts(nil), &crossfadev1.RunCounts{AskedControl: -1})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := w.connect("bad", nil)
+			bad.say(say(bad))
+			w.await(func() error {
+				if _, err := bad.last(); status.Code(err) != codes.InvalidArgument {
+					return fmt.Errorf("the stream: %w", err)
+				}
+				return nil
+			})
+			bad.goes(false)
+			if got := w.report("try"); got.GetCompared() != 20 || got.GetComparators() != 1 {
+				t.Errorf("%d compared, %d comparators", got.GetCompared(), got.GetComparators())
+			}
+		})
+	}
+	if said := w.log.takes(); strings.Count(said, "is refused") != 1 {
+		t.Errorf("said %s", said)
+	}
+	good.count(1, 0)
+	good.tell(nil)
+	good.taken()
+	if got := w.report("try"); got.GetCompared() != 21 {
+		t.Errorf("%d compared", got.GetCompared())
+	}
+}
+
+func TestBadHellosAreRefused(t *testing.T) {
+	w := newWorld(t, "", nil)
+	for _, h := range []*crossfadev1.ComparatorHello{
+		nil,
+		{},
+		{Instance: "a"},
+		{Instance: "a", Address: "host:80"},
+		{Instance: "a", Address: "10.0.0.1"},
+		{Instance: "a", Address: "10.0.0.1:0"},
+		{Instance: "a", Address: "0.0.0.0:80"},
+		{Instance: "", Address: "10.0.0.1:80"},
+		{Instance: "a b", Address: "10.0.0.1:80"},
+		{Instance: strings.Repeat("a", 65), Address: "10.0.0.1:80"},
+	} {
+		s := &session{wake: make(chan struct{}, 1), ended: make(chan struct{})}
+		if err := w.desk.greet(s, h); status.Code(err) != codes.InvalidArgument {
+			t.Errorf("%v: %v", h, err)
+		}
+	}
+}
+
+// TestRunEndsWithStreamsOpen: Run returns when its context ends, and streams end so that comparators connect elsewhere.
+func TestRunEndsWithStreamsOpen(t *testing.T) {
+	w := newWorld(t, t.TempDir(), nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan struct{})
+	go func() { defer close(ran); w.desk.Run(ctx) }()
+	w.run(nil)
+	c := w.connect("one", nil)
+	c.share("try", 100)
+	cancel()
+	<-ran
+	w.await(func() error {
+		if _, err := c.last(); status.Code(err) != codes.Unavailable {
+			return fmt.Errorf("the stream: %w", err)
+		}
+		return nil
+	})
+	s := &session{wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	if err := w.desk.greet(s, &crossfadev1.ComparatorHello{Instance: "late", Address: "127.0.0.1:1"}); status.Code(err) != codes.Unavailable {
+		t.Error(err)
+	}
+}
