@@ -19,6 +19,7 @@ type app struct {
 	now      func() time.Time
 	color    bool // whether out takes colours
 	width    int  // of the terminal in columns; 0: not a terminal, nothing is cut
+	height   int  // of the terminal in rows
 
 	server         string
 	output         string

@@ -59,6 +59,8 @@ func kindArg(s string) (string, error) {
 		return "service", nil
 	case "fleet":
 		return "fleet", nil
+	case kindMirror:
+		return kindMirror, nil
 	}
-	return "", badValue("kind_unknown", "KIND", s, "must be service or fleet")
+	return "", badValue("kind_unknown", "KIND", s, "must be service, fleet or mirror")
 }

@@ -115,8 +115,11 @@ func (a *app) detail(what string, c color, text string) {
 // subject says what was changed, and to what.
 func subject(c *crossfadev1.Change, done string) string {
 	name := oneLine(c.GetService())
-	if c.GetKind() == policy.KindFleet {
+	switch c.GetKind() {
+	case policy.KindFleet:
 		name = "fleet " + name
+	case policy.KindMirror:
+		name = "mirror " + name
 	}
 	switch {
 	case c.GetUndoneBy() > 0:
@@ -131,6 +134,8 @@ func subject(c *crossfadev1.Change, done string) string {
 		return name + ": " + splitWords(c.GetSplit())
 	case unchanged(c):
 		return name + ": as it was"
+	case c.GetKind() == policy.KindMirror && c.GetAction() == "apply":
+		return name + ": started"
 	case c.GetAction() == "apply":
 		return name + ": applied"
 	default:

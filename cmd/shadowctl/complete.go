@@ -43,15 +43,18 @@ func (a *app) completeArgs(each ...completer) cobra.CompletionFunc {
 func completeNothing(context.Context, *app, []string) []string { return nil }
 
 func completeKind(context.Context, *app, []string) []string {
-	return []string{"service", "services", "fleet"}
+	return []string{"service", "services", "fleet", kindMirror, "mirrors"}
 }
 
-// completeNamed offers the names of services after a KIND that says so.
+// completeNamed offers the names of what a KIND says. Those of fleets are not known: they are whatever proxies say.
 func completeNamed(ctx context.Context, a *app, before []string) []string {
-	if kind, err := kindArg(before[0]); err != nil || kind != "service" {
-		return nil
+	switch kind, _ := kindArg(before[0]); kind {
+	case "service":
+		return completeService(ctx, a, nil)
+	case kindMirror:
+		return completeMirror(ctx, a, nil)
 	}
-	return completeService(ctx, a, nil)
+	return nil
 }
 
 // completeService offers the names of services, with what they carry.

@@ -16,24 +16,28 @@ var (
 	exampleDiscovery string
 	//go:embed examples/fleet.yaml
 	exampleFleet string
+	//go:embed examples/mirror.yaml
+	exampleMirror string
 )
 
 func newExample(a *app) *cobra.Command {
 	var discovery bool
 	cmd := &cobra.Command{
-		Use: "example service|fleet", Short: "Print a document to begin with",
-		Long:    "Print a document to begin with: a service with addresses written by hand, or with --discovery one whose endpoints ECS and EKS name.",
+		Use: "example service|fleet|mirror", Short: "Print a document to begin with",
+		Long:    "Print a document to begin with: a service with addresses written by hand, or with --discovery one whose endpoints ECS and EKS name; an experiment; the settings of a fleet.",
 		Example: "  shadowctl example service > orders.yaml\n  shadowctl example service --discovery > orders.yaml",
-		Args:    exactly("KIND"), ValidArgs: []string{"service", "fleet"},
+		Args:    exactly("KIND"), ValidArgs: []string{"service", "fleet", kindMirror},
 		RunE: a.do(func(_ context.Context, args []string) error {
 			kind, err := kindArg(args[0])
 			switch {
 			case err != nil:
 				return err
-			case kind == "fleet" && discovery:
-				return usage("bad_flag", "--discovery goes with a service: a fleet has no endpoints")
+			case kind != "service" && discovery:
+				return usage("bad_flag", "--discovery goes with a service: a %s has no endpoints", kind)
 			case kind == "fleet":
 				return a.print(exampleFleet)
+			case kind == kindMirror:
+				return a.print(exampleMirror)
 			case discovery:
 				return a.print(exampleDiscovery)
 			}

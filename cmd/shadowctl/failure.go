@@ -25,7 +25,8 @@ const (
 	exitUnavailable exitCode = 5
 	exitRefused     exitCode = 6
 	exitTimedOut    exitCode = 7
-	exitHeld        exitCode = 9
+	exitVerdict     exitCode = 8 // Fail
+	exitHeld        exitCode = 9 // or Inconclusive
 	exitDenied      exitCode = 10
 	exitNotRecorded exitCode = 11
 )

@@ -19,8 +19,8 @@ const pageSize = 500
 func newGet(a *app) *cobra.Command {
 	var fleet string
 	cmd := &cobra.Command{
-		Use: "get KIND [NAME]", Short: "Show services with their split and live figures, or settings of a fleet",
-		Long: `Show services, or one service or fleet. KIND is service or fleet.
+		Use: "get KIND [NAME]", Short: "Show services with their split and live figures, settings of a fleet, or experiments",
+		Long: `Show services or experiments, or one service, fleet or experiment. KIND is service, fleet or mirror.
 
 With -o yaml it writes documents that can be applied again; "get services -o yaml" is a backup of all of them.
 Errors are answers with status 5xx or none at all. The figures are those of the last few seconds, over all fleets that serve it.`,
@@ -38,6 +38,8 @@ Errors are answers with status 5xx or none at all. The figures are those of the 
 			f := usageOf(cmd, "NAME is missing: settings of fleets are shown one by one")
 			f.problems[0].next = "`shadowctl fleet` shows the proxies of all fleets"
 			return f
+		case kind == kindMirror:
+			return a.getMirrors(ctx)
 		default:
 			return a.getServices(ctx, fleet)
 		}
@@ -65,8 +67,28 @@ func (a *app) getOne(ctx context.Context, kind, name string) error {
 			a.sayTroubledOf(one)
 			return
 		}
+		if m := got.GetDocument().GetMirror(); m != nil {
+			a.say("mirror %s", oneLine(m.GetName()))
+			a.sayMirror(m, nil)
+			return
+		}
 		a.write(fleetTable(got.GetDocument().GetFleet()))
 	})
+}
+
+func (a *app) getMirrors(ctx context.Context) error {
+	if a.output != "yaml" {
+		return a.showMirrors(ctx, "")
+	}
+	items, err := a.listMirrors(ctx, "")
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, m := range items {
+		names = append(names, m.GetMirror())
+	}
+	return a.export(ctx, kindMirror, names)
 }
 
 func fleetTable(f *crossfadev1.Fleet) *table {
@@ -85,7 +107,11 @@ func (a *app) getServices(ctx context.Context, fleet string) error {
 		return err
 	}
 	if a.output == "yaml" {
-		return a.exportServices(ctx, items)
+		var names []string
+		for _, s := range items {
+			names = append(names, s.GetName())
+		}
+		return a.export(ctx, "service", names)
 	}
 	return a.show(page(items, ""), func() {
 		if len(items) == 0 {
@@ -117,11 +143,11 @@ func (a *app) listServices(ctx context.Context, fleet string) ([]*crossfadev1.Se
 	}
 }
 
-// exportServices writes the documents of services, so that an apply of them restores what is stored.
-func (a *app) exportServices(ctx context.Context, items []*crossfadev1.ServiceStatus) error {
-	docs := make([]*yaml.Node, len(items))
-	for i, s := range items {
-		got, err := read(ctx, a, crossfadev1.CrossfadeServiceClient.Get, &crossfadev1.GetRequest{Kind: "service", Name: s.GetName()})
+// export writes documents, so that an apply of them restores what is stored.
+func (a *app) export(ctx context.Context, kind string, names []string) error {
+	docs := make([]*yaml.Node, len(names))
+	for i, name := range names {
+		got, err := read(ctx, a, crossfadev1.CrossfadeServiceClient.Get, &crossfadev1.GetRequest{Kind: kind, Name: name})
 		if err != nil {
 			return err
 		}

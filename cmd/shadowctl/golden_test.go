@@ -49,6 +49,24 @@ func TestOutput(t *testing.T) {
 		{"endpoints-list", "endpoints list", ""},
 		{"endpoints-summary", "endpoints list --summary", ""},
 		{"endpoints-accept", "endpoints accept orders eks", ""},
+		{"help-mirror", "mirror --help", ""},
+		{"help-mirror-start", "mirror start --help", ""},
+		{"help-mirror-report", "mirror report --help", ""},
+		{"mirror-start", "mirror start m1 --service orders --candidate eks --share 1.5% --keep-header authorization --ignore $.updatedAt", ""},
+		{"mirror-start-file", "mirror start -f -", exampleMirror},
+		{"mirror-start-dry", "mirror start m1 --service orders --candidate eks --dry-run", ""},
+		{"mirror-stop", "mirror stop m1", ""},
+		{"mirror-list", "mirror list", ""},
+		{"mirror-report", "mirror report m1", ""},
+		{"mirror-diffs", "mirror diffs m1", ""},
+		{"mirror-diffs-noise", "mirror diffs m1 --state noise --endpoint /orders --kind json_number", ""},
+		{"mirror-explain", "mirror explain m1", ""},
+		{"mirror-explain-1", "mirror explain m1 1", ""},
+		{"mirror-explain-3", "mirror explain m1 3", ""},
+		{"mirror-explain-5", "mirror explain m1 5", ""},
+		{"get-mirrors", "get mirrors", ""},
+		{"describe-mirror", "describe mirror m1", ""},
+		{"example-mirror", "example mirror", ""},
 		{"history", "history orders", ""},
 		{"undo", "undo orders --to 41", ""},
 	}
@@ -59,7 +77,7 @@ func TestOutput(t *testing.T) {
 		}
 		for _, form := range forms {
 			t.Run(tt.name+"-"+form, func(t *testing.T) {
-				d := serve(t, &double{answer: canned(world())})
+				d := serve(t, &double{answer: mirrorsToo(canned(world()))})
 				args := append(strings.Fields(tt.args), "-o", form)
 				r := shadowctl(t.Context(), invocation{args: args, stdin: tt.stdin, env: map[string]string{"CROSSFADE_SERVER": d.address}})
 				golden(t, tt.name+"-"+form, fmt.Sprintf("$ shadowctl %s\nexit %d\n--- stdout\n%s--- stderr\n%s", strings.Join(args, " "), r.exit, r.out, r.err))

@@ -32,6 +32,9 @@ type double struct {
 	// watchEndpoints is the same for endpoints.
 	watchEndpoints func(in *crossfadev1.WatchEndpointsRequest, out grpc.ServerStreamingServer[crossfadev1.WatchEndpointsResponse]) error
 
+	// watchMirror is the same for an experiment.
+	watchMirror func(in *crossfadev1.WatchMirrorRequest, out grpc.ServerStreamingServer[crossfadev1.WatchMirrorResponse]) error
+
 	mu    sync.Mutex
 	calls []call
 }
@@ -75,6 +78,10 @@ func (d *double) Watch(in *crossfadev1.WatchRequest, out grpc.ServerStreamingSer
 
 func (d *double) WatchEndpoints(in *crossfadev1.WatchEndpointsRequest, out grpc.ServerStreamingServer[crossfadev1.WatchEndpointsResponse]) error {
 	return d.watchEndpoints(in, out)
+}
+
+func (d *double) WatchMirror(in *crossfadev1.WatchMirrorRequest, out grpc.ServerStreamingServer[crossfadev1.WatchMirrorResponse]) error {
+	return d.watchMirror(in, out)
 }
 
 // asked returns the calls so far.

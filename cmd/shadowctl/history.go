@@ -70,8 +70,11 @@ func (a *app) historyTable(items []*crossfadev1.Revision) *table {
 }
 
 func objectName(r *crossfadev1.Revision) string {
-	if r.GetKind() == policy.KindFleet {
+	switch r.GetKind() {
+	case policy.KindFleet:
 		return "fleet " + r.GetService()
+	case policy.KindMirror:
+		return "mirror " + r.GetService()
 	}
 	return r.GetService()
 }

@@ -25,8 +25,8 @@ func execute() int {
 	}
 	if term.IsTerminal(out) {
 		a.color = a.env("NO_COLOR") == "" && a.env("TERM") != "dumb"
-		if width, _, err := term.GetSize(out); err == nil {
-			a.width = width
+		if width, height, err := term.GetSize(out); err == nil {
+			a.width, a.height = width, height
 		}
 	}
 	return a.run(ctx, os.Args[1:])

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ At 3 a.m.:
 
 const exitHelp = `
 Exit codes: 0 ok, 1 internal, 2 bad input, 3 revision conflict, 4 not found, 5 unavailable, 6 refused by a proxy,
-7 waited too long (the change stands), 9 held, 10 denied, 11 applied but not recorded.
+7 waited too long (the change stands), 8 verdict Fail, 9 held or verdict Inconclusive, 10 denied, 11 applied but not recorded.
 `
 
 // The groups of the help.
@@ -35,7 +36,7 @@ func newRoot(a *app) *cobra.Command {
 		Use: "shadowctl", Short: "Shift traffic between origins, and take it back", Long: rootHelp,
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkFlags() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.checkFlags(cmd) },
 		Args:              noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddGroup(
@@ -54,7 +55,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	cobra.EnableCommandSorting = false // help lists commands in this order
 	add(groupTraffic, newRollback(a), newSplit(a), newPin(a), newUndo(a), newService(a), newBreakGlass(a))
-	add(groupLook, newGet(a), newDescribe(a), newFleet(a), newEndpoints(a), newHistory(a), newWatch(a), newRoute(a))
+	add(groupLook, newGet(a), newDescribe(a), newFleet(a), newEndpoints(a), newMirror(a), newHistory(a), newWatch(a), newRoute(a))
 	add(groupDefine, newExample(a), newValidate(a), newDiff(a), newApply(a), newDelete(a))
 	add(groupRun, newBootstrap(a), newVersion(a), newCompletion(a))
 	return root
@@ -78,7 +79,9 @@ func (a *app) globalFlags(root *cobra.Command) {
 	complete := func(flag string, values ...string) {
 		_ = root.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 	}
-	complete("output", "table", "json", "yaml")
+	_ = root.RegisterFlagCompletionFunc("output", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) { // the flag exists
+		return outputs(cmd), cobra.ShellCompDirectiveNoFileComp
+	})
 	complete("wait", "none", "acked", "proven")
 	complete("server")
 	complete("reason")
@@ -87,14 +90,21 @@ func (a *app) globalFlags(root *cobra.Command) {
 	complete("idempotency-key")
 }
 
+// outputs are the forms of output that a command has.
+func outputs(cmd *cobra.Command) []string {
+	forms := []string{"table", "json", "yaml"}
+	if _, ok := cmd.Annotations[takesMarkdown]; ok {
+		forms = append(forms, markdown)
+	}
+	return forms
+}
+
 // checkFlags refuses global flags that make no sense, before any command runs.
-func (a *app) checkFlags() error {
-	switch a.output {
-	case "table", "json", "yaml":
-	default:
-		given := a.output
+func (a *app) checkFlags(cmd *cobra.Command) error {
+	if forms := outputs(cmd); !slices.Contains(forms, a.output) {
+		given, last := a.output, len(forms)-1
 		a.output = "table"
-		return badFlag("output", given, "must be table, json or yaml")
+		return badFlag("output", given, "must be "+strings.Join(forms[:last], ", ")+" or "+forms[last])
 	}
 	switch a.wait {
 	case "", "none", "acked", "proven":

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -50,32 +51,57 @@ func (a *app) validate(names []string) error {
 	})
 }
 
-// compile gives documents their meaning, or says everything that is wrong with them. A fleet has nil in its place.
+// compile gives documents their meaning, or says everything that is wrong with them. What is no service has nil in its place.
 func compile(docs []*crossfadev1.Document) ([]*policy.Service, error) {
 	var (
 		found    policy.Errors
 		services = make([]*policy.Service, len(docs))
+		mirrors  = make([]*policy.Mirror, len(docs))
 		seen     = map[string]bool{}
 	)
 	for i, d := range docs {
 		var errs policy.Errors
-		if s := d.GetService(); s != nil {
-			services[i], errs = policy.CompileService(s)
-		} else {
+		switch {
+		case d.GetService() != nil:
+			services[i], errs = policy.CompileService(d.GetService())
+		case d.GetMirror() != nil:
+			mirrors[i], errs = policy.CompileMirror(d.GetMirror())
+		default:
 			_, errs = policy.CompileFleet(d.GetFleet())
-			if name := d.GetFleet().GetName(); seen[name] {
-				errs = append(errs, &policy.Error{Kind: policy.Invalid, Code: "name_duplicate", Field: "name", Value: name, Message: fmt.Sprintf("two documents set fleet %q", name)})
-			} else {
-				seen[name] = true
-			}
 		}
-		for _, e := range errs {
-			e.Document = i
+		if key := manifest.KindOf(d) + " " + manifest.NameOf(d); d.GetService() == nil && seen[key] {
+			errs = append(errs, &policy.Error{
+				Kind: policy.Invalid, Code: "name_duplicate", Field: "name", Value: manifest.NameOf(d), Message: fmt.Sprintf("two documents set %s %q", strings.ToLower(manifest.KindOf(d)), manifest.NameOf(d)),
+			})
+		} else {
+			seen[key] = true
 		}
-		found = append(found, errs...)
+		found = append(found, at(i, errs)...)
 	}
 	if len(found) == 0 {
-		found = policy.CheckServices(services)
+		found = append(policy.CheckServices(services), checkMirrors(mirrors, services)...)
 	}
 	return services, found.Err()
+}
+
+// checkMirrors sets experiments against those of their services that are in the same files.
+func checkMirrors(mirrors []*policy.Mirror, services []*policy.Service) policy.Errors {
+	var found policy.Errors
+	for i, m := range mirrors {
+		for _, s := range services {
+			if m != nil && s != nil && s.Name == m.Service {
+				_, errs := m.For(s)
+				found = append(found, at(i, errs)...)
+			}
+		}
+	}
+	return found
+}
+
+// at says which document errors are of.
+func at(document int, errs policy.Errors) policy.Errors {
+	for _, e := range errs {
+		e.Document = document
+	}
+	return errs
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -108,9 +109,18 @@ func (a *app) showEvent(kind string, at *timestamppb.Timestamp, object proto.Mes
 		a.say("%s  %-8s  %s", at.AsTime().Local().Format("15:04:05.000"), kind, oneLine(words()))
 		return nil
 	}
+	var tree *yaml.Node
+	if object != nil {
+		tree = manifest.Answer(object)
+	}
+	return a.showTree(kind, at, tree)
+}
+
+// showTree writes an event as one line of JSON, or as a document of YAML. A nil object is left out.
+func (a *app) showTree(kind string, at *timestamppb.Timestamp, object *yaml.Node) error {
 	tree := manifest.Answer(&crossfadev1.WatchResponse{Type: kind, Time: at})
 	if object != nil {
-		manifest.Put(tree, "object", manifest.Answer(object))
+		manifest.Put(tree, "object", object)
 	}
 	if a.output == "json" {
 		return a.print(string(manifest.JSON(tree)) + "\n")

@@ -5,13 +5,16 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 
+	"github.com/crossfade-proxy/crossfade/internal/supervise"
 	"github.com/crossfade-proxy/crossfade/internal/version"
 	"github.com/crossfade-proxy/crossfade/pkg/control"
+	"github.com/crossfade-proxy/crossfade/pkg/experiment"
 	"github.com/crossfade-proxy/crossfade/pkg/server"
 	"github.com/crossfade-proxy/crossfade/pkg/server/metrics"
 	"github.com/crossfade-proxy/crossfade/pkg/telemetry"
@@ -27,7 +30,8 @@ type parts struct {
 	api        *server.API
 	xds, grpc  *grpc.Server
 	http       *http.Server
-	comparator *http.Server
+	comparator *supervise.Process // nil where comparators run elsewhere
+	desk       *experiment.Desk
 	roster     *roster.File
 	finders    *finders
 	serving    atomic.Bool
@@ -52,8 +56,12 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 	if p.finders, err = openFinders(ctx, c, log); err != nil {
 		return nil, err
 	}
+	if p.desk, err = p.openDesk(c, log); err != nil {
+		return nil, err
+	}
 	p.control = control.New(control.Config{
 		Store: m.Store(d.store), Journal: d.journal, Fleets: p.fleets, Telemetry: p.telemetry, Log: log,
+		Experiments: p.desk, Mirrors: c.mirrors.rules(),
 		Discovery: control.Discovery{Watch: p.finders.watch, File: filepath.Join(c.dataDir, endpointsFile), Rules: c.sources.rules},
 	})
 	if err := p.control.Load(ctx); err != nil {
@@ -73,11 +81,11 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 		Info: server.Info{Version: version.String(), Commit: commit(), Addresses: ls.advertised(c.advertise), Started: time.Now()},
 	})
 	p.grpc = p.api.GRPC()
+	p.desk.Register(p.grpc)
 	p.xds = newXDS()
 	p.fleets.Register(p.xds)
 	p.telemetry.Register(p.xds)
 	p.http = server.NewHTTPServer(server.HTTP(p.serving.Load, m.Handler()))
-	p.comparator = server.NewHTTPServer(server.NoMirrors())
 	return p, nil
 }
 
@@ -90,6 +98,9 @@ func newXDS() *grpc.Server {
 func (p *parts) requests() []metrics.Requests {
 	var out []metrics.Requests
 	for _, t := range p.telemetry.Totals() {
+		if strings.Contains(t.Origin, "@") {
+			continue // copies: no live request is among them
+		}
 		out = append(out, metrics.Requests{Fleet: t.Fleet, Service: t.Service, Origin: t.Origin, Class: t.Counts.Class})
 	}
 	return out
@@ -109,10 +120,12 @@ func (p *parts) setServing(serving bool) {
 // stop ends the listeners in order: first who changes something, last who is only asked how things are.
 func (p *parts) stop() {
 	p.serving.Store(false)
+	if p.comparator != nil {
+		p.comparator.Stop() // it has something to say to the API
+	}
 	p.api.Stop(p.grpc, stopGrace)
 	p.closeControl()
 	p.xds.Stop()
-	_ = p.comparator.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
 	_ = p.http.Shutdown(ctx) // after its time, a scrape is cut off by the end of the process

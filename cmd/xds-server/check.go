@@ -15,23 +15,34 @@ type listen struct{ name, flag, address string }
 
 // listens returns the addresses, in the order in which they are taken.
 func (c *config) listens() []listen {
-	return []listen{
-		{"xds", "--xds-listen", c.xds}, {"comparator", "--comparator-listen", c.comparator}, {"api", "--api-listen", c.api}, {"http", "--http-listen", c.http},
+	comparator := listen{"comparator", "--comparator-listen", c.comparator}
+	if c.role == roleComparator {
+		return []listen{comparator}
 	}
+	out := []listen{{"xds", "--xds-listen", c.xds}, {"api", "--api-listen", c.api}, {"http", "--http-listen", c.http}}
+	if c.comparatorChild {
+		out = append(out, comparator)
+	}
+	return out
 }
 
 // check returns everything wrong with the settings.
-func (c *config) check() error {
+func (c *config) check() policy.Errors {
+	switch c.role {
+	case roleServer:
+		return c.checkControlPlane()
+	case roleComparator:
+		return c.checkComparator()
+	}
+	return policy.Errors{invalid("bad_setting", "--role", c.role, "must be server or comparator", "")}
+}
+
+func (c *config) checkControlPlane() policy.Errors {
 	var found policy.Errors
 	if c.dataDir == "" {
 		found = append(found, invalid("required", "--data-dir", "", "is missing: the store needs a directory", "for example --data-dir ./crossfade-data"))
 	}
-	if !c.dev {
-		found = append(found, invalid("dev_needed", "--dev", "", "is missing: this version has no TLS yet, so it serves loopback addresses only and wants to be told that this is what you mean", "add --dev"))
-	}
-	if c.logFormat != "text" && c.logFormat != "json" {
-		found = append(found, invalid("bad_setting", "--log-format", c.logFormat, "must be text or json", ""))
-	}
+	found = append(found, c.checkMode()...)
 	found = append(found, c.checkAddresses()...)
 	if _, err := parseMapping(c.mapAddresses); err != nil {
 		found = append(found, err)
@@ -39,7 +50,19 @@ func (c *config) check() error {
 	if err := checkAdvertise(c.advertise); err != nil {
 		found = append(found, err)
 	}
-	return found.Err()
+	return found
+}
+
+// checkMode checks what is said of the process as a whole.
+func (c *config) checkMode() policy.Errors {
+	var found policy.Errors
+	if !c.dev {
+		found = append(found, invalid("dev_needed", "--dev", "", "is missing: this version has no TLS yet, so it serves loopback addresses only and wants to be told that this is what you mean", "add --dev"))
+	}
+	if c.logFormat != "text" && c.logFormat != "json" {
+		found = append(found, invalid("bad_setting", "--log-format", c.logFormat, "must be text or json", ""))
+	}
+	return found
 }
 
 func (c *config) checkAddresses() policy.Errors {

@@ -12,6 +12,7 @@ import (
 
 // config is what the server is told: by flags, else by the environment, else by a file.
 type config struct {
+	role                       string
 	xds, comparator, api, http string // where to listen, HOST:PORT
 	dataDir                    string
 	file                       string
@@ -20,7 +21,11 @@ type config struct {
 	advertise                  string
 	readyFile                  string
 	mapAddresses               string // see mapping
+	server                     string // a comparator's control plane, HOST:PORT
+	comparatorChild            bool   // a server runs a comparator
+	comparatorFD               int    // file descriptor of a comparator's listener; 0: it makes one
 	sources                    sources
+	mirrors                    mirrorSettings
 }
 
 var (
@@ -33,12 +38,17 @@ func flags(c *config) *pflag.FlagSet {
 	f := pflag.NewFlagSet("xds-server", pflag.ContinueOnError)
 	f.SortFlags = false
 	f.Usage = func() {}
+	f.StringVar(&c.role, "role", roleServer, "be this `server|comparator`: the control plane, or what compares for one")
 	f.StringVar(&c.dataDir, "data-dir", "", "keep the store in this `DIR`; it is made if it does not exist")
 	f.BoolVar(&c.dev, "dev", false, "serve without TLS, on loopback addresses only; needed until TLS is there")
 	f.StringVar(&c.xds, "xds-listen", "127.0.0.1:18000", "`HOST:PORT` for proxies")
 	f.StringVar(&c.comparator, "comparator-listen", "127.0.0.1:18002", "`HOST:PORT` for mirrored requests of proxies")
 	f.StringVar(&c.api, "api-listen", "127.0.0.1:18080", "`HOST:PORT` for the gRPC API: shadowctl, CI jobs")
 	f.StringVar(&c.http, "http-listen", "127.0.0.1:18081", "`HOST:PORT` for /metrics, /healthz and /readyz")
+	f.BoolVar(&c.comparatorChild, "comparator-child", true, "run a comparator as a child process; false: comparators run elsewhere")
+	f.StringVar(&c.server, "server", "", "`HOST:PORT` of the control plane's gRPC API; for --role comparator")
+	f.IntVar(&c.comparatorFD, comparatorFD, 0, "listen on this file descriptor")
+	_ = f.MarkHidden(comparatorFD) // it is there, so there is no error
 	f.StringVar(&c.advertise, "advertise", "", "`HOST` by which others reach this server, where it is not the one it listens on")
 	f.StringVar(&c.readyFile, "ready-file", "", "write the addresses to this `FILE` once serving, as JSON; removed at the end")
 	f.StringVar(&c.logFormat, "log-format", "text", "write the log as `text|json`")
@@ -59,19 +69,21 @@ Examples:
   xds-server --dev --data-dir ./crossfade-data
   xds-server --dev --data-dir ./crossfade-data --api-listen 127.0.0.1:0 --ready-file ready.json
   CROSSFADE_LOG_FORMAT=json xds-server --config crossfade.yaml
+  xds-server --dev --role comparator --server 127.0.0.1:18080 --comparator-listen 127.0.0.1:18003
 
 Flags:
 ` + flags(&config{}).FlagUsages() + `
 Port 0 is any free port. Each flag is also an environment variable (--api-listen: CROSSFADE_API_LISTEN) and a key of the
 file (api-listen: 127.0.0.1:18080). A flag beats the environment, which beats the file. Only the file has the sections
-kubernetes, aws and discovery, which say where endpoints are found: docs/discovery.md.
+kubernetes, aws and discovery, which say where endpoints are found: docs/discovery.md; and mirrors: docs/mirrors.md.
+A comparator reads no file and uses --dev, --comparator-listen, --server, --advertise (an IP address), --ready-file and --log-format.
 SIGTERM ends the server in order: proxies keep serving with what they have. A second one ends it at once.
 `
 }
 
 // parse reads the flags, the environment and the file, and checks what they say.
 func parse(args []string, env func(string) string) (*config, error) {
-	c := &config{sources: sources{rules: discovery.DefaultRules()}}
+	c := &config{sources: sources{rules: discovery.DefaultRules()}, mirrors: defaultMirrors()}
 	f := flags(c)
 	if err := f.Parse(args); err != nil {
 		return nil, usageError(err.Error())
@@ -84,15 +96,16 @@ func parse(args []string, env func(string) string) (*config, error) {
 	case f.NArg() > 0:
 		return nil, usageError("unexpected argument: " + f.Arg(0))
 	}
+	here := given(f)
 	if err := fromEnvironment(f, env); err != nil {
 		return nil, err
 	}
-	if c.file != "" {
-		if err := fromFile(f, c.file, &c.sources); err != nil {
+	if c.file != "" && c.role != roleComparator {
+		if err := fromFile(f, c.file, c); err != nil {
 			return nil, err
 		}
 	}
-	return c, c.check()
+	return c, append(c.misplaced(here), c.check()...).Err()
 }
 
 func usageError(message string) error {
@@ -105,7 +118,7 @@ func variable(flag string) string {
 }
 
 // isSetting tells the flags that environment and file know too.
-func isSetting(flag string) bool { return flag != "help" && flag != "version" }
+func isSetting(flag string) bool { return flag != "help" && flag != "version" && flag != comparatorFD }
 
 // fromEnvironment sets the flags that the command line does not. An empty variable is none.
 func fromEnvironment(f *pflag.FlagSet, env func(string) string) error {

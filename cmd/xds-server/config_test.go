@@ -67,7 +67,7 @@ func TestAFlagBeatsTheEnvironmentWhichBeatsTheFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.want.dev, c.want.xds, c.want.comparator, c.want.http = true, "127.0.0.1:18000", "127.0.0.1:18002", "127.0.0.1:18081"
-			c.want.sources.rules = discovery.DefaultRules()
+			c.want.sources.rules, c.want.mirrors, c.want.role, c.want.comparatorChild = discovery.DefaultRules(), defaultMirrors(), roleServer, true
 			if !reflect.DeepEqual(*got, c.want) {
 				t.Errorf("%+v, want %+v", *got, c.want)
 			}
@@ -79,11 +79,11 @@ func TestEverySettingHasAVariableAndAKey(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "settings.yaml")
 	values := map[string]string{
 		"data-dir": "d", "dev": "true", "xds-listen": "127.0.0.1:1", "comparator-listen": "127.0.0.1:2", "api-listen": "127.0.0.1:3", "http-listen": "127.0.0.1:4",
-		"advertise": "a.test", "ready-file": "r", "log-format": "json", "map-addresses": "10.0.0.0/8=127.0.0.0/8",
+		"advertise": "a.test", "ready-file": "r", "log-format": "json", "map-addresses": "10.0.0.0/8=127.0.0.0/8", "comparator-child": "false",
 	}
 	want := config{
 		xds: "127.0.0.1:1", comparator: "127.0.0.1:2", api: "127.0.0.1:3", http: "127.0.0.1:4", dataDir: "d", dev: true, logFormat: "json", advertise: "a.test", readyFile: "r",
-		mapAddresses: "10.0.0.0/8=127.0.0.0/8", sources: sources{rules: discovery.DefaultRules()},
+		mapAddresses: "10.0.0.0/8=127.0.0.0/8", sources: sources{rules: discovery.DefaultRules()}, mirrors: defaultMirrors(), role: roleServer,
 	}
 	env, lines := map[string]string{}, ""
 	for name, value := range values {
@@ -112,6 +112,9 @@ func TestMistakesInTheFileHaveTheirLine(t *testing.T) {
 		{"a list", "data-dir: [a, b]\n", []string{":1:11: data-dir: needs one value"}},
 		{"null", "data-dir:\n", []string{":1:", "data-dir: needs one value"}},
 		{"config in the file", "config: other.yaml\n", []string{`"config": is not a setting`}},
+		{"role in the file", "role: comparator\n", []string{`"role": is not a setting`}},
+		{"a control plane in the file", "server: 127.0.0.1:1\n", []string{`"server": is not a setting`}},
+		{"file descriptor in the file", "comparator-fd: 3\n", []string{`"comparator-fd": is not a setting`}},
 		{"version in the file", "version: true\n", []string{`"version": is not a setting`}},
 		{"not a mapping", "- a\n", []string{":1:1: ", "must be a list of KEY: VALUE"}},
 		{"two documents", "dev: true\n---\ndev: false\n", []string{"a settings file has one document"}},

@@ -20,12 +20,12 @@ import (
 const maxFile = 64 << 10
 
 // fromFile sets the flags that neither the command line nor the environment does.
-func fromFile(f *pflag.FlagSet, path string, s *sources) error {
-	data, err := readFile(path)
+func fromFile(f *pflag.FlagSet, path string, c *config) error {
+	data, err := readFile(path, maxFile)
 	if err != nil {
 		return policy.Errors{invalid("bad_file", "--config", path, "cannot be read: "+reason(err), "")}
 	}
-	r := fileReader{flags: f, path: path, seen: map[string]int{}, sources: s}
+	r := fileReader{flags: f, path: path, seen: map[string]int{}, sources: &c.sources, mirrors: &c.mirrors}
 	root, err := r.root(data)
 	if err != nil {
 		return err
@@ -39,15 +39,16 @@ func fromFile(f *pflag.FlagSet, path string, s *sources) error {
 	return nil
 }
 
-func readFile(path string) ([]byte, error) {
+// readFile reads a file of at most so many bytes.
+func readFile(path string, most int) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(data) > maxFile {
-		err = fmt.Errorf("it has more than %d KiB", maxFile>>10)
+	data, err := io.ReadAll(io.LimitReader(f, int64(most)+1))
+	if err == nil && len(data) > most {
+		err = fmt.Errorf("it has more than %d KiB", most>>10)
 	}
 	return data, err
 }
@@ -60,6 +61,7 @@ type fileReader struct {
 	found manifest.Errors
 
 	sources *sources // what the sections say
+	mirrors *mirrorSettings
 }
 
 func (r *fileReader) add(at *yaml.Node, e *policy.Error) {
@@ -107,7 +109,7 @@ func (r *fileReader) entry(key, value *yaml.Node) {
 		section(value)
 	case section != nil:
 		r.add(key, invalid("duplicate_key", "", key.Value, fmt.Sprintf("is in line %d already", first), ""))
-	case key.Kind != yaml.ScalarNode || flag == nil || !isSetting(key.Value) || key.Value == "config":
+	case key.Kind != yaml.ScalarNode || flag == nil || !isKey(key.Value):
 		r.add(key, invalid("unknown_key", "", key.Value, "is not a setting", r.didYouMean(key.Value)))
 	case again:
 		r.add(key, invalid("duplicate_key", "", key.Value, fmt.Sprintf("is in line %d already", first), ""))
@@ -120,10 +122,15 @@ func (r *fileReader) entry(key, value *yaml.Node) {
 	}
 }
 
+// isKey tells the flags that the file knows too: not those that say whether there is one, and what is read from it.
+func isKey(flag string) bool {
+	return isSetting(flag) && flag != "config" && flag != "role" && flag != "server"
+}
+
 func (r *fileReader) didYouMean(key string) string {
 	var known []string
 	r.flags.VisitAll(func(f *pflag.Flag) {
-		if isSetting(f.Name) && f.Name != "config" {
+		if isKey(f.Name) {
 			known = append(known, f.Name)
 		}
 	})

@@ -24,12 +24,17 @@ func bind(c *config) (listeners, error) {
 			return nil, bindError(l, err)
 		}
 		out[l.name] = ln
-		if a, ok := ln.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
+		if !isLoopback(ln) {
 			out.close()
 			return nil, notLoopback(l)
 		}
 	}
 	return out, nil
+}
+
+func isLoopback(ln net.Listener) bool {
+	a, ok := ln.Addr().(*net.TCPAddr)
+	return ok && a.IP.IsLoopback()
 }
 
 func (ls listeners) close() {

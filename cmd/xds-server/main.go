@@ -1,4 +1,5 @@
-// Command xds-server is the control plane of Crossfade: it serves the proxies of all fleets and the API that changes where traffic goes.
+// Command xds-server is the control plane of Crossfade: it serves the proxies of all fleets and the API that changes where traffic goes. In
+// another role it compares for one.
 package main
 
 import (
@@ -43,7 +44,11 @@ func run(ctx context.Context, args []string, env func(string) string, stdout, st
 		complain(stderr, err)
 		return exitInvalid
 	}
-	if err := serve(ctx, c, stderr); err != nil {
+	work := serve
+	if c.role == roleComparator {
+		work = compare
+	}
+	if err := work(ctx, c, stderr); err != nil {
 		complain(stderr, err)
 		return exitFailed
 	}

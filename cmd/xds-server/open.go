@@ -19,6 +19,7 @@ const (
 	rosterFile  = "proxies.json"
 
 	endpointsFile = "endpoints.json"
+	mirrorsDir    = "mirrors"
 )
 
 // disk is what is kept over a restart.

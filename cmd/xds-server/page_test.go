@@ -19,7 +19,7 @@ const pageTail = `
 | ` + "`--xds-listen`" + ` | delta ADS, and the statistics of the proxies | proxies |
 | ` + "`--api-listen`" + ` | gRPC ` + "`crossfade.v1`" + `, health, reflection | shadowctl, CI jobs |
 | ` + "`--http-listen`" + ` | ` + "`/metrics`, `/healthz`, `/readyz`" + ` | monitoring |
-| ` + "`--comparator-listen`" + ` | mirrored requests; answers that there are no mirrors yet | proxies |
+| ` + "`--comparator-listen`" + ` | mirrored requests, which a child process takes | proxies |
 
 ## What it keeps
 
@@ -28,7 +28,8 @@ In ` + "`--data-dir`" + `: ` + "`" + storeFile + "`" + ` has every revision, ` +
 
 **Do not start it on another folder than before while proxies can reach it**: what the store does not have, the proxies stop serving.
 
-` + "`--ready-file`" + ` is written once it serves: ` + "`" + `{"pid","version","xds","comparator","api","http"}` + "`" + `, and removed at the end.
+` + "`--ready-file`" + ` is written once it serves: ` + "`" + `{"pid","version","xds","comparator","api","http"}` + "`" + `, and removed at the end. That of a comparator is
+` + "`" + `{"pid","version","comparator"}` + "`" + `.
 `
 
 // TestPage holds docs/xds-server.md against the program; `make docs` writes it.

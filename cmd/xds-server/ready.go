@@ -14,10 +14,10 @@ import (
 type ready struct {
 	PID        int    `json:"pid"`
 	Version    string `json:"version"`
-	XDS        string `json:"xds"`
-	Comparator string `json:"comparator"`
-	API        string `json:"api"`
-	HTTP       string `json:"http"`
+	XDS        string `json:"xds,omitempty"`        // not of a comparator
+	Comparator string `json:"comparator,omitempty"` // not of a server without one
+	API        string `json:"api,omitempty"`
+	HTTP       string `json:"http,omitempty"`
 }
 
 // write puts the file in its place whole: who sees it sees all of it.

@@ -42,7 +42,7 @@ const (
 
 // sections are the keys of the file that are no flags.
 func (r *fileReader) sections() map[string]func(*yaml.Node) {
-	return map[string]func(*yaml.Node){"kubernetes": r.kubernetes, "aws": r.aws, "discovery": r.discovery}
+	return map[string]func(*yaml.Node){"kubernetes": r.kubernetes, "aws": r.aws, "discovery": r.discovery, "mirrors": r.mirrorSection}
 }
 
 // setting reads the value of one key of a group.

@@ -85,6 +85,16 @@ var boundaries = []boundary{
 		"what differs between two answers must not depend on how they were got",
 	},
 	{
+		[]string{"pkg/comparator"},
+		[]string{"/api/...", "/pkg/policy", "/pkg/shadow/..."},
+		"what asks both origins knows neither intent nor proxies, only its orders",
+	},
+	{
+		[]string{"pkg/experiment"},
+		[]string{"/api/...", "/pkg/policy", "/pkg/shadow/...", "/internal/notefile"},
+		"whoever leads comparators must not know how intent is kept or served",
+	},
+	{
 		[]string{"pkg/shadow/shadowtest"},
 		nil,
 		"what draws the truth must not know who looks for it",
@@ -170,7 +180,7 @@ var preserves = []preserve{
 		"only the server's main wires",
 	},
 	{
-		[]string{"/internal/deltaclient", "/internal/origin", "/internal/loadgen", "/internal/envoyproc", "/internal/envoytest", "/internal/kubetest", "/internal/awstest", "/internal/deploys", "/internal/loopback", "/internal/poll", "/internal/smalldisk", "/internal/diskfault"},
+		[]string{"/internal/deltaclient", "/internal/origin", "/internal/loadgen", "/internal/envoyproc", "/internal/envoytest", "/internal/kubetest", "/internal/awstest", "/internal/deploys", "/internal/truth", "/internal/loopback", "/internal/poll", "/internal/smalldisk", "/internal/diskfault"},
 		[]string{"internal/...", "bench/...", "test/...", "demo/..."},
 		true,
 		"toys do not ship",

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -133,6 +135,9 @@ func (c *Controller) writeAndPublish(ctx context.Context, called time.Time, o Op
 	if err := c.checkSources(d); err != nil {
 		return nil, err
 	}
+	if err := c.checkMirrorRules(d); err != nil {
+		return nil, err
+	}
 	if !o.Force {
 		if err := c.checkCapacity(d); err != nil {
 			return nil, err
@@ -151,8 +156,10 @@ type draft struct {
 	live       *intent // the snapshot that it was checked against
 	edits      []edit
 	unchanged  []edit            // asked for, and so already
-	services   []*policy.Service // compiled, by position in edits; nil for a deletion or a fleet
+	services   []*policy.Service // compiled, by position in edits; nil for a deletion or another kind
 	fleets     []*policy.Fleet
+	mirrors    []*policy.Mirror
+	derived    map[string]*policy.Service      // services without an edit that a mirror starts or ends on
 	rollbacks  map[string]int                  // of each service when it was drafted
 	touched    map[string]bool                 // fleets whose structure changes
 	structures map[string]*translate.Structure // of those
@@ -183,6 +190,15 @@ func newDraft(live *intent, o Options, plan func(*intent) ([]edit, error)) (*dra
 		if proto.Equal(live.document(e.key), e.after) && e.accept == nil {
 			d.unchanged = append(d.unchanged, e)
 			continue
+		}
+		service := e.key.Name
+		if e.key.Kind == kindMirror && e.after != nil {
+			service = e.after.GetMirror().GetService()
+		} else if m := live.mirrors[e.key.Name]; e.key.Kind == kindMirror && m != nil {
+			service = m.compiled.Service
+		}
+		if s := live.services.At(service); s != nil && e.key.Kind == kindMirror {
+			d.rollbacks[service] = s.rollbacks
 		}
 		if s := live.services.At(e.key.Name); s != nil && e.key.Kind == kindService {
 			d.rollbacks[e.key.Name] = s.rollbacks
@@ -265,6 +281,9 @@ func (d *draft) check() error {
 	if len(all) > 0 {
 		return all
 	}
+	if errs := d.checkMirrors(); len(errs) > 0 {
+		return errs
+	}
 	d.touched = d.live.structural(d)
 	if len(d.touched) == 0 {
 		return nil
@@ -278,6 +297,8 @@ func (in *intent) structural(d *draft) map[string]bool {
 	for i, e := range d.edits {
 		if e.key.Kind == kindFleet {
 			out[e.key.Name] = true
+		}
+		if e.key.Kind != kindService {
 			continue
 		}
 		old := in.services.At(e.key.Name)
@@ -293,7 +314,37 @@ func (in *intent) structural(d *draft) map[string]bool {
 			}
 		}
 	}
+	for _, s := range d.changedMirrors() {
+		for _, fleet := range s.Fleets {
+			out[fleet] = true
+		}
+	}
 	return out
+}
+
+// changedMirrors are the services on which another mirror runs afterwards.
+func (d *draft) changedMirrors() []*policy.Service {
+	var out []*policy.Service
+	for _, name := range slices.Sorted(maps.Keys(d.derived)) {
+		out = append(out, d.derived[name])
+	}
+	for i, s := range d.services {
+		if s == nil {
+			continue
+		}
+		if old := d.live.services.At(d.edits[i].key.Name); old != nil && !sameRun(old.compiled.Mirror, s.Mirror) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// sameRun says whether two mirrors are one run, of the same origins: its control may follow the primary.
+func sameRun(a, b *policy.Mirror) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Name == b.Name && a.Run.ID == b.Run.ID && a.Control == b.Control && a.Candidate == b.Candidate
 }
 
 // build makes the structures that a draft changes. A rollback that comes while it is written changes no structure.
@@ -320,7 +371,11 @@ func (in *intent) with(d *draft) []*policy.Service {
 		}
 	}
 	for _, s := range in.of("") {
-		if !replaced[s.compiled.Name] {
+		switch derived := d.derived[s.compiled.Name]; {
+		case replaced[s.compiled.Name]:
+		case derived != nil:
+			out = append(out, derived)
+		default:
 			out = append(out, s.compiled)
 		}
 	}

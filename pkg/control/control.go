@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
@@ -25,8 +27,11 @@ type Config struct {
 	Fleets    *xds.Server
 	Telemetry *telemetry.Telemetry // nil: nothing is proven
 	Discovery Discovery
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Experiments works on mirrors; nil: none can be started.
+	Experiments Experiments
+	Mirrors     MirrorRules
+	Log         *slog.Logger
+	Now         func() time.Time
 }
 
 // Controller holds what is live and changes it. All methods are safe for concurrent use.
@@ -39,6 +44,12 @@ type Controller struct {
 	now       func() time.Time
 	endpoints endpoints
 	events    hub
+
+	experiments Experiments
+	mirrorRules MirrorRules
+	telling     sync.Mutex                       // one after the other tells experiments what there is
+	comparators atomic.Pointer[[]netip.AddrPort] // where copies are sent to
+
 	recording crew // rollbacks on their way to the store, and notes
 	ctx       context.Context
 	stop      context.CancelFunc
@@ -58,6 +69,7 @@ type Controller struct {
 func New(c Config) *Controller {
 	ctl := &Controller{
 		store: c.Store, journal: c.Journal, fleets: c.Fleets, telemetry: c.Telemetry, log: c.Log, now: c.Now,
+		experiments: c.Experiments, mirrorRules: c.Mirrors,
 		write: make(chan struct{}, 1), live: newIntent(),
 	}
 	ctl.ctx, ctl.stop = context.WithCancel(context.Background())
@@ -146,6 +158,7 @@ func (c *Controller) Load(ctx context.Context) error {
 			return err
 		}
 	}
+	c.live.attachMirrors()
 	c.live.revision = snapshot.Revision
 	if err := c.loadHistory(ctx); err != nil {
 		return err
@@ -159,7 +172,12 @@ func (c *Controller) Load(ctx context.Context) error {
 			c.fleets.Fleet(name).Fold(0)
 		}
 	}
-	return c.replayJournal(ctx)
+	if err := c.replayJournal(ctx); err != nil {
+		return err
+	}
+	c.tellExperiments()
+	c.recording.Go(c.endHalted)
+	return nil
 }
 
 // loadHistory learns the stamps.
@@ -210,6 +228,9 @@ const (
 	ActionUndo       = "undo"
 	ActionAccept     = "endpoints accept" // of endpoints that were held: intent stays
 	ActionRevert     = "revert"           // of a change that a proxy refused
+
+	ActionMirrorStart = "mirror start"
+	ActionMirrorEnd   = "mirror end"
 )
 
 // decides says whether an action settles where a service's traffic is, for the rule that after a rollback an apply may not raise it.

@@ -95,6 +95,12 @@ func newWorld(t *testing.T, dir string) *world {
 // newWorldThat is a world that finds endpoints.
 func newWorldThat(t *testing.T, dir string, finds control.Discovery) *world {
 	t.Helper()
+	return newWorldWith(t, dir, control.Config{Discovery: finds})
+}
+
+// newWorldWith is a world whose controller has more parts.
+func newWorldWith(t *testing.T, dir string, c control.Config) *world {
+	t.Helper()
 	s, err := bolt.Open(filepath.Join(dir, "store.db"), bolt.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +111,8 @@ func newWorldThat(t *testing.T, dir string, finds control.Discovery) *world {
 	}
 	w := &world{t: t, dir: dir, store: &gate{Store: s, arrived: make(chan struct{}, 1)}}
 	w.fleets = xds.NewServer(xds.Options{KnownStamp: func(fleet, stamp string) bool { return w.KnownStamp(fleet, stamp) }})
-	w.Controller = control.New(control.Config{Store: w.store, Journal: j, Fleets: w.fleets, Discovery: finds})
+	c.Store, c.Journal, c.Fleets = w.store, j, w.fleets
+	w.Controller = control.New(c)
 	w.stop = sync.OnceFunc(func() {
 		w.Close()
 		_ = j.Close()

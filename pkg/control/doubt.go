@@ -127,6 +127,9 @@ func (in *intent) keys() []store.ObjectKey {
 	for name := range in.fleets {
 		out = append(out, store.ObjectKey{Kind: kindFleet, Name: name})
 	}
+	for name := range in.mirrors {
+		out = append(out, store.ObjectKey{Kind: kindMirror, Name: name})
+	}
 	slices.SortFunc(out, func(a, b store.ObjectKey) int { return strings.Compare(a.Kind+"/"+a.Name, b.Kind+"/"+b.Name) })
 	return out
 }
@@ -144,6 +147,11 @@ func (in *intent) note(records []*crossfadev1.Revision) {
 			now := *f
 			now.record = r
 			in.fleets[key.Name] = &now
+		}
+		if m := in.mirrors[key.Name]; m != nil && key.Kind == kindMirror {
+			now := *m
+			now.record = r
+			in.mirrors[key.Name] = &now
 		}
 		in.revision = max(in.revision, r.GetRevision())
 	}

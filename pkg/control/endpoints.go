@@ -180,6 +180,9 @@ func (e *endpoints) resources(s *policy.Service) []translate.Resource {
 	for i := range s.Origins {
 		if all, known := e.of(s.Name, &s.Origins[i]); known {
 			out = append(out, translate.Endpoints(s.Name, s.Origins[i].Name, all))
+			if asksAgain(s.Mirror, s.Origins[i].Name) {
+				out = append(out, translate.ShadowEndpoints(s.Name, s.Origins[i].Name, all))
+			}
 		}
 	}
 	return out
@@ -190,6 +193,12 @@ type target struct {
 	service string
 	origin  *policy.Origin
 	fleets  []string
+	again   bool // a mirror asks it as well
+}
+
+// asksAgain says whether a mirror, which may be nil, asks an origin.
+func asksAgain(m *policy.Mirror, origin string) bool {
+	return m != nil && (m.Control == origin || m.Candidate == origin)
 }
 
 // publishEndpoints sends what has changed to the fleets. It is no revision: nobody's intent changed. The resources are made before publications
@@ -210,7 +219,7 @@ func (c *Controller) publishEndpoints(keys []tracker.Key) {
 		for _, fleet := range t.fleets {
 			if m.known {
 				u := updateFor(updates, fleet)
-				u.Endpoints = append(u.Endpoints, m.resource)
+				u.Endpoints = append(u.Endpoints, m.resources...)
 			}
 		}
 	}
@@ -233,23 +242,28 @@ func (c *Controller) discoveredOf(keys []tracker.Key) map[tracker.Key]target {
 			continue
 		}
 		if o, err := originOf(s.compiled, k.Origin); err == nil && o.Discovered() {
-			out[k] = target{k.Service, o, s.compiled.Fleets}
+			out[k] = target{k.Service, o, s.compiled.Fleets, asksAgain(s.compiled.Mirror, k.Origin)}
 		}
 	}
 	return out
 }
 
-// madeEndpoints is a resource, and what it was made of.
+// madeEndpoints are the resources of an origin, and what they were made of.
 type madeEndpoints struct {
-	tracked  []discovery.Tracked
-	known    bool
-	resource translate.Resource
+	tracked   []discovery.Tracked
+	known     bool
+	again     bool // what mirrors ask is in it
+	resources []translate.Resource
 }
 
 func (e *endpoints) make(t target) madeEndpoints {
-	var m madeEndpoints
+	m := madeEndpoints{again: t.again}
 	if m.tracked, m.known = e.tracked(t.service, t.origin.Name); m.known {
-		m.resource = translate.Endpoints(t.service, t.origin.Name, forProxies(m.tracked))
+		all := forProxies(m.tracked)
+		m.resources = []translate.Resource{translate.Endpoints(t.service, t.origin.Name, all)}
+		if t.again {
+			m.resources = append(m.resources, translate.ShadowEndpoints(t.service, t.origin.Name, all))
+		}
 	}
 	return m
 }
@@ -257,5 +271,5 @@ func (e *endpoints) make(t target) madeEndpoints {
 // still says whether a resource is what would be made now. The tracker never changes what it returned.
 func (e *endpoints) still(t target, m madeEndpoints) bool {
 	now, known := e.tracked(t.service, t.origin.Name)
-	return known == m.known && len(now) == len(m.tracked) && (len(now) == 0 || &now[0] == &m.tracked[0])
+	return known == m.known && t.again == m.again && len(now) == len(m.tracked) && (len(now) == 0 || &now[0] == &m.tracked[0])
 }

@@ -32,7 +32,10 @@ func (s *service) rolled(fleet string, keepPins bool) *service {
 	if len(errs) > 0 { // a document that compiles does so rolled back
 		panic(errs)
 	}
-	out.compiled = compiled
+	out.compiled = compiled.WithMirror(s.compiled.Mirror)
+	if out.rolledBack {
+		out.compiled = compiled.WithMirror(s.compiled.Mirror.Halted())
+	}
 	return &out
 }
 
@@ -64,8 +67,11 @@ func (s *service) roll(fleet string, number int, keepPins bool) {
 
 // fleetsOf names the fleets that a live object concerns.
 func (in *intent) fleetsOf(kind, name string) []string {
+	if m := in.mirrors[name]; m != nil && kind == kindMirror {
+		kind, name = kindService, m.compiled.Service
+	}
 	switch s := in.services.At(name); {
-	case kind != kindService:
+	case kind == kindFleet:
 		return []string{name}
 	case s != nil:
 		return s.compiled.Fleets

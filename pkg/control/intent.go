@@ -17,6 +17,7 @@ import (
 const (
 	kindService = "Service"
 	kindFleet   = "Fleet"
+	kindMirror  = "Mirror"
 )
 
 // intent is what is live. What its maps hold is never changed, only replaced, so that a clone is a snapshot: one for each change, whatever the
@@ -24,6 +25,7 @@ const (
 type intent struct {
 	services   cow.Map[string, *service]
 	fleets     map[string]*fleetSettings
+	mirrors    map[string]*mirror
 	structures map[string]*translate.Structure // of fleets, as they were built last
 	revision   int64
 	stamp      string // of the last change of levers
@@ -49,12 +51,12 @@ type fleetSettings struct {
 // clone returns a snapshot.
 func (in *intent) clone() *intent {
 	out := *in
-	out.fleets, out.structures = maps.Clone(in.fleets), maps.Clone(in.structures)
+	out.fleets, out.structures, out.mirrors = maps.Clone(in.fleets), maps.Clone(in.structures), maps.Clone(in.mirrors)
 	return &out
 }
 
 func newIntent() intent {
-	return intent{fleets: map[string]*fleetSettings{}, structures: map[string]*translate.Structure{}}
+	return intent{fleets: map[string]*fleetSettings{}, structures: map[string]*translate.Structure{}, mirrors: map[string]*mirror{}}
 }
 
 // load takes an object from the store.
@@ -72,6 +74,12 @@ func (in *intent) load(o store.Object) error {
 			return fmt.Errorf("the store holds a fleet %q that this version does not accept: %w", o.Key.Name, errs)
 		}
 		in.fleets[o.Key.Name] = &fleetSettings{doc: o.Document.GetFleet(), compiled: compiled, record: o.Record}
+	case o.Document.GetMirror() != nil:
+		compiled, errs := policy.CompileMirror(o.Document.GetMirror())
+		if len(errs) > 0 {
+			return fmt.Errorf("the store holds a mirror %q that this version does not accept: %w", o.Key.Name, errs)
+		}
+		in.mirrors[o.Key.Name] = &mirror{doc: o.Document.GetMirror(), compiled: compiled, record: o.Record}
 	}
 	return nil
 }
@@ -134,6 +142,9 @@ func (in *intent) document(key store.ObjectKey) *crossfadev1.Document {
 	if f, ok := in.fleets[key.Name]; ok && key.Kind == kindFleet {
 		return &crossfadev1.Document{Object: &crossfadev1.Document_Fleet{Fleet: f.doc}}
 	}
+	if m, ok := in.mirrors[key.Name]; ok && key.Kind == kindMirror {
+		return mirrorDocument(m.doc)
+	}
 	return nil
 }
 
@@ -144,6 +155,9 @@ func (in *intent) record(key store.ObjectKey) *crossfadev1.Revision {
 	}
 	if f, ok := in.fleets[key.Name]; ok && key.Kind == kindFleet {
 		return f.record
+	}
+	if m, ok := in.mirrors[key.Name]; ok && key.Kind == kindMirror {
+		return m.record
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
@@ -11,16 +12,16 @@ import (
 
 // Apply creates or updates every document, or none.
 func (c *Controller) Apply(ctx context.Context, docs []*crossfadev1.Document, o Options) ([]*crossfadev1.Change, error) {
-	return c.change(ctx, o, func(live *intent) ([]edit, error) { return planApply(live, docs, o.Force) })
+	return c.change(ctx, o, func(live *intent) ([]edit, error) { return planApply(live, docs, o.Force, c.now()) })
 }
 
 // planApply merges documents with what is live.
-func planApply(live *intent, docs []*crossfadev1.Document, force bool) ([]edit, error) {
+func planApply(live *intent, docs []*crossfadev1.Document, force bool, now time.Time) ([]edit, error) {
 	var edits []edit
 	var all policy.Errors
 	seen := map[store.ObjectKey]int{}
 	for i, doc := range docs {
-		key, after, errs := mergeDocument(live, doc, force)
+		key, after, errs := mergeDocument(live, doc, force, now)
 		for _, err := range errs {
 			err.Document = i
 		}
@@ -40,7 +41,7 @@ func planApply(live *intent, docs []*crossfadev1.Document, force bool) ([]edit, 
 	return edits, all.Err()
 }
 
-func mergeDocument(live *intent, doc *crossfadev1.Document, force bool) (store.ObjectKey, *crossfadev1.Document, policy.Errors) {
+func mergeDocument(live *intent, doc *crossfadev1.Document, force bool, now time.Time) (store.ObjectKey, *crossfadev1.Document, policy.Errors) {
 	switch {
 	case doc.GetService() != nil:
 		key := store.ObjectKey{Kind: kindService, Name: doc.GetService().GetName()}
@@ -65,8 +66,11 @@ func mergeDocument(live *intent, doc *crossfadev1.Document, force bool) (store.O
 	case doc.GetFleet() != nil:
 		_, errs := policy.CompileFleet(doc.GetFleet())
 		return store.ObjectKey{Kind: kindFleet, Name: doc.GetFleet().GetName()}, doc, errs
+	case doc.GetMirror() != nil:
+		merged, errs := mergeMirror(live, doc.GetMirror(), now)
+		return store.ObjectKey{Kind: kindMirror, Name: doc.GetMirror().GetName()}, mirrorDocument(merged), errs
 	default:
-		return store.ObjectKey{}, nil, policy.Errors{{Kind: policy.Invalid, Code: "empty_document", Field: "kind", Message: "a document is a Service or a Fleet"}}
+		return store.ObjectKey{}, nil, policy.Errors{{Kind: policy.Invalid, Code: "empty_document", Field: "kind", Message: "a document is a Service, a Fleet or a Mirror"}}
 	}
 }
 
@@ -88,7 +92,7 @@ func (s *service) held(after *crossfadev1.Service) *policy.Error {
 // Diff says what an apply would change.
 func (c *Controller) Diff(docs []*crossfadev1.Document) ([]*crossfadev1.Difference, error) {
 	live := c.snapshot()
-	edits, err := planApply(live, docs, true)
+	edits, err := planApply(live, docs, true, c.now())
 	if err != nil {
 		return nil, err
 	}
@@ -99,10 +103,13 @@ func (c *Controller) Diff(docs []*crossfadev1.Document) ([]*crossfadev1.Differen
 	for _, e := range edits {
 		before := live.document(e.key)
 		diff := &crossfadev1.Difference{Kind: e.key.Kind, Name: e.key.Name, Action: "update"}
-		if e.key.Kind == kindService {
+		switch e.key.Kind {
+		case kindService:
 			diff.Fields = policy.Diff(before.GetService(), e.after.GetService())
-		} else {
+		case kindFleet:
 			diff.Fields = policy.Diff(before.GetFleet(), e.after.GetFleet())
+		case kindMirror:
+			diff.Fields = policy.Diff(withoutRun(before.GetMirror()), withoutRun(e.after.GetMirror()))
 		}
 		switch {
 		case before == nil:
@@ -125,7 +132,11 @@ func (c *Controller) Delete(ctx context.Context, kind, name string, o Options) (
 		if live.document(key) == nil {
 			return nil, notFound(kind, name)
 		}
-		return []edit{{key: key, action: ActionDelete}}, nil
+		edits := []edit{{key: key, action: ActionDelete}}
+		if s := live.services.At(name); kind == "service" && s.compiled.Mirror != nil {
+			edits = append(edits, endOf(live.mirrors[s.compiled.Mirror.Name], c.now(), "service_gone", "the service was deleted"))
+		}
+		return edits, nil
 	}))
 }
 
@@ -135,8 +146,10 @@ func keyOf(kind, name string) (store.ObjectKey, error) {
 		return store.ObjectKey{Kind: kindService, Name: name}, nil
 	case "fleet":
 		return store.ObjectKey{Kind: kindFleet, Name: name}, nil
+	case "mirror":
+		return store.ObjectKey{Kind: kindMirror, Name: name}, nil
 	}
-	return store.ObjectKey{}, &policy.Error{Kind: policy.Invalid, Code: "unknown_kind", Field: "kind", Value: kind, Message: "kinds are service and fleet"}
+	return store.ObjectKey{}, &policy.Error{Kind: policy.Invalid, Code: "unknown_kind", Field: "kind", Value: kind, Message: "kinds are service, fleet and mirror"}
 }
 
 func one(changes []*crossfadev1.Change, err error) (*crossfadev1.Change, error) {

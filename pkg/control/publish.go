@@ -1,6 +1,7 @@
 package control
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -26,6 +27,10 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 	for i := range d.edits {
 		ch.edits = append(ch.edits, c.replace(d, i, ch, updates))
 	}
+	mirrored := len(d.derived) > 0 || slices.ContainsFunc(d.edits, func(e edit) bool { return e.key.Kind == kindMirror || c.live.mirrorOf(e.key) != nil })
+	for _, name := range slices.Sorted(maps.Keys(d.derived)) {
+		c.replaceDerived(d, name, updates)
+	}
 	for _, e := range d.unchanged {
 		ch.edits = append(ch.edits, &applied{
 			key: e.key, action: "none", before: e.after, after: e.after, record: c.live.record(e.key), fleets: c.live.fleetsOf(e.key.Kind, e.key.Name),
@@ -41,6 +46,7 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 		u.Revision, u.Stamp, u.Structure = revision, c.stampOf(name, d.stamp), d.structures[name]
 		if u.Structure != nil {
 			c.live.structures[name] = u.Structure
+			u.Endpoints = append(u.Endpoints, c.comparatorsOf(name)...)
 		}
 	}
 	c.mu.Unlock()
@@ -61,6 +67,9 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 		if e.key.Kind == kindService {
 			c.serviceChanged(e.key.Name)
 		}
+	}
+	if mirrored {
+		c.tellExperiments()
 	}
 	return ch
 }
@@ -102,6 +111,10 @@ func (c *Controller) replace(d *draft, i int, ch *change, updates map[string]*xd
 		}
 		return a
 	}
+	if e.key.Kind == kindMirror {
+		c.replaceMirror(d, i, a)
+		return a
+	}
 	if e.accept != nil {
 		e.accept.run(c.endpoints.tracker)
 	}
@@ -117,7 +130,7 @@ func (c *Controller) replace(d *draft, i int, ch *change, updates map[string]*xd
 		return a
 	}
 	s := &service{doc: e.after.GetService(), compiled: d.services[i], record: record, rolledBack: e.rolledBack}
-	a.structural = old == nil || !sameStructure(old.doc, s.doc)
+	a.structural = old == nil || !sameStructure(old.doc, s.doc) || !sameRun(old.compiled.Mirror, s.compiled.Mirror)
 	if old != nil {
 		s.rollbacks, s.rolls, a.wasBack = old.rollbacks, old.rolls, old.rolledBack
 		if number := d.rollbacks[e.key.Name]; old.rollbacks != number {
@@ -192,6 +205,7 @@ func (c *Controller) publish(fleet string, u xds.Update) *xds.Waiter {
 		u.Endpoints = append(u.Endpoints, c.endpoints.resources(s)...)
 	}
 	c.mu.Lock()
+	u.Endpoints = append(u.Endpoints, c.comparatorsOf(fleet)...)
 	c.live.structures[fleet] = u.Structure
 	c.mu.Unlock()
 	return c.send(fleet, u).waiter

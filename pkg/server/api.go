@@ -34,6 +34,15 @@ type Controller interface {
 	Troubled(fleet string) []*crossfadev1.OriginStatus
 	WatchEndpoints(ctx context.Context, service, origin string, tell func(*crossfadev1.WatchEndpointsResponse) error) error
 	AcceptEndpoints(ctx context.Context, service, origin string, o control.Options) (*crossfadev1.Change, []*crossfadev1.Endpoint, error)
+	// StartMirror starts an experiment: a document, or by name one that has ended. It returns the document as it was started.
+	StartMirror(ctx context.Context, doc *crossfadev1.Mirror, name string, o control.Options) (*crossfadev1.Change, *crossfadev1.Mirror, error)
+	// EstimateMirror says what StartMirror would ask of the origins; its errors are those that StartMirror would have.
+	EstimateMirror(doc *crossfadev1.Mirror, name string) (*crossfadev1.MirrorEstimate, *crossfadev1.Mirror, error)
+	StopMirror(ctx context.Context, name string, o control.Options) (*crossfadev1.Change, error)
+	Mirrors(service string) []*crossfadev1.MirrorStatus
+	MirrorReport(name string) (*crossfadev1.MirrorReport, error)
+	// MirrorsChanged returns a channel that is closed when a report changes after the call.
+	MirrorsChanged() <-chan struct{}
 	Revision() int64
 }
 

@@ -129,8 +129,8 @@ func (p *problems) name(field, value string) {
 func (p *problems) optionalName(field, value string) { p.text(field, value, maxName, "") }
 
 func (p *problems) kind(value string) {
-	if value != "service" && value != "fleet" {
-		p.add("kind_unknown", "kind", value, "must be service or fleet")
+	if value != "service" && value != "fleet" && value != "mirror" {
+		p.add("kind_unknown", "kind", value, "must be service, fleet or mirror")
 	}
 }
 
@@ -141,7 +141,7 @@ func (p *problems) documents(docs []*crossfadev1.Document) {
 	}
 	for i, d := range docs {
 		if d.GetObject() == nil {
-			e := invalid("document_empty", fmt.Sprintf("documents[%d]", i), "", "holds neither a service nor a fleet", "")
+			e := invalid("document_empty", fmt.Sprintf("documents[%d]", i), "", "holds no service, fleet or mirror", "")
 			e.Document = i
 			p.Errors = append(p.Errors, e)
 		}

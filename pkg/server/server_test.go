@@ -40,7 +40,7 @@ func newController(t *testing.T) *control.Controller {
 	return c
 }
 
-// stub is a controller whose SetSplit and Proxies are the test's.
+// stub is a controller of which some methods are the test's.
 type stub struct {
 	server.Controller
 	split   func(ctx context.Context, o control.Options) (*crossfadev1.Change, error)

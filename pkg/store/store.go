@@ -33,7 +33,7 @@ var (
 
 // ObjectKey names a live object.
 type ObjectKey struct {
-	Kind string // "Service" or "Fleet"
+	Kind string // "Service", "Fleet" or "Mirror"
 	Name string
 }
 

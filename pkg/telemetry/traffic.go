@@ -112,6 +112,21 @@ func (t *Telemetry) Totals() []Total {
 	return out
 }
 
+// Classes returns how many answers an origin gave, by the first digit of their status, in all fleets together.
+func (t *Telemetry) Classes(service, origin string) [6]uint64 {
+	var out [6]uint64
+	for _, f := range t.all() {
+		f.mu.Lock()
+		if s := (*f.index.Load())[service+"/"+origin]; s != nil {
+			for class, n := range s.total.Class {
+				out[class] += n
+			}
+		}
+		f.mu.Unlock()
+	}
+	return out
+}
+
 // cmpStrings compares pairs, the first that differ deciding.
 func cmpStrings(pairs ...string) int {
 	for i := 0; i < len(pairs); i += 2 {

@@ -38,6 +38,17 @@ func (source) AllOrigins() []*crossfadev1.OriginStatus {
 	}
 }
 
+func (source) Mirrors(string) []*crossfadev1.MirrorStatus {
+	return []*crossfadev1.MirrorStatus{{Mirror: "m1"}, {Mirror: "deleted-just-now"}}
+}
+
+func (source) MirrorReport(name string) (*crossfadev1.MirrorReport, error) {
+	if name != "m1" {
+		return nil, errors.New("not there")
+	}
+	return &crossfadev1.MirrorReport{Mirrored: 10, Compared: 5, Unrepresentative: 2, Dropped: map[string]int64{"cap": 3}}, nil
+}
+
 func calls() map[string]int64 { return map[string]int64{"ListTasks": 12} }
 
 type fullDisk struct{ store.Store }
@@ -114,6 +125,10 @@ func TestNamesAndLabelsAreThoseOfTheInterface(t *testing.T) {
 		`crossfade_discovery_age_seconds{origin="eks",service="orders"} 1.5`,
 		`crossfade_discovery_failing{code="kubernetes_forbidden",origin="eks",service="orders"} 1`,
 		`crossfade_discovery_calls_total{action="ListTasks"} 12`,
+		`crossfade_mirror_total{mirror="m1",result="compared"} 5`,
+		`crossfade_mirror_total{mirror="m1",result="unrepresentative"} 2`,
+		`crossfade_mirror_total{mirror="m1",result="target_failed"} 0`,
+		`crossfade_mirror_total{mirror="m1",result="dropped_cap"} 3`,
 		`go_goroutines `,
 		`process_resident_memory_bytes `,
 	} {
@@ -121,7 +136,7 @@ func TestNamesAndLabelsAreThoseOfTheInterface(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
-	for _, unwanted := range []string{"forged", `discovery_age_seconds{origin="ecs"`, `origin="lb"`, `push_ack_seconds_count{fleet="edge"}`, "target_info", "otel_scope"} {
+	for _, unwanted := range []string{"forged", "deleted-just-now", `discovery_age_seconds{origin="ecs"`, `origin="lb"`, `push_ack_seconds_count{fleet="edge"}`, "target_info", "otel_scope"} {
 		if strings.Contains(got, unwanted) {
 			t.Errorf("it holds %s", unwanted)
 		}

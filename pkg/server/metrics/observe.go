@@ -16,6 +16,8 @@ type Source interface {
 	List(fleet string) []*crossfadev1.ServiceStatus
 	Proxies(fleet string) []*crossfadev1.Proxy
 	AllOrigins() []*crossfadev1.OriginStatus
+	Mirrors(service string) []*crossfadev1.MirrorStatus
+	MirrorReport(name string) (*crossfadev1.MirrorReport, error)
 	Revision() int64
 }
 
@@ -27,7 +29,7 @@ type Requests struct {
 
 // Observe asks source, requests and calls at each scrape. Calls are how often AWS was asked for endpoints since the process began, by action.
 func (m *Metrics) Observe(source Source, requests func() []Requests, calls func() map[string]int64) error {
-	if err := m.observeEndpoints(source, calls); err != nil {
+	if err := errors.Join(m.observeEndpoints(source, calls), m.observeMirrors(source)); err != nil {
 		return err
 	}
 	var errs [4]error

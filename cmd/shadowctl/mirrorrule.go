@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/manifest"
+)
+
+// enoughOdd is how many odd answers, all of the candidate, make a finding: docs/design/comparison.md has the sum.
+const enoughOdd = 29
+
+// explainDifference says what is behind a difference, and which rule would say that it is meant.
+func (a *app) explainDifference(r *crossfadev1.MirrorReport, d numbered) error {
+	rule, hint := ruleFor(d.MirrorDifference)
+	test := testWordsOf(r, d.MirrorDifference)
+	tree := manifest.Map()
+	manifest.Put(tree, "mirror", manifest.Str(r.GetMirror()))
+	manifest.Put(tree, "number", manifest.Int(d.number))
+	manifest.Put(tree, "difference", manifest.Answer(d.MirrorDifference))
+	manifest.Put(tree, "test", manifest.Str(test))
+	if rule != nil {
+		manifest.Put(tree, "rule", manifest.Node(rule))
+	}
+	manifest.Put(tree, "hint", manifest.Str(hint))
+	return a.show(tree, func() {
+		a.sayDiff(r, d)
+		a.say("")
+		a.paragraph("test", faint, test)
+		a.paragraph("meant?", faint, hint)
+		if rule != nil {
+			a.sayRuleText(rule)
+		}
+	})
+}
+
+func (a *app) sayRuleText(rule *crossfadev1.MirrorRule) {
+	n := manifest.Node(rule)
+	n.Style = yaml.FlowStyle
+	list := manifest.List(n)
+	out, err := manifest.Text(list)
+	if err != nil { // of a tree of texts there is none
+		return
+	}
+	a.say("%srules:", strings.Repeat(" ", 13))
+	for line := range strings.Lines(string(out)) {
+		a.say("%s%s", strings.Repeat(" ", 13), strings.TrimRight(line, "\n"))
+	}
+}
+
+// testWordsOf is the sign test in words.
+func testWordsOf(r *crossfadev1.MirrorReport, d *crossfadev1.MirrorDifference) string {
+	control, candidate := r.GetControl(), r.GetCandidate()
+	words := fmt.Sprintf("Where %s was asked twice, there are three answers to one request. If two agree, the third is the odd one: that of %s %s, one of %s %s. "+
+		"If %s were no different, it would be the odd one as often as an answer of %s, whatever the noise. ",
+		control, candidate, times(d.GetOddCandidate()), control, times(d.GetOddControl()), candidate, control)
+	switch d.GetState() {
+	case diffFinding:
+		if d.GetOddCandidate() < enoughOdd {
+			return words + "It is a finding because a rule says mustEqual, where one difference is enough."
+		}
+		return words + fmt.Sprintf("That it comes out like this by chance at any of thousands of places happens in less than one of 10,000 experiments (%d to 0 is enough): a finding.", enoughOdd)
+	case diffOpen:
+		words += fmt.Sprintf("That is more than noise explains, and not enough for a finding, which takes %d to 0 or as much.", enoughOdd)
+		if more := pairsLeft(d); more > 0 {
+			words += fmt.Sprintf(" If it goes on like this, about %s more pairs of this endpoint decide it.", whole(more))
+		}
+		return words
+	default:
+		return words + fmt.Sprintf("%s differs from itself there in %s of %s pairs, so noise explains it, or too little is known of so rare a difference.", control, share(d.GetNoiseRate()), whole(d.GetNoisePool()))
+	}
+}
+
+// pairsLeft is about how many more pairs a finding takes, where there is no noise; 0 if that cannot be said.
+func pairsLeft(d *crossfadev1.MirrorDifference) int64 {
+	left := enoughOdd - d.GetOddCandidate()
+	if d.GetOddControl() > 0 || left <= 0 || d.GetRate() <= 0 {
+		return 0
+	}
+	magnitude := math.Pow(10, max(0, math.Floor(math.Log10(float64(left)/d.GetRate()))-1)) // two digits: more are not known
+	return int64(math.Ceil(float64(left)/d.GetRate()/magnitude) * magnitude)
+}
+
+// ruleFor is the rule that says of a difference that it is meant, and what to think of first. There is none for a failure.
+func ruleFor(d *crossfadev1.MirrorDifference) (*crossfadev1.MirrorRule, string) {
+	rule := &crossfadev1.MirrorRule{Endpoint: d.GetEndpoint(), Path: strings.ReplaceAll(d.GetPath(), ".{key}", ".*"), Action: "ignore"}
+	if !strings.HasPrefix(rule.GetEndpoint(), "/") {
+		rule.Endpoint = "" // of all that had no room of their own
+	}
+	const then = " Stop the experiment, add the rule, and start it again."
+	switch kind := d.GetKind(); {
+	case kind == "failure":
+		return nil, "No rule takes it away: an origin that gives no answer is not meant to."
+	case strings.Contains(rule.GetPath(), "{"):
+		return nil, "Its name could be content, so it is not shown, and no rule can be made of it here: one that you write by its name works."
+	case kind == "limit", kind == "over_cap", kind == "length", kind == "invalid", kind == "body":
+		return rule, "If the bodies of this endpoint are meant to differ as a whole, this leaves them out; a larger bodyCap compares more of long ones." + then
+	case strings.HasSuffix(kind, "_order"):
+		rule.Action = "set"
+		return rule, "If the order of these elements does not matter, this compares them as a set." + then
+	case kind == "json_number":
+		rule.Action, rule.Rel = "tolerate", 0.01
+		return rule, "If a small error is in order, this tolerates 1 % of the larger value (abs says how much absolutely)." + then
+	case kind == "json_value", kind == "proto_value", kind == "header_changed":
+		return rule, "If it is meant, this leaves the place out. If both are an id or a time, tolerate is better: {action: tolerate, pattern: uuid} or {action: tolerate, window: 2s}." + then
+	case kind == "text":
+		return rule, "If it is meant, this leaves the text out. If only a part of it varies, tolerate is better: {action: tolerate, pattern: time}." + then
+	default:
+		return rule, "If it is meant, this leaves the place out." + then
+	}
+}

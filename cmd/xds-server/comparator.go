@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/crossfade-proxy/crossfade/internal/supervise"
+	"github.com/crossfade-proxy/crossfade/internal/version"
+	"github.com/crossfade-proxy/crossfade/pkg/comparator"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// What the comparator of a server may cost: what it is given by others must not cost the server anything.
+const (
+	softMemory = "512MiB" // GOMEMLIMIT
+	hardMemory = 1 << 30  // bytes
+	childNice  = 5
+)
+
+// comparatorFD is the flag by which a server hands its listener to the child.
+const comparatorFD = "comparator-fd"
+
+// maxOrders bounds what a control plane may say at once, in bytes: documents of experiments come with descriptors.
+const maxOrders = 64 << 20
+
+// startComparator runs a comparator on a listener as a child process that works for the API at an address, until Stop or the end of ctx. The
+// listener stays open here while the child is down: its address is kept, and who connects waits. The Process is nil where comparators run
+// elsewhere. Stop it before the API, to which it says what it has counted.
+func startComparator(ctx context.Context, c *config, ln net.Listener, api string, log *slog.Logger) (*supervise.Process, error) {
+	if !c.comparatorChild {
+		return nil, nil
+	}
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return nil, fmt.Errorf("a comparator cannot be given a listener of type %T", ln)
+	}
+	file, err := tcp.File()
+	if err != nil {
+		return nil, wrap("give the comparator its listener", err)
+	}
+	return supervise.Start(ctx, supervise.Config{
+		Name: roleComparator, Args: c.comparatorArgs(api), Env: comparatorEnv(os.Environ()), Files: []*os.File{file}, Stderr: os.Stderr, Log: log,
+		Memory: hardMemory, Nice: childNice,
+	})
+}
+
+// comparatorArgs are the arguments of a child.
+func (c *config) comparatorArgs(api string) []string {
+	args := []string{"--role", roleComparator, "--dev", "--" + comparatorFD, "3", "--server", api, "--log-format", c.logFormat}
+	if _, err := netip.ParseAddr(c.advertise); err == nil { // a name would not do for proxies
+		args = append(args, "--advertise", c.advertise)
+	}
+	return args
+}
+
+// comparatorEnv is what of the variables a child gets: those of Go and the time zone. The others are the server's, and may hold its secrets.
+func comparatorEnv(environ []string) []string {
+	env := slices.DeleteFunc(slices.Clone(environ), func(v string) bool { return !strings.HasPrefix(v, "GO") && !strings.HasPrefix(v, "TZ=") })
+	return append(env, "GOMEMLIMIT="+softMemory)
+}
+
+// compare runs the comparator until ctx ends.
+func compare(ctx context.Context, c *config, stderr io.Writer) error {
+	log := newLog(c.logFormat, stderr).With("role", roleComparator)
+	ln, err := c.comparatorListener()
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	conn, err := dial(c.server)
+	if err != nil {
+		return wrap("reach --server", err)
+	}
+	defer conn.Close()
+	address := listeners{"": ln}.advertised(c.advertise)[""]
+	log.Info("serving", "version", version.String(), "comparator", ln.Addr().String(), "advertised", address, "server", c.server)
+	if err := c.announceComparator(ln); err != nil {
+		return err
+	}
+	err = comparator.Run(ctx, comparator.Config{Listener: ln, Advertise: address, Server: conn, Log: log, Version: version.String()})
+	return errors.Join(err, removeReady(c.readyFile))
+}
+
+// announceComparator writes the ready file, if one is wanted, over that of a process that was killed.
+func (c *config) announceComparator(ln net.Listener) error {
+	if c.readyFile == "" {
+		return nil
+	}
+	return ready{PID: os.Getpid(), Version: version.String(), Comparator: ln.Addr().String()}.write(c.readyFile)
+}
+
+// comparatorListener is where copies come: a listener that was handed over, or one of its own.
+func (c *config) comparatorListener() (net.Listener, error) {
+	if c.comparatorFD == 0 {
+		ls, err := bind(c)
+		return ls["comparator"], err
+	}
+	// What top and ps show of the child: by default, the name of the link by which it was started. Only Linux has the file.
+	_ = os.WriteFile("/proc/self/comm", []byte("xds-comparator"), 0)
+	file := os.NewFile(uintptr(c.comparatorFD), comparatorFD)
+	defer file.Close()
+	ln, err := net.FileListener(file)
+	if err != nil {
+		return nil, &policy.Error{
+			Kind: policy.Unavailable, Code: "cannot_listen", Field: "--" + comparatorFD, Value: fmt.Sprint(c.comparatorFD), Message: "is no listener: " + err.Error(),
+			Next: "use --comparator-listen; this flag is for the control plane, which starts its comparator so",
+		}
+	}
+	if !isLoopback(ln) {
+		ln.Close()
+		return nil, notLoopback(listen{flag: "--" + comparatorFD, address: ln.Addr().String()})
+	}
+	return ln, nil
+}
+
+// dial returns a connection to the API of a control plane on this machine. It is made when it is first used, and again when it was lost.
+func dial(address string) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:///"+address,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}, MinConnectTimeout: 2 * time.Second,
+		}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxOrders)),
+	)
+}
