@@ -185,23 +185,24 @@ func (s *Stack) AddTwin(ctx context.Context, of *Proxy) (*Proxy, error) {
 
 func (s *Stack) addProxy(ctx context.Context, fleet, id string, workers int) (*Proxy, error) {
 	p := &Proxy{ID: id, Fleet: fleet, Host: loopback.Host()}
-	ready, err := loopback.Reserve(p.Host)
-	if err != nil {
-		return nil, err
+	var at [3]string // of readiness, of the admin interface, and for comparators
+	for i := range at {
+		port, err := loopback.Reserve(p.Host)
+		if err != nil {
+			return nil, err
+		}
+		port.Release()
+		at[i] = port.Addr()
 	}
-	ready.Release()
-	admin, err := loopback.Reserve(p.Host)
-	if err != nil {
-		return nil, err
-	}
-	admin.Release()
-	p.Ready = "http://" + ready.Addr() + "/ready"
+	p.Ready = "http://" + at[0] + "/ready"
 	var boot bytes.Buffer
 	if err := envoy.Render(&boot, envoy.Bootstrap{
-		Fleet: fleet, NodeID: p.ID, ListenAddress: p.Host, XDSAddress: s.Server.XDS, ReadyAddress: ready.Addr(), AdminAddress: admin.Addr(),
+		Fleet: fleet, NodeID: p.ID, ListenAddress: p.Host, XDSAddress: s.Server.XDS, ReadyAddress: at[0], AdminAddress: at[1],
+		ExperimentAddress: at[2],
 	}); err != nil {
 		return nil, err
 	}
+	var err error
 	if p.log, err = os.Create(filepath.Join(s.Dir, fmt.Sprintf("%s-%d.log", p.ID, len(s.Proxies)))); err != nil {
 		return nil, err
 	}
