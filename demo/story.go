@@ -8,17 +8,18 @@ import (
 	"path/filepath"
 	"time"
 
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/envoybin"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
 	"github.com/crossfade-proxy/crossfade/internal/origin"
 )
 
 // steps is how many the story has.
-const steps = 8
+const steps = 9
 
 // lasts is how long it will take, in words: steps that watch the client, and some seconds.
 func lasts(pace time.Duration) string {
-	return fmt.Sprintf("%d seconds", int((6*pace + 10*time.Second).Round(5*time.Second).Seconds()))
+	return fmt.Sprintf("%d seconds", int((7*pace + 10*time.Second).Round(5*time.Second).Seconds()))
 }
 
 // story tells it all, in order. An error ends it; a promise that is not kept is noted, and the story goes on.
@@ -31,7 +32,7 @@ func (d *demo) story(ctx context.Context, envoy envoybin.Binary) error {
 	}
 	d.introduce(envoy)
 	for _, step := range []func(context.Context) error{
-		d.everythingToECS, d.tenthToEKS, d.pinByHeader, d.halfToEKS, d.eksBreaks, d.rollBack, d.controlPlaneDies,
+		d.everythingToECS, d.whatDiffers, d.tenthToEKS, d.pinByHeader, d.halfToEKS, d.eksBreaks, d.rollBack, d.controlPlaneDies,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -78,6 +79,53 @@ func (d *demo) everythingToECS(ctx context.Context) error {
 		return err
 	}
 	_, err = d.expect(ctx, 0)
+	return err
+}
+
+// firstLook is the experiment.
+const firstLook = `apiVersion: crossfade/v1
+kind: Mirror
+name: first-look
+service: orders
+candidate: eks
+share: 50%
+maxRps: 100
+learn: 0s                    # in earnest: a minute in which nobody is asked
+duration: 10m
+oneBody: true                # toy origins answer all requests alike
+`
+
+// whatDiffers asks both origins the same, beside the path, before any request of a client goes to eks.
+func (d *demo) whatDiffers(ctx context.Context) error {
+	d.title("What differs, before anybody notices")
+	before := d.traffic.mark()
+	if err := os.WriteFile(filepath.Join(d.dir, "first-look.yaml"), []byte(firstLook), 0o644); err != nil {
+		return err
+	}
+	d.typed("cat first-look.yaml")
+	fmt.Fprint(d.out, firstLook)
+	if err := d.shadowctl(ctx, "mirror", "start", "-f", "first-look.yaml"); err != nil {
+		return err
+	}
+	if err := rest(ctx, d.pace); err != nil {
+		return err
+	}
+	for _, args := range [][]string{{"mirror", "stop", "first-look"}, {"mirror", "report", "first-look"}} {
+		if err := d.shadowctl(ctx, args...); err != nil {
+			return err
+		}
+	}
+	got, err := d.API.GetMirrorReport(ctx, &crossfadev1.GetMirrorReportRequest{Name: "first-look"})
+	if err != nil {
+		return err
+	}
+	r := got.GetReport()
+	d.promise(r.GetCompared() > 0, "no answers were compared")
+	d.promise(r.GetVerdict() == "Fail", "the difference between both origins was not found: verdict %s", r.GetVerdict())
+	live, err := d.traffic.between(ctx, before, d.traffic.mark())
+	if err == nil {
+		d.expectShare(look(live, d.origins()), 0)
+	}
 	return err
 }
 

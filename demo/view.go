@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/internal/origin"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
 // view is what the client saw of some requests, and what the logs of the origins say of the same ones.
@@ -35,6 +36,9 @@ func look(requests []sent, origins []*origin.Origin) view {
 		v.origins = append(v.origins, side{name: o.Name()})
 		logs[i] = map[string]int{}
 		for _, r := range o.Requests() {
+			if len(r.Get(policy.HeaderShadow)) > 0 {
+				continue // a copy
+			}
 			logs[i][r.Path]++
 		}
 	}

@@ -29,8 +29,8 @@ func newMirrorDiffs(a *app) *cobra.Command {
 		Use: "diffs MIRROR", Short: "Show the differences of an experiment, each with an example of both sides",
 		Long: `Show the differences that an experiment found, each with its rate, the noise at that place, and an example of both sides.
 
-Of a value its type, its length and a keyed hash are shown, under which equal values are equal; the value itself only where the experiment
-and the server's settings allow it. The number in front is for "mirror explain".`,
+Of a value its type, its length and a keyed hash are shown, under which equal values are equal; the value itself only
+where the experiment and the server's settings allow it. The number in front is for "mirror explain".`,
 		Example: "  shadowctl mirror diffs m1\n  shadowctl mirror diffs m1 --state noise --endpoint /orders\n  shadowctl mirror diffs m1 --kind json_value -o json",
 		Args:    exactly("MIRROR"), ValidArgsFunction: a.completeArgs(completeMirror, completeNothing),
 		RunE: a.do(func(ctx context.Context, args []string) error {

@@ -16,8 +16,9 @@ import (
 func newMirrorExplain(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "explain MIRROR [N]", Short: "Say how the verdict of an experiment came about, or what is behind its N-th difference",
-		Long: `Say how the verdict of an experiment came about: every question that was asked of the counts, and its answer. With N, of the difference of that
-number in "mirror report" and "mirror diffs": the counts, the test in words, and the rule that would say that it is meant.`,
+		Long: `Say how the verdict of an experiment came about: every question that was asked of the counts, and its answer. With N,
+of the difference of that number in "mirror report" and "mirror diffs": the counts, the test in words, and the rule
+that would say that it is meant.`,
 		Example: "  shadowctl mirror explain m1\n  shadowctl mirror explain m1 3",
 		Args:    exactly("MIRROR", "[N]"), ValidArgsFunction: a.completeArgs(completeMirror, completeNothing),
 		RunE: a.do(func(ctx context.Context, args []string) error {
@@ -65,10 +66,19 @@ func checks(r *crossfadev1.MirrorReport, minPairs int) []check {
 		{"unrepresentative", fmt.Sprintf("the answers say something of live traffic: %s do not (at most 5%% may)", of(unfit))},
 		{"one_body", "control does not give one body to nearly all paths"},
 		{"endpoint_unauthorized", "no endpoint is refused for want of credentials"},
-		{"status_mix", "control's statuses are those of live traffic, give or take 10%"},
+		{"status_mix", "control's classes of statuses are those of live traffic, give or take 10%"},
 		{"open", "no difference is more than noise explains, and not proven"},
 		{"crowded", "every difference was counted: there are not more places than are kept"},
 	}
+}
+
+// preconditions are asked before the counts are looked at.
+var preconditions = map[string]string{
+	"learning":         "the time in which nobody is asked is over",
+	"identity_unknown": "the server's settings have the test identity",
+	"report_lost":      "what was counted is all there",
+	"report_expired":   "the report is still kept",
+	modeDark:           "answers are compared",
 }
 
 // decided are the codes after which nothing else is asked.
@@ -141,7 +151,7 @@ func answersOf(r *crossfadev1.MirrorReport, minPairs int) []answered {
 	}
 	for _, w := range r.GetWhy() {
 		if why[w.GetCode()] != nil {
-			others = append(others, answered{check{w.GetCode(), w.GetCode()}, w, false})
+			others = append(others, answered{check{w.GetCode(), dashOr(preconditions[w.GetCode()], w.GetCode())}, w, false})
 		}
 	}
 	return append(others, known...)

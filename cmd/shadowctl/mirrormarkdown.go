@@ -52,7 +52,7 @@ func markdownState(r *crossfadev1.MirrorReport) string {
 	case r.GetState() != mirrorEnded:
 		words += ", " + r.GetState() + " until " + utc(r.GetEnds()) + " UTC"
 	case lasted(r) > 0:
-		words += ", for " + short(lasted(r)) + " until " + utc(r.GetEnds()) + " UTC"
+		words += ", for " + short(lasted(r)) + " until " + utc(endOf(r)) + " UTC"
 	}
 	return words
 }
@@ -102,7 +102,7 @@ func markdownDifferences(line func(string, ...any), r *crossfadev1.MirrorReport)
 // markdownDetails are the parts that one opens.
 func markdownDetails(line func(string, ...any), r *crossfadev1.MirrorReport) {
 	line("<details><summary>Endpoints, latency, what was dropped</summary>\n")
-	if len(r.GetEndpoints()) > 0 {
+	if len(r.GetEndpoints()) > 0 && r.GetMode() != modeDark {
 		line("| endpoint | compared | unrepresentative | would have found |")
 		line("|---|---:|---:|---|")
 		for _, e := range r.GetEndpoints()[:min(commentDifferences, len(r.GetEndpoints()))] {

@@ -29,8 +29,9 @@ func newMirrorReport(a *app) *cobra.Command {
 		Use: "report MIRROR", Short: "Show what an experiment found",
 		Long: `Show what an experiment found so far, or in all: the verdict and why, the differences, and what became of the copies.
 
-STATE of a difference: finding (beyond noise), open (more than noise explains, not proven yet), noise (the control differs from itself as much).
-RATE is the share of the pairs that differ, with its interval (95 %); NOISE is how often the control differs from itself there.
+STATE of a difference: finding (beyond noise), open (more than noise explains, not proven yet), noise (the control
+differs from itself as much). RATE is the share of the pairs that differ, with its interval (95 %); NOISE is how often
+the control differs from itself there. WOULD HAVE FOUND: which differences cannot have been missed.
 With -o markdown it is a comment for a pull request. With --exit-code: 0 Pass, 8 Fail, 9 Inconclusive, 1 Error.`,
 		Example: "  shadowctl mirror report m1\n  shadowctl mirror report m1 -o markdown > comment.md\n  shadowctl mirror report m1 --exit-code",
 		Args:    exactly("MIRROR"), ValidArgsFunction: a.completeArgs(completeMirror, completeNothing), Annotations: map[string]string{takesMarkdown: ""},
@@ -94,7 +95,7 @@ func (a *app) runWords(r *crossfadev1.MirrorReport) string {
 	case started == nil:
 		return dash(r.GetState())
 	case r.GetState() == mirrorEnded:
-		return fmt.Sprintf("ended %s, after %s%s", a.ago(r.GetEnds()), short(r.GetEnds().AsTime().Sub(started.AsTime())), because(endedWords(r.GetRun())))
+		return fmt.Sprintf("ended %s, after %s%s", a.ago(endOf(r)), short(lasted(r)), because(endedWords(r.GetRun())))
 	}
 	words := fmt.Sprintf("%s, started %s, ends %s", r.GetState(), a.ago(started), a.endsWords(r.GetState(), r.GetEnds(), ""))
 	if asked := perSecond(r.GetAskedRps()); asked != "" {
@@ -154,7 +155,7 @@ func (a *app) saySeen(r *crossfadev1.MirrorReport) {
 		if p.GetExcluded() != "" {
 			asked = cell{"no: " + p.GetExcluded(), yellow}
 		}
-		t.row(p.GetMethod(), a.middle(p.GetEndpoint(), 40), whole(p.GetCount()), asked)
+		t.row(dash(p.GetMethod()), a.middle(p.GetEndpoint(), 40), whole(p.GetCount()), asked)
 	}
 	a.write(t)
 	a.sayMore(len(r.GetSeen())-shownPaths, "path")
@@ -209,7 +210,7 @@ func (a *app) middle(s string, room int) string {
 }
 
 func (a *app) sayEndpoints(r *crossfadev1.MirrorReport) {
-	if len(r.GetEndpoints()) == 0 {
+	if len(r.GetEndpoints()) == 0 || r.GetMode() == modeDark {
 		return
 	}
 	all := slices.Clone(r.GetEndpoints())
@@ -252,7 +253,11 @@ func slowerWords(r *crossfadev1.MirrorReport) string {
 	if r.GetSlower() == 0 || r.GetMode() == modeDark {
 		return ""
 	}
-	words := fmt.Sprintf("%s takes longer than %s with a probability of %s", r.GetCandidate(), r.GetControl(), share(r.GetSlower()))
+	one, other, probability := r.GetCandidate(), r.GetControl(), r.GetSlower()
+	if probability < 0.5 {
+		one, other, probability = other, one, 1-probability
+	}
+	words := fmt.Sprintf("%s takes longer than %s with a probability of %s", one, other, share(probability))
 	if r.GetSlowerP() > 0.01 {
 		words += ", which may be chance"
 	}

@@ -27,11 +27,12 @@ func newMirrorStart(a *app) *cobra.Command {
 	var s mirrorStart
 	cmd := &cobra.Command{
 		Use: "start MIRROR|-f FILE", Short: "Start an experiment, and say what it asks of the origins",
-		Long: `Start an experiment: by flags, from a file (which can say more than flags), or by its name alone one that has ended, as it was.
+		Long: `Start an experiment: by flags, from a file (which can say more than flags), or by its name alone one that has ended.
 
-A share of the live requests is copied to a comparator, which asks both origins again and compares the answers. No client waits for it or
-gets an answer of it. Asked are GET, HEAD and OPTIONS unless you say otherwise; credentials are taken out of copies; in the first minute
-nobody is asked, and the paths that would be are listed. --dry-run says what it would ask, and starts nothing.
+A share of the live requests is copied to a comparator, which asks both origins again and compares the answers. No
+client waits for it or gets an answer of it. Asked are GET, HEAD and OPTIONS unless you say otherwise; credentials are
+taken out of copies; in the first minute nobody is asked, and the paths that would be are listed. --dry-run says what
+it would ask, and starts nothing.
 With --watch the exit code is that of the verdict: 0 Pass, 8 Fail, 9 Inconclusive, 1 Error.`,
 		Example: "  shadowctl mirror start m1 --service orders --candidate eks --dry-run\n" +
 			"  shadowctl mirror start m1 --service orders --candidate eks --share 1.5% --duration 30m --watch\n" +
@@ -148,12 +149,10 @@ func (a *app) sayMirror(m *crossfadev1.Mirror, e *crossfadev1.MirrorEstimate) {
 	}
 	asked := slices.Concat(compiled.Methods, compiled.GRPCMethods)
 	a.paragraph("copies", faint, fmt.Sprintf("%s of the requests of %s: %s%s", policy.FormatWeight(compiled.Share), m.GetService(), few(asked), limitedTo(m)))
-	switch {
-	case compiled.Mode == policy.Dark:
+	if control := controlOf(m, e); compiled.Mode == policy.Dark {
 		a.paragraph("asks", faint, m.GetCandidate()+" alone; nothing is compared")
-	default:
-		a.paragraph("asks", faint, fmt.Sprintf("%s and %s, and %s twice for %s, to learn what is noise", dashOr(m.GetControl(), "the primary"), m.GetCandidate(),
-			dashOr(m.GetControl(), "the primary"), policy.FormatWeight(compiled.NoiseShare)))
+	} else {
+		a.paragraph("asks", faint, fmt.Sprintf("%s and %s, and %s twice for %s, to learn what is noise", control, m.GetCandidate(), control, policy.FormatWeight(compiled.NoiseShare)))
 	}
 	a.sayEstimate(compiled, e)
 	a.paragraph("never", faint, "bodies longer than 256 KiB or of unknown length, upgrades, event streams, paths with side effects (logout, confirm, callback, export, …), copies of copies")
@@ -167,6 +166,18 @@ func (a *app) sayMirror(m *crossfadev1.Mirror, e *crossfadev1.MirrorEstimate) {
 		learn = fmt.Sprintf("; for the first %s nobody is asked, and the paths that would be are listed", manifest.FormatDuration(durationpb.New(compiled.Learn)))
 	}
 	a.paragraph("ends", faint, "after "+manifest.FormatDuration(durationpb.New(compiled.Duration))+learn)
+}
+
+// controlOf is the control, also where the document leaves it to the primary.
+func controlOf(m *crossfadev1.Mirror, e *crossfadev1.MirrorEstimate) string {
+	if m.GetControl() == "" {
+		for origin := range e.GetAddedRps() {
+			if origin != m.GetCandidate() {
+				return origin
+			}
+		}
+	}
+	return dashOr(m.GetControl(), "the primary")
 }
 
 // limitedTo says which requests only.

@@ -17,8 +17,8 @@ import (
 func newMirrorWatch(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "watch MIRROR", Short: "Follow an experiment to its end; the exit code is that of the verdict",
-		Long: `Follow an experiment to its end, and then show its report. On a terminal the figures are renewed in place; elsewhere each change is a line.
-When the server goes away it connects again, and says so on standard error.
+		Long: `Follow an experiment to its end, and then show its report. On a terminal the figures are renewed in place; elsewhere
+each change is a line. When the server goes away it connects again, and says so on standard error.
 With -o json each line is one object: {"type","time","object"}, where the object is the report.
 Exit codes: 0 Pass, 8 Fail, 9 Inconclusive, 1 Error; 7 if it was interrupted (the experiment goes on).`,
 		Args: exactly("MIRROR"), ValidArgsFunction: a.completeArgs(completeMirror, completeNothing),

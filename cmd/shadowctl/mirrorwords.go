@@ -252,10 +252,18 @@ func (a *app) paragraph(label string, c color, text string) {
 // errEnded says that an experiment has ended, which ends a watch of it.
 var errEnded = errors.New("the experiment has ended")
 
+// endOf is when a run ended, or ends by itself.
+func endOf(r *crossfadev1.MirrorReport) *timestamppb.Timestamp {
+	if ended := r.GetRun().GetEnded(); ended != nil {
+		return ended
+	}
+	return r.GetEnds()
+}
+
 // lasted is how long a run took, or takes.
 func lasted(r *crossfadev1.MirrorReport) time.Duration {
-	if r.GetRun().GetStarted() == nil || r.GetEnds() == nil {
+	if r.GetRun().GetStarted() == nil || endOf(r) == nil {
 		return 0
 	}
-	return r.GetEnds().AsTime().Sub(r.GetRun().GetStarted().AsTime())
+	return endOf(r).AsTime().Sub(r.GetRun().GetStarted().AsTime())
 }

@@ -124,7 +124,6 @@ func learning() *crossfadev1.MirrorReport {
 func ended(r *crossfadev1.MirrorReport, why string) *crossfadev1.MirrorReport {
 	r = proto.CloneOf(r)
 	r.State, r.Comparators, r.AskedRps = "ended", 0, nil
-	r.Ends = timestamppb.New(now)
 	r.Run.Ended, r.Run.Why = timestamppb.New(now), why
 	return r
 }

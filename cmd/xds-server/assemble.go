@@ -120,9 +120,7 @@ func (p *parts) setServing(serving bool) {
 // stop ends the listeners in order: first who changes something, last who is only asked how things are.
 func (p *parts) stop() {
 	p.serving.Store(false)
-	if p.comparator != nil {
-		p.comparator.Stop() // it has something to say to the API
-	}
+	p.comparator.Stop() // it has something to say to the API
 	p.api.Stop(p.grpc, stopGrace)
 	p.closeControl()
 	p.xds.Stop()

@@ -38,7 +38,7 @@ func flags(c *config) *pflag.FlagSet {
 	f := pflag.NewFlagSet("xds-server", pflag.ContinueOnError)
 	f.SortFlags = false
 	f.Usage = func() {}
-	f.StringVar(&c.role, "role", roleServer, "be this `server|comparator`: the control plane, or what compares for one")
+	f.StringVar(&c.role, "role", roleServer, "what to be, `server|comparator`: the control plane, or what compares for one")
 	f.StringVar(&c.dataDir, "data-dir", "", "keep the store in this `DIR`; it is made if it does not exist")
 	f.BoolVar(&c.dev, "dev", false, "serve without TLS, on loopback addresses only; needed until TLS is there")
 	f.StringVar(&c.xds, "xds-listen", "127.0.0.1:18000", "`HOST:PORT` for proxies")
@@ -64,6 +64,7 @@ func usage() string {
 
 Usage:
   xds-server --dev --data-dir DIR [flags]
+  xds-server --dev --role comparator --server HOST:PORT [flags]
 
 Examples:
   xds-server --dev --data-dir ./crossfade-data
@@ -73,8 +74,8 @@ Examples:
 
 Flags:
 ` + flags(&config{}).FlagUsages() + `
-Port 0 is any free port. Each flag is also an environment variable (--api-listen: CROSSFADE_API_LISTEN) and a key of the
-file (api-listen: 127.0.0.1:18080). A flag beats the environment, which beats the file. Only the file has the sections
+Port 0 is any free port. Each flag is also an environment variable (--api-listen: CROSSFADE_API_LISTEN) and, but for --role and
+--server, a key of the file (api-listen: 127.0.0.1:18080). A flag beats the environment, which beats the file. Only the file has the sections
 kubernetes, aws and discovery, which say where endpoints are found: docs/discovery.md; and mirrors: docs/mirrors.md.
 A comparator reads no file and uses --dev, --comparator-listen, --server, --advertise (an IP address), --ready-file and --log-format.
 SIGTERM ends the server in order: proxies keep serving with what they have. A second one ends it at once.

@@ -154,6 +154,7 @@ func TestHelpAndVersionComeBeforeMistakes(t *testing.T) {
 func FuzzFile(f *testing.F) {
 	f.Add("dev: true\ndata-dir: d\n")
 	f.Add("a: &x [*x]\n? {b: c}\n: d\n<<: *x\n")
+	f.Add("mirrors: {values: [$.a], identities: [{name: a, header: b, valueFile: /nowhere}], maxRps: 1}\n")
 	f.Add("!!binary x: y\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		file := filepath.Join(t.TempDir(), "settings.yaml")

@@ -64,9 +64,9 @@ func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, log *slog.
 	group.Go(func() error { return ended("--api-listen", p.grpc.Serve(ls["api"])) })
 	group.Go(func() error { return ended("--http-listen", p.http.Serve(ls["http"])) })
 	group.Go(func() error { p.desk.Run(work); return nil })
-	if p.comparator, err = startComparator(work, c, ls["comparator"], ls["api"].Addr().String(), log); err != nil {
-		group.Go(func() error { return err })
-	}
+	comparator, notStarted := startComparator(work, c, ls["comparator"], ls["api"].Addr().String(), log)
+	p.comparator = comparator
+	group.Go(func() error { return notStarted })
 	p.setServing(true)
 	if err := announce(c, ls, log, stderr); err != nil {
 		group.Go(func() error { return err })

@@ -32,7 +32,7 @@ type Bootstrap struct {
 	ReadyAddress      string        // IP:PORT of GET /ready, for load balancers and kubelets
 	AdminAddress      string        // IP:PORT of Envoy's admin interface; loopback only, as it is not protected
 	Zone              string        // availability zone of this proxy, as endpoints name theirs; empty: not known, and zones make no difference
-	ExperimentAddress string        // IP:PORT where the comparator reaches this proxy; empty: none
+	ExperimentAddress string        // IP:PORT where the comparator reaches this proxy, loopback only; empty: none
 	FlushInterval     time.Duration // how often statistics are sent
 	MaxConnections    int           // client connections; more are closed at once
 	MaxHeapBytes      int64         // memory above which requests are refused, for containers with a limit; 0: none

@@ -128,6 +128,8 @@ func TestBadInput(t *testing.T) {
 		"zone with a space":   {func(b *Bootstrap) { b.Zone = "eu central" }, "zone", "name_invalid"},
 		"zone too long":       {func(b *Bootstrap) { b.Zone = strings.Repeat("z", 64) }, "zone", "name_invalid"},
 		"experiment":          {func(b *Bootstrap) { b.ExperimentAddress = "x" }, "experimentAddress", "address_invalid"},
+		"experiment anywhere": {func(b *Bootstrap) { b.ExperimentAddress = "10.0.0.1:10090" }, "experimentAddress", "experiment_not_loopback"},
+		"experiment, port 0":  {func(b *Bootstrap) { b.ExperimentAddress = "127.0.0.1:0" }, "experimentAddress", "address_invalid"},
 		"flush":               {func(b *Bootstrap) { b.FlushInterval = time.Millisecond }, "flushInterval", "duration_range"},
 		"connections":         {func(b *Bootstrap) { b.MaxConnections = -1 }, "maxConnections", "number_range"},
 		"heap":                {func(b *Bootstrap) { b.MaxHeapBytes = 1024 }, "maxHeapBytes", "number_range"},

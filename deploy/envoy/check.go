@@ -40,9 +40,7 @@ func (b Bootstrap) view() (view, policy.Errors) {
 	if ip, err := netip.ParseAddr(v.Admin.Host); err == nil && !ip.IsLoopback() {
 		p.add("adminAddress", "admin_not_loopback", b.AdminAddress, "the admin interface has no protection and can stop the proxy; only a loopback address is allowed", "use 127.0.0.1:9901")
 	}
-	if b.ExperimentAddress != "" {
-		p.address("experimentAddress", b.ExperimentAddress)
-	}
+	p.experiment(b.ExperimentAddress)
 	v.XDS, v.XDSType = p.controlPlane(b.XDSAddress)
 	v.FlushInterval = strconv.FormatFloat(b.FlushInterval.Seconds(), 'f', -1, 64) + "s"
 	v.Bootstrap = b
@@ -90,6 +88,21 @@ func (p *problems) address(field, s string) hostPort {
 		return hostPort{}
 	}
 	return hostPort{a.Addr().String(), int(a.Port())}
+}
+
+// experiment checks the address of the experiment listener as the control plane does, which opens none at another.
+func (p *problems) experiment(s string) {
+	if s == "" {
+		return
+	}
+	at := p.address("experimentAddress", s)
+	switch ip, err := netip.ParseAddr(at.Host); {
+	case err != nil:
+	case !ip.Unmap().IsLoopback():
+		p.add("experimentAddress", "experiment_not_loopback", s, "whoever reaches this address can ask origins past all that stands in front of the proxy, and it is not protected yet; only a loopback address is allowed", "use 127.0.0.1:10090")
+	case at.Port == 0:
+		p.add("experimentAddress", "address_invalid", s, "a port other than 0 is needed: comparators are told this address", "use 127.0.0.1:10090")
+	}
 }
 
 // controlPlane reads the addresses of the control plane and says how Envoy finds them: it resolves names again and again.

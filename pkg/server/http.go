@@ -27,13 +27,6 @@ func HTTP(ready func() bool, metrics http.Handler) http.Handler {
 	return crash(mux)
 }
 
-// NoMirrors answers on the comparator's listener while no mirror experiment exists.
-func NoMirrors() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		say(w, http.StatusServiceUnavailable, "no mirror experiment is running, so nothing takes mirrored requests here")
-	})
-}
-
 // NewHTTPServer returns a server with bounds on what a client may hold open.
 func NewHTTPServer(h http.Handler) *http.Server {
 	return &http.Server{

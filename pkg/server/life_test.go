@@ -214,9 +214,4 @@ func TestHTTP(t *testing.T) {
 			t.Errorf("%s %s: %d %q, want %d %q", c.method, c.path, w.Code, w.Body, c.code, c.says)
 		}
 	}
-	w := httptest.NewRecorder()
-	server.NoMirrors().ServeHTTP(w, httptest.NewRequest("POST", "/orders", nil))
-	if w.Code != 503 || !strings.Contains(w.Body.String(), "no mirror experiment is running") {
-		t.Errorf("mirrors: %d %q", w.Code, w.Body)
-	}
 }

@@ -72,6 +72,7 @@ type fleetWorld struct {
 	conn     *grpc.ClientConn
 	revision int64
 	docs     map[string]*crossfadev1.Service
+	mirrors  map[string]*policy.Mirror // that run, by service
 	clients  []*client
 	calm     bool // no proxy refuses anything
 }
@@ -131,20 +132,14 @@ func (w *fleetWorld) publish(structural bool, names ...string) *Waiter {
 		if w.docs[name] == nil {
 			continue
 		}
-		s, errs := policy.CompileService(w.docs[name])
-		if len(errs) > 0 {
-			w.t.Fatal(errs)
-		}
+		s := w.compiled(name)
 		u.Levers[name] = translate.Levers(s)
-		for _, o := range s.Origins {
-			u.Endpoints = append(u.Endpoints, translate.Endpoints(s.Name, o.Name, translate.Static(o.Static)))
-		}
+		u.Endpoints = append(u.Endpoints, endpointsOf(s)...)
 	}
 	if structural {
 		var all []*policy.Service
-		for _, d := range w.docs {
-			s, _ := policy.CompileService(d)
-			all = append(all, s)
+		for name := range w.docs {
+			all = append(all, w.compiled(name))
 		}
 		u.Structure = translate.Build(&policy.Fleet{Name: "default"}, all, translate.Options{})
 	}
@@ -247,6 +242,11 @@ func (c *client) weights() (map[string]map[string]float64, error) {
 			return nil, err
 		}
 		for _, route := range v.GetRoutes() {
+			for _, m := range route.GetRoute().GetRequestMirrorPolicies() {
+				if clusters[m.GetCluster()] == "" {
+					return nil, fmt.Errorf("%s copies to %s, which it does not hold", name, m.GetCluster())
+				}
+			}
 			wc := route.GetRoute().GetWeightedClusters()
 			if wc == nil {
 				continue
@@ -329,7 +329,7 @@ func TestNoProxyEverHasLeversThatDoNotFit(t *testing.T) {
 }
 
 func wander(t *testing.T, seed uint64) {
-	w := &fleetWorld{t: t, r: rand.New(rand.NewPCG(seed, 1)), seed: seed, docs: map[string]*crossfadev1.Service{}, calm: seed%2 == 0}
+	w := &fleetWorld{t: t, r: rand.New(rand.NewPCG(seed, 1)), seed: seed, docs: map[string]*crossfadev1.Service{}, mirrors: map[string]*policy.Mirror{}, calm: seed%2 == 0}
 	w.docs["steady"] = documentOf("steady", map[string]int32{"a": 0, "b": 10000}, "a", "b")
 	for i := range 4 {
 		name := fmt.Sprint("s", i)
@@ -380,9 +380,11 @@ func (w *fleetWorld) act() {
 		}
 	case n < 45:
 		w.docs[name] = w.randomService(name)
+		w.randomMirror(name)
 		w.settle(w.publish(true, name))
 	case n < 55:
 		delete(w.docs, name)
+		delete(w.mirrors, name)
 		w.settle(w.publish(true, name))
 	case n < 75:
 		w.fleet.Fold(0)

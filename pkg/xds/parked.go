@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
 // reduced is the structure that a proxy can have which refused some of it: what is parked, and all of the services that it belongs to, is
@@ -53,10 +55,17 @@ func (s *session) reduce(c *config, whole *structure) *reduced {
 		virtualHosts: s.leave(virtualHosts, whole.virtualHosts, func(name string) bool {
 			return parked(virtualHosts)(name) || unserved(name) || ofBlocked(name)
 		}),
-		clusters: s.leave(clusters, whole.clusters, func(name string) bool { return parked(clusters)(name) || r.blocked[serviceOf(name)] }),
+		clusters: s.leave(clusters, whole.clusters, func(name string) bool {
+			return parked(clusters)(name) || r.blocked[serviceOf(name)] || name == policy.ComparatorCluster && r.mayCopy()
+		}),
 	}
 	s.reduced = r
 	return r
+}
+
+// mayCopy says whether only services that are left as they are may have routes that copy requests: no mirror runs any more.
+func (r *reduced) mayCopy() bool {
+	return len(r.blocked) > 0 && r.of.clusters.version(policy.ComparatorCluster) == ""
 }
 
 func (r *reduced) block(services []string) {
@@ -65,7 +74,7 @@ func (r *reduced) block(services []string) {
 	}
 }
 
-// serviceOf returns the service of a cluster, "SERVICE/ORIGIN".
+// serviceOf returns the service of a cluster, "SERVICE/ORIGIN" or "SERVICE/ORIGIN@shadow".
 func serviceOf(cluster string) string {
 	service, _, _ := strings.Cut(cluster, "/")
 	return service

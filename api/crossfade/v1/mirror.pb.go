@@ -47,7 +47,7 @@ type Mirror struct {
 	// Requests per second that are asked again, over all proxies: what comes beyond is dropped and counted. Default: a tenth of what control
 	// gets live, at least 1.
 	MaxRps int32 `protobuf:"varint,9,opt,name=max_rps,json=maxRps,proto3" json:"max_rps,omitempty"`
-	// Methods that are copied. Default GET, HEAD, OPTIONS; others need allow_writes.
+	// Methods that are copied. Default GET, HEAD, OPTIONS; others need allowWrites.
 	Methods []string `protobuf:"bytes,10,rep,name=methods,proto3" json:"methods,omitempty"`
 	// Unary gRPC methods that are copied, by full name: "shop.Orders/Get". Each is asked twice or three times: name only what may be.
 	GrpcMethods []string `protobuf:"bytes,11,rep,name=grpc_methods,json=grpcMethods,proto3" json:"grpc_methods,omitempty"`

@@ -25,4 +25,11 @@
 //
 // The hash of the user's key picks a point in the row of clusters, each as wide as its weight; see order in split.go for how the row is
 // laid out so that users move only between the primary and the origin whose weight changes, and docs/design/sticky.md for why.
+//
+// # Mirrors
+//
+// Where a mirror runs, directly before each route of its service stand variants of it with the same action, narrowed to the requests that are
+// copied, and with a mirror policy: so a request goes where it would go without. How many of them are copied is a lever, at 0 until
+// it arrives. Copies go to one cluster, "@comparator"; a comparator asks the origins again through the experiment listener, which
+// reaches clusters "SERVICE/ORIGIN@shadow" alone. No name of a service has an "@".
 package translate
