@@ -46,7 +46,8 @@ func Open(c Config) (*Desk, error) {
 	}, nil
 }
 
-// Run leads until ctx ends; then comparators are left to their leases, and what was counted is written once more.
+// Run leads until ctx ends; then comparators are left to their leases, and what was counted is written once more. It waits for streams to end:
+// where a comparator is frozen, until gRPC gives up its connection.
 func (d *Desk) Run(ctx context.Context) {
 	var tellers sync.WaitGroup
 	tellers.Go(func() { d.tellMembers(ctx) })

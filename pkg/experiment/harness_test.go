@@ -7,19 +7,19 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
-	"github.com/crossfade-proxy/crossfade/pkg/shadow"
 )
 
 var began = time.Date(2026, 11, 24, 22, 0, 0, 0, time.UTC)
@@ -30,24 +30,24 @@ type world struct {
 	desk    *Desk
 	address string
 	log     *logged
+	change  func(*Config)
 
 	mu      sync.Mutex
 	now     time.Time
 	traffic Traffic
 	proxies map[string]string
 	ends    []string
-	members []string
 }
 
 // newWorld opens a desk; change may change its settings.
 func newWorld(t *testing.T, dir string, change func(*Config)) *world {
 	t.Helper()
-	w := &world{t: t, now: began, log: &logged{}}
-	w.open(dir, change)
+	w := &world{t: t, now: began, log: &logged{}, change: change}
+	w.open(dir)
 	return w
 }
 
-func (w *world) open(dir string, change func(*Config)) {
+func (w *world) open(dir string) {
 	w.t.Helper()
 	c := Config{
 		Dir: dir, Log: slog.New(slog.NewTextHandler(w.log, nil)), Now: w.time,
@@ -59,8 +59,8 @@ func (w *world) open(dir string, change func(*Config)) {
 		Traffic: func(string) Traffic { w.mu.Lock(); defer w.mu.Unlock(); return w.traffic },
 		Proxies: func() map[string]string { w.mu.Lock(); defer w.mu.Unlock(); return w.proxies },
 	}
-	if change != nil {
-		change(&c)
+	if w.change != nil {
+		w.change(&c)
 	}
 	d, err := Open(c)
 	if err != nil {
@@ -78,7 +78,7 @@ func (w *world) open(dir string, change func(*Config)) {
 	go func() { served <- s.Serve(l) }()
 	w.t.Cleanup(func() {
 		s.Stop()
-		if err := <-served; err != nil {
+		if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			w.t.Error(err)
 		}
 	})
@@ -170,6 +170,8 @@ func document(change func(*crossfadev1.Mirror)) *crossfadev1.Mirror {
 	return doc
 }
 
+func nowIs() *timestamppb.Timestamp { return timestamppb.New(time.Now()) }
+
 func mirrorOf(t testing.TB, doc *crossfadev1.Mirror) Mirror {
 	t.Helper()
 	m, errs := policy.CompileMirror(doc)
@@ -186,229 +188,6 @@ func (w *world) run(change func(*crossfadev1.Mirror)) *crossfadev1.Mirror {
 	w.desk.Set([]Mirror{mirrorOf(w.t, doc)})
 	w.desk.tick(w.time())
 	return doc
-}
-
-// comparator is an instance that a test speaks for.
-type comparator struct {
-	w      *world
-	name   string
-	stream grpc.BidiStreamingClient[crossfadev1.WorkRequest, crossfadev1.WorkResponse]
-	close  func()
-
-	sequence int64
-	comparer *shadow.Comparer
-	tally    *shadow.Tally
-
-	mu     sync.Mutex
-	orders *crossfadev1.WorkResponse // the last
-	got    int
-	err    error // of the stream
-}
-
-// connect starts an instance, or connects one again.
-func (w *world) connect(name string, again *comparator) *comparator {
-	w.t.Helper()
-	c := again
-	if c == nil {
-		c = &comparator{name: name}
-	}
-	c.w, c.orders, c.err = w, nil, nil
-	conn, err := grpc.NewClient(w.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(w.t.Context())
-	c.stream, err = crossfadev1.NewComparatorServiceClient(conn).Work(ctx)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	read := make(chan struct{})
-	go func() { defer close(read); c.read() }()
-	c.close = sync.OnceFunc(func() { cancel(); conn.Close(); <-read })
-	w.t.Cleanup(c.close)
-	c.say(&crossfadev1.WorkRequest{Message: &crossfadev1.WorkRequest_Hello{Hello: &crossfadev1.ComparatorHello{
-		Instance: name, Address: address(name), Version: "test",
-	}}})
-	w.await(func() error {
-		if o, _ := c.last(); o == nil {
-			return errors.New("no orders")
-		}
-		return nil
-	})
-	return c
-}
-
-// address is one of an instance: what follows a dash makes no difference.
-func address(name string) string {
-	host, _, _ := strings.Cut(name, "-")
-	sum := 0
-	for _, b := range []byte(host) {
-		sum = (sum*31 + int(b)) % 60000
-	}
-	return fmt.Sprintf("127.0.0.1:%d", 1+sum)
-}
-
-func (c *comparator) read() {
-	for {
-		m, err := c.stream.Recv()
-		c.mu.Lock()
-		if c.err = err; err == nil {
-			c.orders = m
-			c.got++
-		}
-		c.mu.Unlock()
-		if err != nil {
-			return
-		}
-	}
-}
-
-func (c *comparator) last() (*crossfadev1.WorkResponse, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.orders, c.err
-}
-
-func (c *comparator) say(m *crossfadev1.WorkRequest) {
-	c.w.t.Helper()
-	if err := c.stream.Send(m); err != nil {
-		c.w.t.Fatal(err)
-	}
-}
-
-// share waits until the order of a run has a share.
-func (c *comparator) share(mirror string, want float64) {
-	c.w.t.Helper()
-	c.w.await(func() error {
-		o, err := c.last()
-		for _, r := range o.GetRuns() {
-			if r.GetMirror().GetName() == mirror && r.GetMaxRps() == want {
-				return nil
-			}
-		}
-		return fmt.Errorf("%s has orders %v, %w; want %g", c.name, o.GetRuns(), err, want)
-	})
-}
-
-// idle waits for orders to ask nobody.
-func (c *comparator) idle() {
-	c.w.t.Helper()
-	c.w.await(func() error {
-		if o, _ := c.last(); len(o.GetRuns()) > 0 {
-			return errors.New("there are orders")
-		}
-		return nil
-	})
-}
-
-// count judges and counts so many pairs, the last of which differ.
-func (c *comparator) count(n, differ int) {
-	c.w.t.Helper()
-	c.makeTally()
-	answer := func(status int, body string) *shadow.Answer {
-		return &shadow.Answer{Status: status, Body: []byte(body), Length: int64(len(body)), Headers: map[string][]string{"Content-Type": {"text/plain"}}}
-	}
-	for i := range n {
-		body := fmt.Sprintf("body %d", i)
-		p := &shadow.Pair{Method: "GET", Path: fmt.Sprintf("/items/%d", i), Control: answer(200, body), Candidate: answer(200, body), Second: answer(200, body)}
-		if i >= n-differ {
-			p.Candidate = answer(500, "")
-		}
-		c.tally.Add(c.comparer.Judge(p, shadow.Live{}, nil), c.w.time())
-	}
-}
-
-func (c *comparator) makeTally() {
-	c.w.t.Helper()
-	if c.tally != nil {
-		return
-	}
-	o, _ := c.last()
-	if len(o.GetRuns()) == 0 {
-		c.w.t.Fatal("no orders")
-	}
-	m, errs := policy.CompileMirror(o.GetRuns()[0].GetMirror())
-	if len(errs) > 0 {
-		c.w.t.Fatal(errs)
-	}
-	options, errs := shadow.OptionsOf(m, o.GetRuns()[0].GetKey())
-	if len(errs) > 0 {
-		c.w.t.Fatal(errs)
-	}
-	c.comparer, errs = shadow.NewComparer(options)
-	if len(errs) > 0 {
-		c.w.t.Fatal(errs)
-	}
-	c.tally, errs = shadow.NewTally(options)
-	if len(errs) > 0 {
-		c.w.t.Fatal(errs)
-	}
-}
-
-// tell tells the counts of a run as they are now.
-func (c *comparator) tell(change func(*crossfadev1.RunCounts)) {
-	c.w.t.Helper()
-	c.sequence++
-	c.say(counts(c.sequence, c.runCounts(change)))
-}
-
-func (c *comparator) runCounts(change func(*crossfadev1.RunCounts)) *crossfadev1.RunCounts {
-	c.w.t.Helper()
-	rc := &crossfadev1.RunCounts{Mirror: "try", Run: "run-1"}
-	if c.tally != nil {
-		raw, err := c.tally.Encode()
-		if err != nil {
-			c.w.t.Fatal(err)
-		}
-		rc.Tally = raw
-	}
-	if change != nil {
-		change(rc)
-	}
-	return rc
-}
-
-func counts(sequence int64, runs ...*crossfadev1.RunCounts) *crossfadev1.WorkRequest {
-	return &crossfadev1.WorkRequest{Message: &crossfadev1.WorkRequest_Counts{Counts: &crossfadev1.ComparatorCounts{Sequence: sequence, Runs: runs}}}
-}
-
-// taken waits until the desk has taken what was told.
-func (c *comparator) taken() {
-	c.w.t.Helper()
-	c.w.await(func() error {
-		c.w.desk.mu.Lock()
-		defer c.w.desk.mu.Unlock()
-		if s := c.w.desk.sessions[c.name]; s == nil || s.sequence != c.sequence {
-			return errors.New("not taken")
-		}
-		return nil
-	})
-}
-
-// goes says goodbye, or ends without a word.
-func (c *comparator) goes(goodbye bool) {
-	c.w.t.Helper()
-	if goodbye {
-		c.sequence++
-		m := counts(c.sequence, c.runCounts(nil))
-		m.GetCounts().Goodbye = true
-		c.say(m)
-		c.w.await(func() error {
-			if _, err := c.last(); err == nil {
-				return errors.New("the stream has not ended")
-			}
-			return nil
-		})
-	}
-	c.close()
-	c.w.await(func() error {
-		c.w.desk.mu.Lock()
-		defer c.w.desk.mu.Unlock()
-		if c.w.desk.sessions[c.name] != nil {
-			return errors.New("it is still there")
-		}
-		return nil
-	})
 }
 
 // logged is a log that may be read while it is written.
@@ -430,4 +209,34 @@ func (l *logged) takes() string {
 	out := l.b.String()
 	l.b.Reset()
 	return out
+}
+
+// members is what the owner was told last of who is at work.
+type members struct {
+	mu   sync.Mutex
+	last string
+	told int
+}
+
+func (s *members) addresses(all []netip.AddrPort) {
+	var words []string
+	for _, a := range all {
+		words = append(words, a.String())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = strings.Join(words, " ")
+	s.told++
+}
+
+func (s *members) await(t testing.TB, want string) {
+	t.Helper()
+	await(t, func() error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.last != want || s.told == 0 {
+			return fmt.Errorf("told %q, want %q", s.last, want)
+		}
+		return nil
+	})
 }

@@ -85,13 +85,17 @@ func (k *keeper) key(id string) ([]byte, bool) {
 	return key, err == nil && key != nil
 }
 
-// keepKey keeps the key of a run. Without it, what is counted does not outlive the process, which is said.
-func (k *keeper) keepKey(id string, key []byte) {
-	if k.keeps() {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.said(k.path(keyPrefix, id), notefile.Replace(k.path(keyPrefix, id), key))
+// keepKey keeps the key of a run, and says whether it does. Without it, what is counted does not outlive the process, which is said.
+func (k *keeper) keepKey(id string, key []byte) bool {
+	if !k.keeps() {
+		return false
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	path := k.path(keyPrefix, id)
+	err := notefile.Replace(path, key)
+	k.said(path, err)
+	return err == nil
 }
 
 // said says in the log where writing begins or ends to fail.
@@ -257,7 +261,11 @@ func (d *Desk) write(r *run, n *note) {
 		return
 	}
 	path := k.path(notePrefix, r.id)
+	if err == nil && !r.keyKept {
+		err = notefile.Replace(k.path(keyPrefix, r.id), r.key)
+	}
 	if err == nil {
+		r.keyKept = true
 		err = notefile.Replace(path, data)
 	}
 	if k.said(path, err); err != nil {

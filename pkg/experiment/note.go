@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -96,11 +97,14 @@ func (n *note) encode() ([]byte, error) {
 		}
 		n.Past.Tally = state
 	}
-	data, err := json.Marshal(n)
-	if err == nil && len(data) > maxNote {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false) // tallies stay as long as they are
+	err := e.Encode(n)
+	if err == nil && out.Len() > maxNote {
 		err = errTooLarge
 	}
-	return data, err
+	return out.Bytes(), err
 }
 
 // parse reads the content of a file, but for the tallies.

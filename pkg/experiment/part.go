@@ -3,6 +3,7 @@ package experiment
 import (
 	"cmp"
 	"math"
+	"slices"
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
@@ -124,29 +125,27 @@ type past struct {
 
 // Bounds of what is kept of instances that are gone.
 const (
-	maxGone   = 64
-	maxFolded = 4096 // whose names are remembered, so that none of them is counted twice
+	maxGone      = 64
+	maxGoneBytes = 16 << 20 // of their tallies
+	maxFolded    = 4096     // whose names are remembered, so that none of them is counted twice
 )
 
 // fold puts those together that are gone for longest, if there are many.
 func (r *run) fold() error {
 	var gone []*part
+	size := 0
 	for _, p := range r.sorted() {
 		if !p.connected {
 			gone = append(gone, p)
+			size += len(p.raw)
 		}
 	}
-	for len(gone) > maxGone {
-		oldest := 0
-		for i, p := range gone {
-			if p.heard.Before(gone[oldest].heard) {
-				oldest = i
-			}
-		}
-		if err := r.foldOne(gone[oldest]); err != nil {
+	slices.SortStableFunc(gone, func(a, b *part) int { return a.heard.Compare(b.heard) })
+	for ; len(gone) > maxGone || size > maxGoneBytes; gone = gone[1:] {
+		size -= len(gone[0].raw)
+		if err := r.foldOne(gone[0]); err != nil {
 			return err
 		}
-		gone = append(gone[:oldest], gone[oldest+1:]...)
 	}
 	return nil
 }

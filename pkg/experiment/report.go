@@ -31,7 +31,11 @@ func (d *Desk) Report(name string) (*crossfadev1.MirrorReport, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	r.describe(out, now)
-	out.Comparators = int32(len(d.sessions))
+	for _, s := range d.sessions {
+		if !d.silent(s, now) {
+			out.Comparators++
+		}
+	}
 	out.Verdict, out.Why = r.verdict(sum, now)
 	return out, true
 }
@@ -116,9 +120,12 @@ func (r *run) verdict(sum *shadow.Report, now time.Time) (string, []*crossfadev1
 		why = append(why, &crossfadev1.MirrorWhy{Code: w.Code, Message: w.Message, Next: w.Next})
 	}
 	add := func(code, message, next string) {
-		why = append([]*crossfadev1.MirrorWhy{{Code: code, Message: message, Next: next}}, why...)
-		if verdict == string(shadow.Pass) {
-			verdict = string(shadow.Inconclusive)
+		w := &crossfadev1.MirrorWhy{Code: code, Message: message, Next: next}
+		switch shadow.Verdict(verdict) {
+		case shadow.Fail, shadow.Error: // whatever else is not known
+			why = append(why, w)
+		default:
+			verdict, why = string(shadow.Inconclusive), slices.Insert(why, 0, w)
 		}
 	}
 	if r.stranger {

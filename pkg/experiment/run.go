@@ -18,6 +18,7 @@ type run struct {
 	options    shadow.Options
 	broken     policy.Errors // why nothing can be compared
 	stranger   bool          // its identity is not in the settings
+	keyKept    bool          // once it may be ordered, of whoever writes
 
 	doc      *crossfadev1.Mirror
 	policy   *policy.Mirror

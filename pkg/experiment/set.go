@@ -23,6 +23,7 @@ func (d *Desk) Set(all []Mirror) {
 	d.setting.Lock()
 	defer d.setting.Unlock()
 	now := d.c.Now()
+	all = slices.Clone(all)
 	fresh := map[string]*run{}
 	for i, m := range all {
 		if m.Policy == nil {
@@ -68,11 +69,9 @@ func (d *Desk) newRun(m Mirror, now time.Time) *run {
 	if !kept {
 		key = make([]byte, keyBytes)
 		_, _ = rand.Read(key) // never fails, see its documentation
-		if r.open() {
-			d.keeper.keepKey(r.id, key)
-		}
+		kept = r.open() && d.keeper.keepKey(r.id, key)
 	}
-	r.key = key
+	r.key, r.keyKept = key, kept
 	o, errs := shadow.OptionsOf(m.Policy, key)
 	if len(errs) == 0 {
 		_, errs = shadow.NewTally(o)

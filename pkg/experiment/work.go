@@ -142,7 +142,7 @@ func (d *Desk) listen(s *session, stream grpc.BidiStreamingServer[crossfadev1.Wo
 
 // sayRefused says in the log that a message was refused, once a minute at most.
 func (d *Desk) sayRefused(s *session, err error) {
-	if status.Code(err) != codes.InvalidArgument {
+	if code := status.Code(err); code != codes.InvalidArgument && code != codes.ResourceExhausted {
 		return
 	}
 	now := d.c.Now()
@@ -153,7 +153,7 @@ func (d *Desk) sayRefused(s *session, err error) {
 	}
 	d.mu.Unlock()
 	if say {
-		d.c.Log.Warn("what a comparator says is refused: is it of another version?", "instance", s.instance, "error", err)
+		d.c.Log.Warn("what a comparator says is refused", "instance", s.instance, "error", err)
 	}
 }
 
