@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -75,6 +76,7 @@ func comparatorEnv(environ []string) []string {
 
 // compare runs the comparator until ctx ends.
 func compare(ctx context.Context, c *config, stderr io.Writer) error {
+	stdlog.SetOutput(io.Discard) // net/http prints there what it did not expect of a peer: that may be traffic
 	log := newLog(c.logFormat, stderr).With("role", roleComparator)
 	ln, err := c.comparatorListener()
 	if err != nil {

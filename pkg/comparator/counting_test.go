@@ -19,9 +19,10 @@ import (
 
 // TestEveryCopyIsCountedOnce: with all kinds of copies at the same time, the sum is exact, and so is what the origins were asked.
 func TestEveryCopyIsCountedOnce(t *testing.T) {
+	t.Parallel()
 	slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
-		case strings.HasPrefix(r.URL.Path, "/reset"):
+		case strings.HasPrefix(r.URL.Path, "/abort"):
 			panic(http.ErrAbortHandler)
 		case strings.HasPrefix(r.URL.Path, "/401"):
 			w.WriteHeader(http.StatusUnauthorized)
@@ -50,8 +51,10 @@ func TestEveryCopyIsCountedOnce(t *testing.T) {
 		"chunked": func(r *http.Request) {
 			r.Method, r.Body, r.ContentLength = "POST", io.NopCloser(strings.NewReader(strings.Repeat("x", 300<<10))), -1
 		},
-		"body":  func(r *http.Request) { r.Method, r.Body, r.ContentLength = "POST", io.NopCloser(strings.NewReader("{}")), 2 },
-		"reset": func(r *http.Request) { r.URL.Path = "/reset" },
+		"body": func(r *http.Request) {
+			r.Method, r.Body, r.ContentLength = "POST", io.NopCloser(strings.NewReader("{}")), 2
+		},
+		"abort": func(r *http.Request) { r.URL.Path = "/abort" },
 		"401":   func(r *http.Request) { r.URL.Path = "/401" },
 	}
 	names := slices.Sorted(func(yield func(string) bool) {
@@ -61,7 +64,7 @@ func TestEveryCopyIsCountedOnce(t *testing.T) {
 			}
 		}
 	})
-	const each, senders = 60, 8
+	const each, senders = 30, 8
 	var all sync.WaitGroup
 	for s := range senders {
 		r := rand.New(rand.NewPCG(seed, uint64(s)))
@@ -97,7 +100,8 @@ func TestEveryCopyIsCountedOnce(t *testing.T) {
 }
 
 func TestCopiesThatBreakOffAreCounted(t *testing.T) {
-	w := newWorld(t, says("%q"), says("%q"), Limits{})
+	t.Parallel()
+	w := newWorld(t, says("%q"), says("%q"), Limits{Spread: time.Minute})
 	doc := document()
 	doc.Methods, doc.AllowWrites = []string{"POST"}, true
 	w.run(doc, nil)
@@ -116,7 +120,8 @@ func TestCopiesThatBreakOffAreCounted(t *testing.T) {
 
 // TestRunsThatAreNotKnown: what comes before the order, and after the end, is counted as well, but asked for neither.
 func TestRunsThatAreNotKnown(t *testing.T) {
-	w := newWorld(t, says("%q"), says("%q"), Limits{})
+	t.Parallel()
+	w := newWorld(t, says("%q"), says("%q"), Limits{Spread: time.Minute})
 	w.doc, w.key = document(), "m/r1"
 	w.get("/early")
 	w.run(document(), nil)
@@ -138,7 +143,8 @@ func TestRunsThatAreNotKnown(t *testing.T) {
 }
 
 func TestNobodyIsAskedWhileLearning(t *testing.T) {
-	w := newWorld(t, says("%q"), says("%q"), Limits{})
+	t.Parallel()
+	w := newWorld(t, says("%q"), says("%q"), Limits{Spread: time.Minute})
 	w.run(document(), func(o *crossfadev1.RunOrder) { o.Learning = true })
 	for i := range 5 {
 		w.get(fmt.Sprintf("/orders/%d", i))
@@ -158,6 +164,7 @@ func TestNobodyIsAskedWhileLearning(t *testing.T) {
 
 // TestTheLeaseEnds: without orders asking stops, proxies are told, and counting goes on; with the server back, it all goes on, counted once.
 func TestTheLeaseEnds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, says("%q"), says("%q"), Limits{Spread: time.Minute})
 	w.run(document(), nil)
 	w.server.order(func(o *crossfadev1.WorkResponse) { o.Lease = durationpb.New(2 * time.Second) })
@@ -183,5 +190,28 @@ func TestTheLeaseEnds(t *testing.T) {
 	}
 	if w.server.hellos < 2 {
 		t.Error("the link was not made anew")
+	}
+}
+
+// TestAServerThatFreezes is left after a while, and nothing is lost or counted twice when another answers.
+func TestAServerThatFreezes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, says("%q"), says("%q"), Limits{Spread: time.Minute, silence: 500 * time.Millisecond})
+	w.run(document(), nil)
+	w.get("/a")
+	w.awaitCounted(1)
+	w.server.order(func(*crossfadev1.WorkResponse) { w.server.mute = true })
+	hellos := func() int {
+		w.server.mu.Lock()
+		defer w.server.mu.Unlock()
+		return w.server.hellos
+	}
+	before := hellos()
+	w.get("/a")
+	w.await("for other tries", func() bool { return hellos() > before+1 })
+	w.server.order(func(*crossfadev1.WorkResponse) { w.server.mute = false })
+	w.get("/a")
+	if r := w.awaitCounted(3); r.Compared != 3 {
+		t.Errorf("%+v", r)
 	}
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // counts is all that is known, as message number sequence. Tallies are in it if they have changed, as far as there is room for them: first those
-// that have waited longest. With all, those that take long to encode are in it too.
-func (k *comparator) counts(sequence int64, now time.Time, all bool) *crossfadev1.ComparatorCounts {
+// that have waited longest; rest says that there was none for others. With all, those that take long to encode are not left for later.
+func (k *comparator) counts(sequence int64, now time.Time, all bool) (out *crossfadev1.ComparatorCounts, rest bool) {
 	k.mu.RLock()
 	runs := make([]*run, 0, len(k.runs))
 	for _, r := range k.runs {
@@ -19,11 +19,14 @@ func (k *comparator) counts(sequence int64, now time.Time, all bool) *crossfadev
 	}
 	k.mu.RUnlock()
 	slices.SortFunc(runs, func(a, b *run) int { return cmp.Or(cmp.Compare(a.sentIn, b.sentIn), cmp.Compare(a.key, b.key)) })
-	out := &crossfadev1.ComparatorCounts{Sequence: sequence}
+	out = &crossfadev1.ComparatorCounts{Sequence: sequence}
 	room := maxTallyBytes
 	for _, r := range runs {
 		c := r.counts(sequence, now)
-		if room > 0 && (all || !now.Before(r.encodeNext)) {
+		switch {
+		case room <= 0:
+			rest = true
+		case all || !now.Before(r.encodeNext):
 			if err := r.encode(c, sequence); err != nil {
 				k.log.Error("counts cannot be sent", slog.String("mirror", r.policy.Name), slog.Any("error", err))
 			}
@@ -31,7 +34,7 @@ func (k *comparator) counts(sequence int64, now time.Time, all bool) *crossfadev
 		}
 		out.Runs = append(out.Runs, c)
 	}
-	return out
+	return out, rest
 }
 
 // counts is what is known of a run, without its tally.

@@ -21,7 +21,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -32,131 +31,6 @@ import (
 )
 
 const deadline = 20 * time.Second
-
-// server is the server's side of the link: it gives orders and keeps the last counts, as the desk does.
-type server struct {
-	crossfadev1.UnimplementedComparatorServiceServer
-	t testing.TB
-
-	mu      sync.Mutex
-	orders  *crossfadev1.WorkResponse
-	hello   *crossfadev1.ComparatorHello
-	last    map[string]*crossfadev1.RunCounts
-	tallies map[string][]byte
-	goodbye bool
-	seq     int64
-	hellos  int
-	runs    int // in the last counts
-	wire    bytes.Buffer // all that the comparator said
-	streams map[chan struct{}]bool
-	grpc    *grpc.Server
-	address string
-}
-
-func newServer(t testing.TB) *server {
-	s := &server{t: t, last: map[string]*crossfadev1.RunCounts{}, tallies: map[string][]byte{}, orders: &crossfadev1.WorkResponse{}, streams: map[chan struct{}]bool{}}
-	s.listen("127.0.0.1:0")
-	t.Cleanup(s.stop)
-	return s
-}
-
-func (s *server) listen(address string) {
-	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.address = ln.Addr().String()
-	s.grpc = grpc.NewServer(grpc.MaxRecvMsgSize(16 << 20))
-	crossfadev1.RegisterComparatorServiceServer(s.grpc, s)
-	go s.grpc.Serve(ln)
-}
-
-func (s *server) stop() { s.grpc.Stop() }
-
-func (s *server) order(change func(*crossfadev1.WorkResponse)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	change(s.orders)
-	for c := range s.streams {
-		select {
-		case c <- struct{}{}:
-		default:
-		}
-	}
-}
-
-func (s *server) Work(stream grpc.BidiStreamingServer[crossfadev1.WorkRequest, crossfadev1.WorkResponse]) error {
-	changed := make(chan struct{}, 1)
-	s.mu.Lock()
-	s.streams[changed] = true
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		delete(s.streams, changed)
-		s.mu.Unlock()
-	}()
-	ended := make(chan error, 1)
-	go func() {
-		for {
-			m, err := stream.Recv()
-			if err != nil {
-				ended <- err
-				return
-			}
-			s.take(m)
-			select {
-			case changed <- struct{}{}:
-			default:
-			}
-		}
-	}()
-	for {
-		s.mu.Lock()
-		o := proto.CloneOf(s.orders)
-		o.Sequence = s.seq
-		s.mu.Unlock()
-		if err := stream.Send(o); err != nil {
-			return err
-		}
-		select {
-		case err := <-ended:
-			if errors.Is(err, io.EOF) {
-				s.mu.Lock()
-				o.Sequence = s.seq
-				s.mu.Unlock()
-				return stream.Send(o)
-			}
-			return err
-		case <-changed:
-		}
-	}
-}
-
-func (s *server) take(m *crossfadev1.WorkRequest) {
-	raw, _ := proto.Marshal(m)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.wire.Write(raw)
-	if h := m.GetHello(); h != nil {
-		s.hello = h
-		s.hellos++
-		return
-	}
-	c := m.GetCounts()
-	if c.GetSequence() <= s.seq {
-		s.t.Errorf("counts %d after %d", c.GetSequence(), s.seq)
-	}
-	s.seq = c.GetSequence()
-	s.goodbye = c.GetGoodbye()
-	s.runs = len(c.GetRuns())
-	for _, r := range c.GetRuns() {
-		key := r.GetMirror() + "/" + r.GetRun()
-		s.last[key] = r
-		if len(r.GetTally()) > 0 {
-			s.tallies[key] = r.GetTally()
-		}
-	}
-}
 
 // world is a comparator with all that is around it.
 type world struct {
@@ -170,6 +44,8 @@ type world struct {
 	stop    context.CancelFunc
 	ended   chan error
 	client  *http.Client
+	// experiment is where the proxy is asked.
+	experiment string
 }
 
 type lockedBuffer struct {
@@ -195,6 +71,7 @@ type proxyFake struct {
 	mu      sync.Mutex
 	origins map[string]*httptest.Server
 	asked   map[string]*atomic.Int64
+	http2   *http.Transport
 	flags   string // if set, it answers all by itself
 }
 
@@ -216,7 +93,7 @@ func (p *proxyFake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	to, _ := url.Parse(origin.URL)
 	back := &httputil.ReverseProxy{
 		Rewrite:   func(q *httputil.ProxyRequest) { q.Out.URL.Scheme, q.Out.URL.Host = to.Scheme, to.Host },
-		Transport: origin.Client().Transport, FlushInterval: -1,
+		Transport: p.transport(r, origin), FlushInterval: -1,
 		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
 			switch {
 			case errors.Is(err, syscall.ECONNREFUSED):
@@ -229,6 +106,14 @@ func (p *proxyFake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
 	}
 	back.ServeHTTP(w, r)
+}
+
+// transport is that for a request: gRPC goes over HTTP/2.
+func (p *proxyFake) transport(r *http.Request, origin *httptest.Server) http.RoundTripper {
+	if strings.HasPrefix(r.Header.Get("content-type"), "application/grpc") {
+		return p.http2
+	}
+	return origin.Client().Transport
 }
 
 func h2c() *http.Protocols {
@@ -255,7 +140,11 @@ func start(t testing.TB, h http.Handler) *httptest.Server {
 
 // newWorld starts a comparator with two origins, at rest: no order is given.
 func newWorld(t testing.TB, control, candidate http.Handler, limits Limits) *world {
+	or(&limits.countsEvery, 50*time.Millisecond)
 	p := &proxyFake{origins: map[string]*httptest.Server{}, asked: map[string]*atomic.Int64{}}
+	p.http2 = &http.Transport{Protocols: &http.Protocols{}, DisableCompression: true}
+	p.http2.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(p.http2.CloseIdleConnections)
 	p.Server = start(t, p)
 	for origin, h := range map[string]http.Handler{"ecs": control, "eks": candidate} {
 		name := policy.ShadowClusterName("shop", origin)
@@ -269,6 +158,7 @@ func newWorld(t testing.TB, control, candidate http.Handler, limits Limits) *wor
 		t.Fatal(err)
 	}
 	w := &world{t: t, server: newServer(t), proxy: p, log: &lockedBuffer{}, address: ln.Addr().String(), ended: make(chan error, 1)}
+	w.experiment = p.Listener.Addr().String()
 	w.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}}
 	conn, err := grpc.NewClient("passthrough:///"+w.server.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -326,16 +216,9 @@ func (w *world) run(doc *crossfadev1.Mirror, change func(*crossfadev1.RunOrder))
 	w.server.order(func(o *crossfadev1.WorkResponse) {
 		o.Runs = []*crossfadev1.RunOrder{order}
 		o.Lease = durationpb.New(time.Minute)
-		o.Proxies = &crossfadev1.ProxyAddresses{Addresses: map[string]string{"p1": w.proxy.Listener.Addr().String()}}
+		o.Proxies = &crossfadev1.ProxyAddresses{Addresses: map[string]string{"p1": w.experiment}}
 	})
 	w.await("to follow the order", func() bool { _, ok := w.server.counts(w.key); return ok && w.ready() == http.StatusOK })
-}
-
-func (s *server) counts(key string) (*crossfadev1.RunCounts, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c, ok := s.last[key]
-	return c, ok
 }
 
 func (w *world) await(what string, ok func() bool) {
@@ -432,3 +315,5 @@ func (w *world) awaitCounted(n uint64) *shadow.Report {
 	}
 	return r
 }
+
+func logTo(b *lockedBuffer) *slog.Logger { return slog.New(slog.NewJSONHandler(b, nil)) }

@@ -18,6 +18,10 @@ type Limits struct {
 	Spread time.Duration
 	// Grace is for what is in flight at the end, and for the goodbye. Default 2 s.
 	Grace time.Duration
+
+	// Tests need not wait for these.
+	countsEvery time.Duration
+	silence     time.Duration // without a word of the server for so long, the link is made anew
 }
 
 func (l Limits) withDefaults() Limits {
@@ -28,6 +32,8 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Timeout, 10*time.Second)
 	or(&l.Spread, 5*time.Millisecond)
 	or(&l.Grace, 2*time.Second)
+	or(&l.countsEvery, time.Second)
+	or(&l.silence, 10*time.Second)
 	return l
 }
 
@@ -48,6 +54,7 @@ const (
 	maxRuns         = 512              // known at a time, with those whose last counts are on their way
 	maxEarly        = 64               // runs of which copies came before the order
 	maxSeen         = 256              // templates of paths that are listed while learning
+	maxIdle         = 4096             // connections to proxies that are kept
 	maxIdentities   = 1 << 17          // that were asked within a second
 	maxProxyID      = 256              // bytes
 	copyCost        = 4 << 10          // bytes that a copy takes besides its body
@@ -56,14 +63,12 @@ const (
 	lateCopies      = 5 * time.Second  // after its end a run is still known for so long
 	refusalWindow   = 10               // seconds
 	maxOrderBytes   = 64 << 20         // of a message of the server: descriptors are up to 1 MiB for each run
-	maxTallyBytes   = 12 << 20         // of tallies in one message; the others follow with the next
-	silence         = 10 * time.Second // without a word of the server, the link is made anew
+	maxTallyBytes   = 8 << 20          // of tallies in one message; the others follow with the next
 	identityPeriod  = time.Second      // in which one identity is asked for once
 	firstBackoff    = 100 * time.Millisecond
 	longestBackoff  = 2 * time.Second
-	countsEvery     = time.Second
-	reflectionTime  = 5 * time.Second
-	maxFiles        = 1000 // of descriptors
-	burstPerSecond  = 10   // the part of the rate that may come at once is 1/10
-	maxEncodedShare = 10   // encoding a tally takes at most 1/10 of the time
+	reflectionTime  = 3 * time.Second // for each version of it
+	maxFiles        = 1000            // of descriptors
+	burstPerSecond  = 10              // the part of the rate that may come at once is 1/10
+	maxEncodedShare = 10              // encoding a tally takes at most 1/10 of the time
 )

@@ -86,7 +86,9 @@ func (l *link) work(parent context.Context) error {
 	heard, received := make(chan int64, 1), make(chan struct{})
 	go func() {
 		defer close(received)
-		cancel(l.receive(stream, heard))
+		silent := time.AfterFunc(l.comparator.limits.silence, func() { cancel(errSilent) })
+		defer silent.Stop()
+		cancel(l.receive(stream, heard, silent))
 	}()
 	defer func() {
 		cancel(nil)
@@ -108,12 +110,13 @@ func why(ctx context.Context, err error) error {
 }
 
 // receive takes orders until the stream ends.
-func (l *link) receive(stream workStream, heard chan int64) error {
+func (l *link) receive(stream workStream, heard chan int64, silent *time.Timer) error {
 	for {
 		orders, err := stream.Recv()
 		if err != nil {
 			return err
 		}
+		silent.Reset(l.comparator.limits.silence)
 		l.comparator.obey(orders, time.Now())
 		select {
 		case <-heard:
@@ -125,9 +128,8 @@ func (l *link) receive(stream workStream, heard chan int64) error {
 
 // report sends counts each second, and at the end the last ones.
 func (l *link) report(ctx context.Context, stream workStream, heard <-chan int64) error {
-	tick := time.NewTicker(countsEvery)
+	tick := time.NewTicker(l.comparator.limits.countsEvery)
 	defer tick.Stop()
-	last := time.Now()
 	for final := false; ; {
 		if err := l.send(stream, final); err != nil {
 			return why(ctx, err)
@@ -136,26 +138,22 @@ func (l *link) report(ctx context.Context, stream workStream, heard <-chan int64
 			return l.farewell(ctx, stream, heard)
 		}
 		var err error
-		if final, err = l.pause(ctx, tick.C, heard, &last); err != nil {
+		if final, err = l.pause(ctx, tick.C, heard); err != nil {
 			return err
 		}
 	}
 }
 
 // pause waits until it is time for other counts, the last ones if final.
-func (l *link) pause(ctx context.Context, tick <-chan time.Time, heard <-chan int64, last *time.Time) (final bool, err error) {
+func (l *link) pause(ctx context.Context, tick <-chan time.Time, heard <-chan int64) (final bool, err error) {
 	for {
 		select {
 		case <-ctx.Done():
 			return false, why(ctx, errClosed)
 		case <-heard:
-			*last = time.Now()
 		case <-l.leave:
 			return true, nil
 		case <-tick:
-			if time.Since(*last) > silence {
-				return false, errSilent
-			}
 			return false, nil
 		}
 	}
@@ -179,9 +177,17 @@ func (l *link) farewell(ctx context.Context, stream workStream, heard <-chan int
 	}
 }
 
+// send sends the counts; to say goodbye, as many messages as the tallies need.
 func (l *link) send(stream workStream, goodbye bool) error {
-	l.sequence++
-	counts := l.comparator.counts(l.sequence, time.Now(), goodbye)
-	counts.Goodbye = goodbye
-	return stream.Send(&crossfadev1.WorkRequest{Message: &crossfadev1.WorkRequest_Counts{Counts: counts}})
+	for {
+		l.sequence++
+		counts, rest := l.comparator.counts(l.sequence, time.Now(), goodbye)
+		counts.Goodbye = goodbye && !rest
+		if err := stream.Send(&crossfadev1.WorkRequest{Message: &crossfadev1.WorkRequest_Counts{Counts: counts}}); err != nil {
+			return err
+		}
+		if !goodbye || !rest {
+			return nil
+		}
+	}
 }

@@ -63,8 +63,6 @@ var reflectionMethods = []string{
 
 // reflected asks control for the descriptors of the methods that are copied.
 func (k *comparator) reflected(c *copied, address string) (*shadow.Descriptors, error) {
-	ctx, cancel := context.WithTimeout(k.asking, reflectionTime)
-	defer cancel()
 	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority(c.host))
 	if err != nil {
 		return nil, err
@@ -74,7 +72,7 @@ func (k *comparator) reflected(c *copied, address string) (*shadow.Descriptors, 
 	if name, value := c.run.testIdentity(); name != "" {
 		headers.Set(name, value)
 	}
-	ctx = metadata.NewOutgoingContext(ctx, headers)
+	ctx := metadata.NewOutgoingContext(k.asking, headers)
 	for _, method := range reflectionMethods {
 		c.run.asked[control].Add(1)
 		var set *descriptorpb.FileDescriptorSet
@@ -101,6 +99,8 @@ var errFiles = errors.New("the answers of reflection are not descriptors")
 
 // ask gathers the files of the services, with all that they import.
 func ask(ctx context.Context, conn *grpc.ClientConn, method string, calls []string) (*descriptorpb.FileDescriptorSet, error) {
+	ctx, cancel := context.WithTimeout(ctx, reflectionTime)
+	defer cancel()
 	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method, grpc.MaxCallRecvMsgSize(shadow.MaxDescriptorBytes))
 	if err != nil {
 		return nil, failed(err)

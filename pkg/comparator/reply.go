@@ -93,12 +93,11 @@ func (r *reply) decode(most int, cost *loan) (dropped string) {
 		return dropBudget
 	}
 	before := len(r.Body)
-	defer func() { cost.shrink(int64(room - min(room, len(r.Body)-min(len(r.Body), before)))) }()
+	defer func() { cost.shrink(int64(max(room-max(len(r.Body)-before, 0), 0))) }()
 	body, over, err := shadow.Decode(r.encoding, r.Body, shadow.DecodeLimits{Bytes: most, Ratio: inflateRatio})
 	r.encoding = ""
 	cutOff := r.OverCap
-	switch {
-	case errors.Is(err, shadow.ErrEncoding), errors.Is(err, shadow.ErrCorrupt) && !cutOff:
+	if errors.Is(err, shadow.ErrEncoding) || errors.Is(err, shadow.ErrCorrupt) && !cutOff {
 		r.Encoded = true
 		return ""
 	}
