@@ -59,15 +59,17 @@ func Start(t testing.TB) *Server {
 
 // Set adds resources, or replaces those of the same type and name, and sends them to whoever is connected.
 func (s *Server) Set(resources ...translate.Resource) {
-	s.update(func() {
-		for _, r := range resources {
-			t := r.Body.TypeUrl
-			if s.resources[t] == nil {
-				s.resources[t] = map[string]translate.Resource{}
-			}
-			s.resources[t][r.Name] = r
+	s.update(func() { s.set(resources) })
+}
+
+func (s *Server) set(resources []translate.Resource) {
+	for _, r := range resources {
+		t := r.Body.TypeUrl
+		if s.resources[t] == nil {
+			s.resources[t] = map[string]translate.Resource{}
 		}
-	})
+		s.resources[t][r.Name] = r
+	}
 }
 
 // SetStructure replaces everything but endpoints and layers, for proxies that listen on an address and have no experiment listener.
@@ -77,14 +79,15 @@ func (s *Server) SetStructure(st *translate.Structure, listenAddress string) {
 
 // SetStructureAt is the same for proxies with an experiment listener, at IP:PORT.
 func (s *Server) SetStructureAt(st *translate.Structure, listenAddress, experiment string) {
-	s.update(func() {
+	all := slices.Concat(st.Clusters, st.Listeners(listenAddress, experiment), st.Routes, st.VirtualHosts)
+	s.update(func() { // in one: an Envoy that looked in between would lose its listeners
 		for t := range s.resources {
 			if t != typeEndpoints && t != typeRuntime {
 				delete(s.resources, t)
 			}
 		}
+		s.set(all)
 	})
-	s.Set(slices.Concat(st.Clusters, st.Listeners(listenAddress, experiment), st.Routes, st.VirtualHosts)...)
 }
 
 // Refused are the refusals so far, in Envoy's words.
