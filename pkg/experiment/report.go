@@ -98,9 +98,11 @@ func (r *run) describe(out *crossfadev1.MirrorReport, now time.Time) {
 	if !r.when.IsZero() {
 		out.Counted = timestamppb.New(r.when)
 	}
-	out.AskedRps = map[string]float64{}
+	out.AskedRps, out.Asked = map[string]float64{}, map[string]int64{}
+	r.addAsked(out, &r.past.signals)
 	out.Lost, out.Seen = r.past.lost, r.past.seen
 	for _, p := range r.sorted() {
+		r.addAsked(out, &p.signals)
 		control, candidate := p.rates(now)
 		if r.policy.Control != "" {
 			out.AskedRps[r.policy.Control] += control
@@ -110,6 +112,14 @@ func (r *run) describe(out *crossfadev1.MirrorReport, now time.Time) {
 		out.Seen = mergeSeen(out.Seen, p.seen)
 	}
 	out.Seen = out.Seen[:min(len(out.Seen), maxPaths)]
+}
+
+// addAsked adds the requests that instances have sent.
+func (r *run) addAsked(out *crossfadev1.MirrorReport, s *signals) {
+	if r.policy.Control != "" {
+		out.Asked[r.policy.Control] += s.askedControl
+	}
+	out.Asked[r.policy.Candidate] += s.askedCandidate
 }
 
 // verdict is that of the counts, but where these cannot be the whole truth.

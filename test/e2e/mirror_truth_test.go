@@ -61,7 +61,7 @@ func (e *examined) holdFindings(t *testing.T, kinds map[string]bool) {
 }
 
 // holdCounts holds the sum of a report, and the origins' logs against it: both were asked for what counts and for what was dropped because
-// the legs did not start together, and for nothing else. How often control was asked twice is not in the report.
+// the legs did not start together, and for nothing else.
 func (e *examined) holdCounts(t *testing.T) {
 	t.Helper()
 	r := e.report
@@ -75,6 +75,13 @@ func (e *examined) holdCounts(t *testing.T) {
 	}
 	control, candidate := e.truth.Control.Log(), e.truth.Candidate.Log()
 	toControl, toCandidate := int64(control.Shadow[e.name]), int64(candidate.Shadow[e.name])
+	described := int64(0)
+	if e.grpc.GetReflection() {
+		described = int64(control.Describe)
+	}
+	if told := r.GetAsked(); told["candidate"] != toCandidate || told["control"] != toControl+described {
+		t.Errorf("%s: %v were sent, it says; the candidate got %d, control %d, and %d questions for descriptors", e.name, told, toCandidate, toControl, described)
+	}
 	if toCandidate != asked || toControl < asked || toControl > 2*asked {
 		t.Errorf("%s: the candidate was asked %d times, control %d, for %d pairs: %s", e.name, toCandidate, toControl, asked, summaryOf(r))
 	}

@@ -909,7 +909,9 @@ type MirrorReport struct {
 	// Basis points of the requests that are copied.
 	Share int32 `protobuf:"varint,29,opt,name=share,proto3" json:"share,omitempty"`
 	// What limits it, in requests per second.
-	MaxRps        float64 `protobuf:"fixed64,30,opt,name=max_rps,json=maxRps,proto3" json:"max_rps,omitempty"`
+	MaxRps float64 `protobuf:"fixed64,30,opt,name=max_rps,json=maxRps,proto3" json:"max_rps,omitempty"`
+	// Requests that were sent, by origin, also those whose answers were dropped. Control is asked twice for some pairs.
+	Asked         map[string]int64 `protobuf:"bytes,31,rep,name=asked,proto3" json:"asked,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1152,6 +1154,13 @@ func (x *MirrorReport) GetMaxRps() float64 {
 		return x.MaxRps
 	}
 	return 0
+}
+
+func (x *MirrorReport) GetAsked() map[string]int64 {
+	if x != nil {
+		return x.Asked
+	}
+	return nil
 }
 
 // MirrorWhy is a reason of a verdict.
@@ -1875,7 +1884,7 @@ const file_crossfade_v1_mirror_proto_rawDesc = "" +
 	"\astarted\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12.\n" +
 	"\x04ends\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x04ends\x12\x19\n" +
 	"\bended_by\x18\r \x01(\tR\aendedBy\x12\x1a\n" +
-	"\brevision\x18\x0e \x01(\x03R\brevision\"\x9a\v\n" +
+	"\brevision\x18\x0e \x01(\x03R\brevision\"\x91\f\n" +
 	"\fMirrorReport\x12\x16\n" +
 	"\x06mirror\x18\x01 \x01(\tR\x06mirror\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x12\n" +
@@ -1907,7 +1916,8 @@ const file_crossfade_v1_mirror_proto_rawDesc = "" +
 	"\tasked_rps\x18\x1b \x03(\v2(.crossfade.v1.MirrorReport.AskedRpsEntryR\baskedRps\x124\n" +
 	"\acounted\x18\x1c \x01(\v2\x1a.google.protobuf.TimestampR\acounted\x12\x14\n" +
 	"\x05share\x18\x1d \x01(\x05R\x05share\x12\x17\n" +
-	"\amax_rps\x18\x1e \x01(\x01R\x06maxRps\x1a:\n" +
+	"\amax_rps\x18\x1e \x01(\x01R\x06maxRps\x12;\n" +
+	"\x05asked\x18\x1f \x03(\v2%.crossfade.v1.MirrorReport.AskedEntryR\x05asked\x1a:\n" +
 	"\fDroppedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a:\n" +
@@ -1919,7 +1929,11 @@ const file_crossfade_v1_mirror_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x1b.crossfade.v1.MirrorLatencyR\x05value:\x028\x01\x1a;\n" +
 	"\rAskedRpsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"M\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\x1a8\n" +
+	"\n" +
+	"AskedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"M\n" +
 	"\tMirrorWhy\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x12\n" +
@@ -1993,7 +2007,7 @@ func file_crossfade_v1_mirror_proto_rawDescGZIP() []byte {
 	return file_crossfade_v1_mirror_proto_rawDescData
 }
 
-var file_crossfade_v1_mirror_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_crossfade_v1_mirror_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_crossfade_v1_mirror_proto_goTypes = []any{
 	(*Mirror)(nil),                // 0: crossfade.v1.Mirror
 	(*MirrorNoise)(nil),           // 1: crossfade.v1.MirrorNoise
@@ -2015,26 +2029,27 @@ var file_crossfade_v1_mirror_proto_goTypes = []any{
 	nil,                           // 17: crossfade.v1.MirrorReport.ReasonsEntry
 	nil,                           // 18: crossfade.v1.MirrorReport.LatencyEntry
 	nil,                           // 19: crossfade.v1.MirrorReport.AskedRpsEntry
-	nil,                           // 20: crossfade.v1.MirrorEstimate.AddedRpsEntry
-	(*ValueMatch)(nil),            // 21: crossfade.v1.ValueMatch
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	nil,                           // 20: crossfade.v1.MirrorReport.AskedEntry
+	nil,                           // 21: crossfade.v1.MirrorEstimate.AddedRpsEntry
+	(*ValueMatch)(nil),            // 22: crossfade.v1.ValueMatch
+	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
 }
 var file_crossfade_v1_mirror_proto_depIdxs = []int32{
-	21, // 0: crossfade.v1.Mirror.headers:type_name -> crossfade.v1.ValueMatch
+	22, // 0: crossfade.v1.Mirror.headers:type_name -> crossfade.v1.ValueMatch
 	1,  // 1: crossfade.v1.Mirror.noise:type_name -> crossfade.v1.MirrorNoise
-	22, // 2: crossfade.v1.Mirror.duration:type_name -> google.protobuf.Duration
-	22, // 3: crossfade.v1.Mirror.learn:type_name -> google.protobuf.Duration
+	23, // 2: crossfade.v1.Mirror.duration:type_name -> google.protobuf.Duration
+	23, // 3: crossfade.v1.Mirror.learn:type_name -> google.protobuf.Duration
 	2,  // 4: crossfade.v1.Mirror.stop:type_name -> crossfade.v1.MirrorStop
 	3,  // 5: crossfade.v1.Mirror.rules:type_name -> crossfade.v1.MirrorRule
 	4,  // 6: crossfade.v1.Mirror.grpc:type_name -> crossfade.v1.MirrorGrpc
 	5,  // 7: crossfade.v1.Mirror.run:type_name -> crossfade.v1.MirrorRun
-	22, // 8: crossfade.v1.MirrorStop.candidate_latency:type_name -> google.protobuf.Duration
-	22, // 9: crossfade.v1.MirrorRule.window:type_name -> google.protobuf.Duration
-	23, // 10: crossfade.v1.MirrorRun.started:type_name -> google.protobuf.Timestamp
-	23, // 11: crossfade.v1.MirrorRun.ended:type_name -> google.protobuf.Timestamp
-	23, // 12: crossfade.v1.MirrorStatus.started:type_name -> google.protobuf.Timestamp
-	23, // 13: crossfade.v1.MirrorStatus.ends:type_name -> google.protobuf.Timestamp
+	23, // 8: crossfade.v1.MirrorStop.candidate_latency:type_name -> google.protobuf.Duration
+	23, // 9: crossfade.v1.MirrorRule.window:type_name -> google.protobuf.Duration
+	24, // 10: crossfade.v1.MirrorRun.started:type_name -> google.protobuf.Timestamp
+	24, // 11: crossfade.v1.MirrorRun.ended:type_name -> google.protobuf.Timestamp
+	24, // 12: crossfade.v1.MirrorStatus.started:type_name -> google.protobuf.Timestamp
+	24, // 13: crossfade.v1.MirrorStatus.ends:type_name -> google.protobuf.Timestamp
 	8,  // 14: crossfade.v1.MirrorReport.why:type_name -> crossfade.v1.MirrorWhy
 	16, // 15: crossfade.v1.MirrorReport.dropped:type_name -> crossfade.v1.MirrorReport.DroppedEntry
 	17, // 16: crossfade.v1.MirrorReport.reasons:type_name -> crossfade.v1.MirrorReport.ReasonsEntry
@@ -2043,21 +2058,22 @@ var file_crossfade_v1_mirror_proto_depIdxs = []int32{
 	18, // 19: crossfade.v1.MirrorReport.latency:type_name -> crossfade.v1.MirrorReport.LatencyEntry
 	14, // 20: crossfade.v1.MirrorReport.seen:type_name -> crossfade.v1.MirrorPath
 	5,  // 21: crossfade.v1.MirrorReport.run:type_name -> crossfade.v1.MirrorRun
-	23, // 22: crossfade.v1.MirrorReport.ends:type_name -> google.protobuf.Timestamp
+	24, // 22: crossfade.v1.MirrorReport.ends:type_name -> google.protobuf.Timestamp
 	19, // 23: crossfade.v1.MirrorReport.asked_rps:type_name -> crossfade.v1.MirrorReport.AskedRpsEntry
-	23, // 24: crossfade.v1.MirrorReport.counted:type_name -> google.protobuf.Timestamp
-	23, // 25: crossfade.v1.MirrorDifference.first_seen:type_name -> google.protobuf.Timestamp
-	23, // 26: crossfade.v1.MirrorDifference.last_seen:type_name -> google.protobuf.Timestamp
-	10, // 27: crossfade.v1.MirrorDifference.example:type_name -> crossfade.v1.MirrorExample
-	11, // 28: crossfade.v1.MirrorExample.control:type_name -> crossfade.v1.MirrorShape
-	11, // 29: crossfade.v1.MirrorExample.candidate:type_name -> crossfade.v1.MirrorShape
-	20, // 30: crossfade.v1.MirrorEstimate.added_rps:type_name -> crossfade.v1.MirrorEstimate.AddedRpsEntry
-	13, // 31: crossfade.v1.MirrorReport.LatencyEntry.value:type_name -> crossfade.v1.MirrorLatency
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	24, // 24: crossfade.v1.MirrorReport.counted:type_name -> google.protobuf.Timestamp
+	20, // 25: crossfade.v1.MirrorReport.asked:type_name -> crossfade.v1.MirrorReport.AskedEntry
+	24, // 26: crossfade.v1.MirrorDifference.first_seen:type_name -> google.protobuf.Timestamp
+	24, // 27: crossfade.v1.MirrorDifference.last_seen:type_name -> google.protobuf.Timestamp
+	10, // 28: crossfade.v1.MirrorDifference.example:type_name -> crossfade.v1.MirrorExample
+	11, // 29: crossfade.v1.MirrorExample.control:type_name -> crossfade.v1.MirrorShape
+	11, // 30: crossfade.v1.MirrorExample.candidate:type_name -> crossfade.v1.MirrorShape
+	21, // 31: crossfade.v1.MirrorEstimate.added_rps:type_name -> crossfade.v1.MirrorEstimate.AddedRpsEntry
+	13, // 32: crossfade.v1.MirrorReport.LatencyEntry.value:type_name -> crossfade.v1.MirrorLatency
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_crossfade_v1_mirror_proto_init() }
@@ -2073,7 +2089,7 @@ func file_crossfade_v1_mirror_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_crossfade_v1_mirror_proto_rawDesc), len(file_crossfade_v1_mirror_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
