@@ -258,8 +258,10 @@ type RunCounts struct {
 	AskedControl int64 `protobuf:"varint,9,opt,name=asked_control,json=askedControl,proto3" json:"asked_control,omitempty"`
 	// Requests to the candidate, from the start.
 	AskedCandidate int64 `protobuf:"varint,10,opt,name=asked_candidate,json=askedCandidate,proto3" json:"asked_candidate,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Copies that came, from the start.
+	Received      int64 `protobuf:"varint,11,opt,name=received,proto3" json:"received,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RunCounts) Reset() {
@@ -358,6 +360,13 @@ func (x *RunCounts) GetAskedControl() int64 {
 func (x *RunCounts) GetAskedCandidate() int64 {
 	if x != nil {
 		return x.AskedCandidate
+	}
+	return 0
+}
+
+func (x *RunCounts) GetReceived() int64 {
+	if x != nil {
+		return x.Received
 	}
 	return 0
 }
@@ -497,6 +506,10 @@ type RunOrder struct {
 	IdentityHeader string `protobuf:"bytes,6,opt,name=identity_header,json=identityHeader,proto3" json:"identity_header,omitempty"`
 	// Its value: a secret.
 	IdentityValue string `protobuf:"bytes,7,opt,name=identity_value,json=identityValue,proto3" json:"identity_value,omitempty"`
+	// Instances that work on the run. Each asks for its own share of the kept identities, so that none is asked more often for their number.
+	Instances int32 `protobuf:"varint,8,opt,name=instances,proto3" json:"instances,omitempty"`
+	// Which of them this is, from 0.
+	Index         int32 `protobuf:"varint,9,opt,name=index,proto3" json:"index,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -580,6 +593,20 @@ func (x *RunOrder) GetIdentityValue() string {
 	return ""
 }
 
+func (x *RunOrder) GetInstances() int32 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
+func (x *RunOrder) GetIndex() int32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 var File_crossfade_v1_comparator_proto protoreflect.FileDescriptor
 
 const file_crossfade_v1_comparator_proto_rawDesc = "" +
@@ -596,7 +623,7 @@ const file_crossfade_v1_comparator_proto_rawDesc = "" +
 	"\x10ComparatorCounts\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12+\n" +
 	"\x04runs\x18\x02 \x03(\v2\x17.crossfade.v1.RunCountsR\x04runs\x12\x18\n" +
-	"\agoodbye\x18\x03 \x01(\bR\agoodbye\"\xe4\x02\n" +
+	"\agoodbye\x18\x03 \x01(\bR\agoodbye\"\x80\x03\n" +
 	"\tRunCounts\x12\x16\n" +
 	"\x06mirror\x18\x01 \x01(\tR\x06mirror\x12\x10\n" +
 	"\x03run\x18\x02 \x01(\tR\x03run\x12\x14\n" +
@@ -608,7 +635,8 @@ const file_crossfade_v1_comparator_proto_rawDesc = "" +
 	"\x10control_refusals\x18\b \x01(\x03R\x0fcontrolRefusals\x12#\n" +
 	"\rasked_control\x18\t \x01(\x03R\faskedControl\x12'\n" +
 	"\x0fasked_candidate\x18\n" +
-	" \x01(\x03R\x0easkedCandidate\"\xbf\x01\n" +
+	" \x01(\x03R\x0easkedCandidate\x12\x1a\n" +
+	"\breceived\x18\v \x01(\x03R\breceived\"\xbf\x01\n" +
 	"\fWorkResponse\x12*\n" +
 	"\x04runs\x18\x01 \x03(\v2\x16.crossfade.v1.RunOrderR\x04runs\x126\n" +
 	"\aproxies\x18\x02 \x01(\v2\x1c.crossfade.v1.ProxyAddressesR\aproxies\x12/\n" +
@@ -618,7 +646,7 @@ const file_crossfade_v1_comparator_proto_rawDesc = "" +
 	"\taddresses\x18\x01 \x03(\v2+.crossfade.v1.ProxyAddresses.AddressesEntryR\taddresses\x1a<\n" +
 	"\x0eAddressesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbe\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf2\x02\n" +
 	"\bRunOrder\x12,\n" +
 	"\x06mirror\x18\x01 \x01(\v2\x14.crossfade.v1.MirrorR\x06mirror\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x17\n" +
@@ -626,7 +654,9 @@ const file_crossfade_v1_comparator_proto_rawDesc = "" +
 	"\blearning\x18\x04 \x01(\bR\blearning\x124\n" +
 	"\x04live\x18\x05 \x03(\v2 .crossfade.v1.RunOrder.LiveEntryR\x04live\x12'\n" +
 	"\x0fidentity_header\x18\x06 \x01(\tR\x0eidentityHeader\x12%\n" +
-	"\x0eidentity_value\x18\a \x01(\tR\ridentityValue\x1a7\n" +
+	"\x0eidentity_value\x18\a \x01(\tR\ridentityValue\x12\x1c\n" +
+	"\tinstances\x18\b \x01(\x05R\tinstances\x12\x14\n" +
+	"\x05index\x18\t \x01(\x05R\x05index\x1a7\n" +
 	"\tLiveEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\x05R\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x012V\n" +

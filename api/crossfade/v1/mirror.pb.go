@@ -883,7 +883,7 @@ type MirrorReport struct {
 	Reasons map[string]int64 `protobuf:"bytes,15,rep,name=reasons,proto3" json:"reasons,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Pairs of which only the beginning was compared.
 	OverCap int64 `protobuf:"varint,16,opt,name=over_cap,json=overCap,proto3" json:"over_cap,omitempty"`
-	// Findings first, then what is open, then noise; at most 1000.
+	// Findings first, then what is open, then noise, then what is blind; at most 1000.
 	Differences []*MirrorDifference `protobuf:"bytes,17,rep,name=differences,proto3" json:"differences,omitempty"`
 	Endpoints   []*MirrorEndpoint   `protobuf:"bytes,18,rep,name=endpoints,proto3" json:"endpoints,omitempty"`
 	// By origin. Control's caches are warm from live traffic.
@@ -911,7 +911,9 @@ type MirrorReport struct {
 	// What limits it, in requests per second.
 	MaxRps float64 `protobuf:"fixed64,30,opt,name=max_rps,json=maxRps,proto3" json:"max_rps,omitempty"`
 	// Requests that were sent, by origin, also those whose answers were dropped. Control is asked twice for some pairs.
-	Asked         map[string]int64 `protobuf:"bytes,31,rep,name=asked,proto3" json:"asked,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Asked map[string]int64 `protobuf:"bytes,31,rep,name=asked,proto3" json:"asked,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Places at which control differs from itself in most answers: nothing can be found there.
+	Blind         int32 `protobuf:"varint,32,opt,name=blind,proto3" json:"blind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1163,6 +1165,13 @@ func (x *MirrorReport) GetAsked() map[string]int64 {
 	return nil
 }
 
+func (x *MirrorReport) GetBlind() int32 {
+	if x != nil {
+		return x.Blind
+	}
+	return 0
+}
+
 // MirrorWhy is a reason of a verdict.
 type MirrorWhy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1246,14 +1255,19 @@ type MirrorDifference struct {
 	FirstSeen *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=first_seen,json=firstSeen,proto3" json:"first_seen,omitempty"`
 	LastSeen  *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
 	Example   *MirrorExample         `protobuf:"bytes,12,opt,name=example,proto3" json:"example,omitempty"`
-	// "finding" (beyond noise), "open" (more than noise explains, not proven) or "noise".
+	// "finding" (beyond noise), "open" (more than noise explains, not proven), "noise", or "blind" (noise in most answers: nothing else can be
+	// seen there).
 	State string `protobuf:"bytes,13,opt,name=state,proto3" json:"state,omitempty"`
 	// Of so many pairs the rate of noise is known.
 	NoisePool int64 `protobuf:"varint,14,opt,name=noise_pool,json=noisePool,proto3" json:"noise_pool,omitempty"`
 	// Of three answers, how often the candidate's was the odd one.
 	OddCandidate int64 `protobuf:"varint,15,opt,name=odd_candidate,json=oddCandidate,proto3" json:"odd_candidate,omitempty"`
 	// And how often one of control's.
-	OddControl    int64 `protobuf:"varint,16,opt,name=odd_control,json=oddControl,proto3" json:"odd_control,omitempty"`
+	OddControl int64 `protobuf:"varint,16,opt,name=odd_control,json=oddControl,proto3" json:"odd_control,omitempty"`
+	// Beside the noise pool, for how many pairs control was asked again because of this difference.
+	AskedAgain int64 `protobuf:"varint,17,opt,name=asked_again,json=askedAgain,proto3" json:"asked_again,omitempty"`
+	// Of statuses and failures, the most frequent pairs of values; at most 8.
+	Variants      []*MirrorVariant `protobuf:"bytes,18,rep,name=variants,proto3" json:"variants,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1400,6 +1414,82 @@ func (x *MirrorDifference) GetOddControl() int64 {
 	return 0
 }
 
+func (x *MirrorDifference) GetAskedAgain() int64 {
+	if x != nil {
+		return x.AskedAgain
+	}
+	return 0
+}
+
+func (x *MirrorDifference) GetVariants() []*MirrorVariant {
+	if x != nil {
+		return x.Variants
+	}
+	return nil
+}
+
+// MirrorVariant is one pair of statuses or failures at a place.
+type MirrorVariant struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Control   string                 `protobuf:"bytes,1,opt,name=control,proto3" json:"control,omitempty"`
+	Candidate string                 `protobuf:"bytes,2,opt,name=candidate,proto3" json:"candidate,omitempty"`
+	// Pairs of answers.
+	Count         int64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MirrorVariant) Reset() {
+	*x = MirrorVariant{}
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MirrorVariant) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MirrorVariant) ProtoMessage() {}
+
+func (x *MirrorVariant) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MirrorVariant.ProtoReflect.Descriptor instead.
+func (*MirrorVariant) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_mirror_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *MirrorVariant) GetControl() string {
+	if x != nil {
+		return x.Control
+	}
+	return ""
+}
+
+func (x *MirrorVariant) GetCandidate() string {
+	if x != nil {
+		return x.Candidate
+	}
+	return ""
+}
+
+func (x *MirrorVariant) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 // MirrorExample shows both sides of the first such difference, without content.
 type MirrorExample struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1411,7 +1501,7 @@ type MirrorExample struct {
 
 func (x *MirrorExample) Reset() {
 	*x = MirrorExample{}
-	mi := &file_crossfade_v1_mirror_proto_msgTypes[10]
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1513,7 @@ func (x *MirrorExample) String() string {
 func (*MirrorExample) ProtoMessage() {}
 
 func (x *MirrorExample) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_mirror_proto_msgTypes[10]
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1526,7 @@ func (x *MirrorExample) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MirrorExample.ProtoReflect.Descriptor instead.
 func (*MirrorExample) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_mirror_proto_rawDescGZIP(), []int{10}
+	return file_crossfade_v1_mirror_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *MirrorExample) GetControl() *MirrorShape {
@@ -1469,7 +1559,7 @@ type MirrorShape struct {
 
 func (x *MirrorShape) Reset() {
 	*x = MirrorShape{}
-	mi := &file_crossfade_v1_mirror_proto_msgTypes[11]
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1481,7 +1571,7 @@ func (x *MirrorShape) String() string {
 func (*MirrorShape) ProtoMessage() {}
 
 func (x *MirrorShape) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_mirror_proto_msgTypes[11]
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1494,7 +1584,7 @@ func (x *MirrorShape) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MirrorShape.ProtoReflect.Descriptor instead.
 func (*MirrorShape) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_mirror_proto_rawDescGZIP(), []int{11}
+	return file_crossfade_v1_mirror_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MirrorShape) GetType() string {
@@ -1531,7 +1621,7 @@ type MirrorEndpoint struct {
 	Endpoint         string                 `protobuf:"bytes,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
 	Compared         int64                  `protobuf:"varint,2,opt,name=compared,proto3" json:"compared,omitempty"`
 	Unrepresentative int64                  `protobuf:"varint,3,opt,name=unrepresentative,proto3" json:"unrepresentative,omitempty"`
-	// A difference of this rate would have been found with a probability of 99.9 %.
+	// Where there is no noise, a difference of this rate would have been found with a probability of 99.9 %.
 	Detectable    float64 `protobuf:"fixed64,4,opt,name=detectable,proto3" json:"detectable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1539,7 +1629,7 @@ type MirrorEndpoint struct {
 
 func (x *MirrorEndpoint) Reset() {
 	*x = MirrorEndpoint{}
-	mi := &file_crossfade_v1_mirror_proto_msgTypes[12]
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1551,7 +1641,7 @@ func (x *MirrorEndpoint) String() string {
 func (*MirrorEndpoint) ProtoMessage() {}
 
 func (x *MirrorEndpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_mirror_proto_msgTypes[12]
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1564,7 +1654,7 @@ func (x *MirrorEndpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MirrorEndpoint.ProtoReflect.Descriptor instead.
 func (*MirrorEndpoint) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_mirror_proto_rawDescGZIP(), []int{12}
+	return file_crossfade_v1_mirror_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MirrorEndpoint) GetEndpoint() string {
@@ -1607,7 +1697,7 @@ type MirrorLatency struct {
 
 func (x *MirrorLatency) Reset() {
 	*x = MirrorLatency{}
-	mi := &file_crossfade_v1_mirror_proto_msgTypes[13]
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +1709,7 @@ func (x *MirrorLatency) String() string {
 func (*MirrorLatency) ProtoMessage() {}
 
 func (x *MirrorLatency) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_mirror_proto_msgTypes[13]
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +1722,7 @@ func (x *MirrorLatency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MirrorLatency.ProtoReflect.Descriptor instead.
 func (*MirrorLatency) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_mirror_proto_rawDescGZIP(), []int{13}
+	return file_crossfade_v1_mirror_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *MirrorLatency) GetP50() float64 {
@@ -1670,7 +1760,7 @@ type MirrorPath struct {
 
 func (x *MirrorPath) Reset() {
 	*x = MirrorPath{}
-	mi := &file_crossfade_v1_mirror_proto_msgTypes[14]
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +1772,7 @@ func (x *MirrorPath) String() string {
 func (*MirrorPath) ProtoMessage() {}
 
 func (x *MirrorPath) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_mirror_proto_msgTypes[14]
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +1785,7 @@ func (x *MirrorPath) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MirrorPath.ProtoReflect.Descriptor instead.
 func (*MirrorPath) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_mirror_proto_rawDescGZIP(), []int{14}
+	return file_crossfade_v1_mirror_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *MirrorPath) GetMethod() string {
@@ -1743,7 +1833,7 @@ type MirrorEstimate struct {
 
 func (x *MirrorEstimate) Reset() {
 	*x = MirrorEstimate{}
-	mi := &file_crossfade_v1_mirror_proto_msgTypes[15]
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +1845,7 @@ func (x *MirrorEstimate) String() string {
 func (*MirrorEstimate) ProtoMessage() {}
 
 func (x *MirrorEstimate) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_mirror_proto_msgTypes[15]
+	mi := &file_crossfade_v1_mirror_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +1858,7 @@ func (x *MirrorEstimate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MirrorEstimate.ProtoReflect.Descriptor instead.
 func (*MirrorEstimate) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_mirror_proto_rawDescGZIP(), []int{15}
+	return file_crossfade_v1_mirror_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MirrorEstimate) GetLiveRps() float64 {
@@ -1884,7 +1974,7 @@ const file_crossfade_v1_mirror_proto_rawDesc = "" +
 	"\astarted\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x12.\n" +
 	"\x04ends\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x04ends\x12\x19\n" +
 	"\bended_by\x18\r \x01(\tR\aendedBy\x12\x1a\n" +
-	"\brevision\x18\x0e \x01(\x03R\brevision\"\x91\f\n" +
+	"\brevision\x18\x0e \x01(\x03R\brevision\"\xa7\f\n" +
 	"\fMirrorReport\x12\x16\n" +
 	"\x06mirror\x18\x01 \x01(\tR\x06mirror\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x12\n" +
@@ -1917,7 +2007,8 @@ const file_crossfade_v1_mirror_proto_rawDesc = "" +
 	"\acounted\x18\x1c \x01(\v2\x1a.google.protobuf.TimestampR\acounted\x12\x14\n" +
 	"\x05share\x18\x1d \x01(\x05R\x05share\x12\x17\n" +
 	"\amax_rps\x18\x1e \x01(\x01R\x06maxRps\x12;\n" +
-	"\x05asked\x18\x1f \x03(\v2%.crossfade.v1.MirrorReport.AskedEntryR\x05asked\x1a:\n" +
+	"\x05asked\x18\x1f \x03(\v2%.crossfade.v1.MirrorReport.AskedEntryR\x05asked\x12\x14\n" +
+	"\x05blind\x18  \x01(\x05R\x05blind\x1a:\n" +
 	"\fDroppedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a:\n" +
@@ -1937,7 +2028,7 @@ const file_crossfade_v1_mirror_proto_rawDesc = "" +
 	"\tMirrorWhy\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x12\n" +
-	"\x04next\x18\x03 \x01(\tR\x04next\"\x87\x04\n" +
+	"\x04next\x18\x03 \x01(\tR\x04next\"\xe1\x04\n" +
 	"\x10MirrorDifference\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -1959,7 +2050,14 @@ const file_crossfade_v1_mirror_proto_rawDesc = "" +
 	"noise_pool\x18\x0e \x01(\x03R\tnoisePool\x12#\n" +
 	"\rodd_candidate\x18\x0f \x01(\x03R\foddCandidate\x12\x1f\n" +
 	"\vodd_control\x18\x10 \x01(\x03R\n" +
-	"oddControl\"}\n" +
+	"oddControl\x12\x1f\n" +
+	"\vasked_again\x18\x11 \x01(\x03R\n" +
+	"askedAgain\x127\n" +
+	"\bvariants\x18\x12 \x03(\v2\x1b.crossfade.v1.MirrorVariantR\bvariants\"]\n" +
+	"\rMirrorVariant\x12\x18\n" +
+	"\acontrol\x18\x01 \x01(\tR\acontrol\x12\x1c\n" +
+	"\tcandidate\x18\x02 \x01(\tR\tcandidate\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x03R\x05count\"}\n" +
 	"\rMirrorExample\x123\n" +
 	"\acontrol\x18\x01 \x01(\v2\x19.crossfade.v1.MirrorShapeR\acontrol\x127\n" +
 	"\tcandidate\x18\x02 \x01(\v2\x19.crossfade.v1.MirrorShapeR\tcandidate\"c\n" +
@@ -2007,7 +2105,7 @@ func file_crossfade_v1_mirror_proto_rawDescGZIP() []byte {
 	return file_crossfade_v1_mirror_proto_rawDescData
 }
 
-var file_crossfade_v1_mirror_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_crossfade_v1_mirror_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_crossfade_v1_mirror_proto_goTypes = []any{
 	(*Mirror)(nil),                // 0: crossfade.v1.Mirror
 	(*MirrorNoise)(nil),           // 1: crossfade.v1.MirrorNoise
@@ -2019,61 +2117,63 @@ var file_crossfade_v1_mirror_proto_goTypes = []any{
 	(*MirrorReport)(nil),          // 7: crossfade.v1.MirrorReport
 	(*MirrorWhy)(nil),             // 8: crossfade.v1.MirrorWhy
 	(*MirrorDifference)(nil),      // 9: crossfade.v1.MirrorDifference
-	(*MirrorExample)(nil),         // 10: crossfade.v1.MirrorExample
-	(*MirrorShape)(nil),           // 11: crossfade.v1.MirrorShape
-	(*MirrorEndpoint)(nil),        // 12: crossfade.v1.MirrorEndpoint
-	(*MirrorLatency)(nil),         // 13: crossfade.v1.MirrorLatency
-	(*MirrorPath)(nil),            // 14: crossfade.v1.MirrorPath
-	(*MirrorEstimate)(nil),        // 15: crossfade.v1.MirrorEstimate
-	nil,                           // 16: crossfade.v1.MirrorReport.DroppedEntry
-	nil,                           // 17: crossfade.v1.MirrorReport.ReasonsEntry
-	nil,                           // 18: crossfade.v1.MirrorReport.LatencyEntry
-	nil,                           // 19: crossfade.v1.MirrorReport.AskedRpsEntry
-	nil,                           // 20: crossfade.v1.MirrorReport.AskedEntry
-	nil,                           // 21: crossfade.v1.MirrorEstimate.AddedRpsEntry
-	(*ValueMatch)(nil),            // 22: crossfade.v1.ValueMatch
-	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*MirrorVariant)(nil),         // 10: crossfade.v1.MirrorVariant
+	(*MirrorExample)(nil),         // 11: crossfade.v1.MirrorExample
+	(*MirrorShape)(nil),           // 12: crossfade.v1.MirrorShape
+	(*MirrorEndpoint)(nil),        // 13: crossfade.v1.MirrorEndpoint
+	(*MirrorLatency)(nil),         // 14: crossfade.v1.MirrorLatency
+	(*MirrorPath)(nil),            // 15: crossfade.v1.MirrorPath
+	(*MirrorEstimate)(nil),        // 16: crossfade.v1.MirrorEstimate
+	nil,                           // 17: crossfade.v1.MirrorReport.DroppedEntry
+	nil,                           // 18: crossfade.v1.MirrorReport.ReasonsEntry
+	nil,                           // 19: crossfade.v1.MirrorReport.LatencyEntry
+	nil,                           // 20: crossfade.v1.MirrorReport.AskedRpsEntry
+	nil,                           // 21: crossfade.v1.MirrorReport.AskedEntry
+	nil,                           // 22: crossfade.v1.MirrorEstimate.AddedRpsEntry
+	(*ValueMatch)(nil),            // 23: crossfade.v1.ValueMatch
+	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
 }
 var file_crossfade_v1_mirror_proto_depIdxs = []int32{
-	22, // 0: crossfade.v1.Mirror.headers:type_name -> crossfade.v1.ValueMatch
+	23, // 0: crossfade.v1.Mirror.headers:type_name -> crossfade.v1.ValueMatch
 	1,  // 1: crossfade.v1.Mirror.noise:type_name -> crossfade.v1.MirrorNoise
-	23, // 2: crossfade.v1.Mirror.duration:type_name -> google.protobuf.Duration
-	23, // 3: crossfade.v1.Mirror.learn:type_name -> google.protobuf.Duration
+	24, // 2: crossfade.v1.Mirror.duration:type_name -> google.protobuf.Duration
+	24, // 3: crossfade.v1.Mirror.learn:type_name -> google.protobuf.Duration
 	2,  // 4: crossfade.v1.Mirror.stop:type_name -> crossfade.v1.MirrorStop
 	3,  // 5: crossfade.v1.Mirror.rules:type_name -> crossfade.v1.MirrorRule
 	4,  // 6: crossfade.v1.Mirror.grpc:type_name -> crossfade.v1.MirrorGrpc
 	5,  // 7: crossfade.v1.Mirror.run:type_name -> crossfade.v1.MirrorRun
-	23, // 8: crossfade.v1.MirrorStop.candidate_latency:type_name -> google.protobuf.Duration
-	23, // 9: crossfade.v1.MirrorRule.window:type_name -> google.protobuf.Duration
-	24, // 10: crossfade.v1.MirrorRun.started:type_name -> google.protobuf.Timestamp
-	24, // 11: crossfade.v1.MirrorRun.ended:type_name -> google.protobuf.Timestamp
-	24, // 12: crossfade.v1.MirrorStatus.started:type_name -> google.protobuf.Timestamp
-	24, // 13: crossfade.v1.MirrorStatus.ends:type_name -> google.protobuf.Timestamp
+	24, // 8: crossfade.v1.MirrorStop.candidate_latency:type_name -> google.protobuf.Duration
+	24, // 9: crossfade.v1.MirrorRule.window:type_name -> google.protobuf.Duration
+	25, // 10: crossfade.v1.MirrorRun.started:type_name -> google.protobuf.Timestamp
+	25, // 11: crossfade.v1.MirrorRun.ended:type_name -> google.protobuf.Timestamp
+	25, // 12: crossfade.v1.MirrorStatus.started:type_name -> google.protobuf.Timestamp
+	25, // 13: crossfade.v1.MirrorStatus.ends:type_name -> google.protobuf.Timestamp
 	8,  // 14: crossfade.v1.MirrorReport.why:type_name -> crossfade.v1.MirrorWhy
-	16, // 15: crossfade.v1.MirrorReport.dropped:type_name -> crossfade.v1.MirrorReport.DroppedEntry
-	17, // 16: crossfade.v1.MirrorReport.reasons:type_name -> crossfade.v1.MirrorReport.ReasonsEntry
+	17, // 15: crossfade.v1.MirrorReport.dropped:type_name -> crossfade.v1.MirrorReport.DroppedEntry
+	18, // 16: crossfade.v1.MirrorReport.reasons:type_name -> crossfade.v1.MirrorReport.ReasonsEntry
 	9,  // 17: crossfade.v1.MirrorReport.differences:type_name -> crossfade.v1.MirrorDifference
-	12, // 18: crossfade.v1.MirrorReport.endpoints:type_name -> crossfade.v1.MirrorEndpoint
-	18, // 19: crossfade.v1.MirrorReport.latency:type_name -> crossfade.v1.MirrorReport.LatencyEntry
-	14, // 20: crossfade.v1.MirrorReport.seen:type_name -> crossfade.v1.MirrorPath
+	13, // 18: crossfade.v1.MirrorReport.endpoints:type_name -> crossfade.v1.MirrorEndpoint
+	19, // 19: crossfade.v1.MirrorReport.latency:type_name -> crossfade.v1.MirrorReport.LatencyEntry
+	15, // 20: crossfade.v1.MirrorReport.seen:type_name -> crossfade.v1.MirrorPath
 	5,  // 21: crossfade.v1.MirrorReport.run:type_name -> crossfade.v1.MirrorRun
-	24, // 22: crossfade.v1.MirrorReport.ends:type_name -> google.protobuf.Timestamp
-	19, // 23: crossfade.v1.MirrorReport.asked_rps:type_name -> crossfade.v1.MirrorReport.AskedRpsEntry
-	24, // 24: crossfade.v1.MirrorReport.counted:type_name -> google.protobuf.Timestamp
-	20, // 25: crossfade.v1.MirrorReport.asked:type_name -> crossfade.v1.MirrorReport.AskedEntry
-	24, // 26: crossfade.v1.MirrorDifference.first_seen:type_name -> google.protobuf.Timestamp
-	24, // 27: crossfade.v1.MirrorDifference.last_seen:type_name -> google.protobuf.Timestamp
-	10, // 28: crossfade.v1.MirrorDifference.example:type_name -> crossfade.v1.MirrorExample
-	11, // 29: crossfade.v1.MirrorExample.control:type_name -> crossfade.v1.MirrorShape
-	11, // 30: crossfade.v1.MirrorExample.candidate:type_name -> crossfade.v1.MirrorShape
-	21, // 31: crossfade.v1.MirrorEstimate.added_rps:type_name -> crossfade.v1.MirrorEstimate.AddedRpsEntry
-	13, // 32: crossfade.v1.MirrorReport.LatencyEntry.value:type_name -> crossfade.v1.MirrorLatency
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	25, // 22: crossfade.v1.MirrorReport.ends:type_name -> google.protobuf.Timestamp
+	20, // 23: crossfade.v1.MirrorReport.asked_rps:type_name -> crossfade.v1.MirrorReport.AskedRpsEntry
+	25, // 24: crossfade.v1.MirrorReport.counted:type_name -> google.protobuf.Timestamp
+	21, // 25: crossfade.v1.MirrorReport.asked:type_name -> crossfade.v1.MirrorReport.AskedEntry
+	25, // 26: crossfade.v1.MirrorDifference.first_seen:type_name -> google.protobuf.Timestamp
+	25, // 27: crossfade.v1.MirrorDifference.last_seen:type_name -> google.protobuf.Timestamp
+	11, // 28: crossfade.v1.MirrorDifference.example:type_name -> crossfade.v1.MirrorExample
+	10, // 29: crossfade.v1.MirrorDifference.variants:type_name -> crossfade.v1.MirrorVariant
+	12, // 30: crossfade.v1.MirrorExample.control:type_name -> crossfade.v1.MirrorShape
+	12, // 31: crossfade.v1.MirrorExample.candidate:type_name -> crossfade.v1.MirrorShape
+	22, // 32: crossfade.v1.MirrorEstimate.added_rps:type_name -> crossfade.v1.MirrorEstimate.AddedRpsEntry
+	14, // 33: crossfade.v1.MirrorReport.LatencyEntry.value:type_name -> crossfade.v1.MirrorLatency
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_crossfade_v1_mirror_proto_init() }
@@ -2089,7 +2189,7 @@ func file_crossfade_v1_mirror_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_crossfade_v1_mirror_proto_rawDesc), len(file_crossfade_v1_mirror_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
