@@ -87,9 +87,11 @@ func (f *following) watch(ctx context.Context, tell chan<- news) {
 	}
 }
 
-// refusal returns what a proxy refused, and whether that undoes the change: a structural one, never a rollback.
+// refusal returns what a proxy refused, and whether that undoes the change: a structural one, never a rollback or the end of a mirror.
 func (ch *change) refusal(f *following) (xds.Refusal, bool) {
-	structural := slices.ContainsFunc(ch.edits, func(e *applied) bool { return e.structural && e.action != ActionRevert && e.action != ActionRollback })
+	structural := slices.ContainsFunc(ch.edits, func(e *applied) bool {
+		return e.structural && e.action != ActionRevert && e.action != ActionRollback && e.action != ActionMirrorEnd
+	})
 	return f.waiter.Refusals()[0], structural
 }
 

@@ -24,6 +24,7 @@ type edit struct {
 	after  *crossfadev1.Document // nil deletes
 	action string
 	accept *acceptance // nil: of no endpoints
+	along  bool        // it comes along with the edit that the caller named: the caller's expectation is not about it
 
 	rolledBack bool // the service is, afterwards; set by newDraft, but for a revert
 }
@@ -36,6 +37,8 @@ type change struct {
 	fleets map[string]*following     // by name
 	anew   []tracker.Key             // origins that are followed since it
 	undone map[store.ObjectKey]int64 // revisions that undid its own
+
+	mirrored bool // other mirrors run since it
 }
 
 // applied is an edit that is live.
@@ -71,6 +74,10 @@ func (c *Controller) change(ctx context.Context, o Options, plan func(live *inte
 	}
 	ch, err := c.writeAndPublish(ctx, called, o, func(live *intent) ([]edit, error) { return notOvertaken(live, began, plan) })
 	c.unlockWrite()
+	if ch != nil && ch.mirrored { // not before: nobody waits for the disk of the experiments
+		c.tellExperiments()
+		c.endHaltedSoon()
+	}
 	if errors.Is(err, errReplayed) {
 		done, _, err := c.replay(ctx, o, called)
 		return done, err
@@ -159,6 +166,7 @@ type draft struct {
 	services   []*policy.Service // compiled, by position in edits; nil for a deletion or another kind
 	fleets     []*policy.Fleet
 	mirrors    []*policy.Mirror
+	running    map[string][]*policy.Mirror     // afterwards, by service
 	derived    map[string]*policy.Service      // services without an edit that a mirror starts or ends on
 	rollbacks  map[string]int                  // of each service when it was drafted
 	touched    map[string]bool                 // fleets whose structure changes
@@ -184,7 +192,7 @@ func newDraft(live *intent, o Options, plan func(*intent) ([]edit, error)) (*dra
 	d := &draft{live: live, rollbacks: map[string]int{}, structures: map[string]*translate.Structure{}, stamp: newStamp()}
 	for _, e := range edits {
 		have := live.record(e.key).GetRevision()
-		if o.Expect != 0 && o.Expect != have {
+		if o.Expect != 0 && o.Expect != have && !e.along {
 			return nil, conflict(e.key, o.Expect, have)
 		}
 		if proto.Equal(live.document(e.key), e.after) && e.accept == nil {

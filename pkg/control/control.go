@@ -157,8 +157,11 @@ func (c *Controller) Load(ctx context.Context) error {
 		if err := c.live.load(o); err != nil {
 			return err
 		}
+		if m := c.live.mirrors[o.Key.Name]; o.Key.Kind == kindMirror && m.unread != nil {
+			c.log.Error("a mirror that the store holds is not one for this version: it does not run", "mirror", o.Key.Name, "error", m.unread)
+		}
 	}
-	c.live.attachMirrors()
+	c.live.attachMirrors(func(service string) int64 { return c.rollbackOf(ctx, service) })
 	c.live.revision = snapshot.Revision
 	if err := c.loadHistory(ctx); err != nil {
 		return err

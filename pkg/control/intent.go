@@ -76,10 +76,11 @@ func (in *intent) load(o store.Object) error {
 		in.fleets[o.Key.Name] = &fleetSettings{doc: o.Document.GetFleet(), compiled: compiled, record: o.Record}
 	case o.Document.GetMirror() != nil:
 		compiled, errs := policy.CompileMirror(o.Document.GetMirror())
-		if len(errs) > 0 {
-			return fmt.Errorf("the store holds a mirror %q that this version does not accept: %w", o.Key.Name, errs)
+		m := &mirror{doc: o.Document.GetMirror(), compiled: compiled, record: o.Record}
+		if len(errs) > 0 { // no experiment keeps a control plane from starting
+			m.compiled, m.unread = &policy.Mirror{Name: o.Key.Name, Service: m.doc.GetService(), Mode: policy.Dark}, errs
 		}
-		in.mirrors[o.Key.Name] = &mirror{doc: o.Document.GetMirror(), compiled: compiled, record: o.Record}
+		in.mirrors[o.Key.Name] = m
 	}
 	return nil
 }

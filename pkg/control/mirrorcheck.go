@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
+
+	"google.golang.org/protobuf/proto"
 
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/shadow"
@@ -24,6 +27,7 @@ const DefaultMirrorRPS = 500
 // checkMirrors compiles what a draft says of mirrors and gives services those that will run on them. The services of the draft are compiled.
 func (d *draft) checkMirrors() policy.Errors {
 	d.mirrors, d.derived = make([]*policy.Mirror, len(d.edits)), map[string]*policy.Service{}
+	d.nameControls()
 	var found policy.Errors
 	running, by := d.live.running(), map[string]int{} // by service; the edits that concern one
 	for i, e := range d.edits {
@@ -47,7 +51,7 @@ func (d *draft) checkMirrors() policy.Errors {
 			running[m.Service] = append(running[m.Service], m)
 		}
 	}
-	if len(found) > 0 {
+	if d.running = running; len(found) > 0 {
 		return found
 	}
 	for i, e := range d.edits {
@@ -67,6 +71,21 @@ func (d *draft) checkMirrors() policy.Errors {
 		}
 	}
 	return found
+}
+
+// nameControls writes the control into mirrors that leave it to the primary: during a run it does not change with that.
+func (d *draft) nameControls() {
+	for i, e := range d.edits {
+		m := e.after.GetMirror()
+		if m == nil || m.GetControl() != "" || m.GetMode() == string(policy.Dark) {
+			continue
+		}
+		if s, _ := d.serviceAfter(m.GetService()); s != nil {
+			named := proto.CloneOf(m)
+			named.Control = s.Primary
+			d.edits[i].after = mirrorDocument(named)
+		}
+	}
 }
 
 func inDocument(errs policy.Errors, i int) policy.Errors {
@@ -156,6 +175,7 @@ func (c *Controller) checkMirrorRules(d *draft) error {
 			continue
 		}
 		found = append(found, inDocument(c.allowed(m), i)...)
+		found = append(found, inDocument(c.apart(d, m), i)...)
 		if s, _ := d.serviceAfter(m.Service); s != nil {
 			found = append(found, inDocument(c.withinBudget(d, s, m), i)...)
 		}
@@ -186,6 +206,33 @@ func (c *Controller) allowed(m *policy.Mirror) policy.Errors {
 	return found
 }
 
+// apart refuses a mirror whose origins are the same endpoints: it would find that they agree.
+func (c *Controller) apart(d *draft, m *policy.Mirror) policy.Errors {
+	s, _ := d.serviceAfter(m.Service)
+	if s == nil || m.Control == "" {
+		return nil
+	}
+	var sides [2]map[netip.AddrPort]bool
+	for i, name := range [2]string{m.Control, m.Candidate} {
+		o, err := originOf(s, name)
+		if err != nil {
+			return nil // said elsewhere
+		}
+		all, _ := c.endpoints.of(s.Name, o)
+		sides[i] = map[netip.AddrPort]bool{}
+		for _, e := range all {
+			sides[i][e.Address] = true
+		}
+	}
+	if len(sides[0]) == 0 || !maps.Equal(sides[0], sides[1]) {
+		return nil
+	}
+	return policy.Errors{{
+		Kind: policy.Invalid, Code: "same_endpoints", Field: "candidate", Value: m.Candidate,
+		Message: fmt.Sprintf("it has the same endpoints as %s: an origin agrees with itself", m.Control), Next: "`shadowctl endpoints list " + m.Service + "` shows them",
+	}}
+}
+
 // readable holds the rules of a mirror, its templates and descriptors against what reads them.
 func readable(m *policy.Mirror) policy.Errors {
 	o, errs := shadow.OptionsOf(m, make([]byte, shadow.MinKeyBytes))
@@ -203,8 +250,8 @@ func readable(m *policy.Mirror) policy.Errors {
 func (c *Controller) withinBudget(d *draft, s *policy.Service, m *policy.Mirror) policy.Errors {
 	limit := cmp.Or(c.mirrorRules.MaxRPS, DefaultMirrorRPS)
 	sum := max(m.MaxRPS, 1)
-	for service, running := range d.live.running() {
-		if other := d.live.services.At(service); other == nil || service == m.Service || !slices.ContainsFunc(other.compiled.Fleets, func(f string) bool { return slices.Contains(s.Fleets, f) }) {
+	for service, running := range d.running {
+		if other, _ := d.serviceAfter(service); other == nil || service == m.Service || !slices.ContainsFunc(other.Fleets, func(f string) bool { return slices.Contains(s.Fleets, f) }) {
 			continue
 		}
 		for _, o := range running {

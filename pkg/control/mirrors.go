@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -17,6 +18,7 @@ type mirror struct {
 	doc      *crossfadev1.Mirror
 	compiled *policy.Mirror // as it is written; the service holds it as it runs
 	record   *crossfadev1.Revision
+	unread   error // why compiled is no more than a name
 }
 
 func mirrorDocument(m *crossfadev1.Mirror) *crossfadev1.Document {
@@ -25,6 +27,11 @@ func mirrorDocument(m *crossfadev1.Mirror) *crossfadev1.Document {
 
 // halted tells a mirror that was started and asks nobody since a rollback.
 func halted(m *policy.Mirror) bool { return m != nil && m.Share == 0 }
+
+// silenced says whether the mirror of a service asks nobody since rollbacks, in all fleets at once or one after the other.
+func silenced(s *policy.Service) bool {
+	return s.Mirror != nil && !slices.ContainsFunc(s.Fleets, func(fleet string) bool { return !halted(s.In(fleet).Mirror) })
+}
 
 // StartMirror starts an experiment: a new one, or one that has ended, by its name alone as it was.
 func (c *Controller) StartMirror(ctx context.Context, doc *crossfadev1.Mirror, name string, o Options) (*crossfadev1.Change, *crossfadev1.Mirror, error) {
@@ -37,6 +44,11 @@ func (c *Controller) StartMirror(ctx context.Context, doc *crossfadev1.Mirror, n
 		started = next
 		return []edit{{key: store.ObjectKey{Kind: kindMirror, Name: next.GetName()}, after: mirrorDocument(next), action: ActionMirrorStart}}, nil
 	}))
+	if err == nil && started == nil { // the answer to an earlier call with the same key
+		if m := c.snapshot().mirrors[change.GetService()]; m != nil {
+			started = m.doc
+		}
+	}
 	return change, started, err
 }
 
@@ -91,6 +103,10 @@ func mergeMirror(live *intent, doc *crossfadev1.Mirror, now time.Time) (*crossfa
 		return nil, errs
 	}
 	old := live.mirrors[doc.GetName()]
+	if old != nil && doc.GetControl() == "" { // it was written in when that was started
+		doc = proto.CloneOf(doc)
+		doc.Control = old.doc.GetControl()
+	}
 	switch {
 	case old == nil:
 	case policy.SameMirror(old.doc, doc):

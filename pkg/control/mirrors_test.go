@@ -275,3 +275,159 @@ func within(t *testing.T, what string, so func() bool) {
 		t.Fatalf("%s: %v", what, err)
 	}
 }
+
+// TestARollbackDoesNotWaitForTheDeskOfExperiments, whose files may be on a disk that hangs.
+func TestARollbackDoesNotWaitForTheDeskOfExperiments(t *testing.T) {
+	w, d := mirrorWorld(t, t.TempDir())
+	w.apply(1000)
+	d.mu.Lock() // Set does not return
+	started := make(chan error, 1)
+	go func() {
+		_, _, err := w.StartMirror(t.Context(), mirrorDoc("m1"), "", none())
+		started <- err
+	}()
+	within(t, "the mirror is live", func() bool { _, _, err := w.Get("mirror", "m1"); return err == nil })
+	if _, err := w.Rollback(t.Context(), control.RollbackTarget{Service: "orders"}, none()); err != nil {
+		t.Fatal(err)
+	}
+	d.mu.Unlock()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTheControlOfARunStays when the primary changes: what was counted with one control does not go with another.
+func TestTheControlOfARunStays(t *testing.T) {
+	w, d := mirrorWorld(t, t.TempDir())
+	w.apply(0)
+	w.start("m1")
+	if _, err := w.SetSplit(t.Context(), "orders", map[string]int32{"eks": 10000}, none()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.SetPrimary(t.Context(), "orders", "eks", none()); err != nil {
+		t.Fatal(err)
+	}
+	if m := d.of("m1"); m.Policy.Control != "ecs" || m.Doc.GetControl() != "ecs" {
+		t.Errorf("control is %q, in the document %q", m.Policy.Control, m.Doc.GetControl())
+	}
+	if c, err := w.Apply(t.Context(), []*crossfadev1.Document{{Object: &crossfadev1.Document_Mirror{Mirror: mirrorDoc("m1")}}}, none()); err != nil || c[0].GetAction() != "none" {
+		t.Errorf("the document as it was written, again: %v, %v", c, err)
+	}
+}
+
+// TestAMirrorThatARollbackOvertakesEnds, and its answer says so.
+func TestAMirrorThatARollbackOvertakesEnds(t *testing.T) {
+	w, d := mirrorWorld(t, t.TempDir())
+	w.apply(1000)
+	w.store.close()
+	answered := make(chan *crossfadev1.Change)
+	go func() {
+		change, _, err := w.StartMirror(t.Context(), mirrorDoc("m1"), "", none())
+		if err != nil {
+			t.Error(err)
+		}
+		answered <- change
+	}()
+	<-w.store.arrived
+	if _, err := w.Rollback(t.Context(), control.RollbackTarget{Service: "orders"}, none()); err != nil {
+		t.Fatal(err)
+	}
+	w.store.open()
+	if change := <-answered; !slices.ContainsFunc(change.GetWarnings(), func(s string) bool { return strings.Contains(s, "a rollback came") }) {
+		t.Errorf("warnings %q", change.GetWarnings())
+	}
+	within(t, "the mirror has ended", func() bool { return d.of("m1").Doc.GetRun().GetWhy() == "rolled_back" })
+}
+
+// TestAMirrorAfterARollbackOutlivesChangesAndARestart.
+func TestAMirrorAfterARollbackOutlivesChangesAndARestart(t *testing.T) {
+	dir := t.TempDir()
+	w, _ := mirrorWorld(t, dir)
+	w.apply(1000)
+	if _, err := w.Rollback(t.Context(), control.RollbackTarget{Service: "orders"}, none()); err != nil {
+		t.Fatal(err)
+	}
+	w.start("m1")
+	doc := orders(0)
+	doc.GetService().Hosts, doc.GetService().Split = append(doc.GetService().Hosts, "more.test"), nil
+	if _, err := w.Apply(t.Context(), []*crossfadev1.Document{doc}, none()); err != nil {
+		t.Fatal(err)
+	}
+	w.stop()
+	_, d := mirrorWorld(t, dir)
+	if m := d.of("m1"); !m.Policy.Running() || m.Policy.Share != 100 {
+		t.Errorf("after the restart: %+v, %v", m.Policy.Run, m.Policy.Share)
+	}
+}
+
+func TestDeletingAServiceWithItsRevisionEndsItsMirror(t *testing.T) {
+	w, d := mirrorWorld(t, t.TempDir())
+	w.apply(0)
+	revision := w.Revision()
+	w.start("m1")
+	o := none()
+	o.Expect = revision
+	if _, err := w.Delete(t.Context(), "service", "orders", o); err != nil {
+		t.Fatal(err)
+	}
+	if why := d.of("m1").Doc.GetRun().GetWhy(); why != "service_gone" {
+		t.Errorf("it ended by %q", why)
+	}
+}
+
+func TestARepeatedStartIsAnsweredWhole(t *testing.T) {
+	w, _ := mirrorWorld(t, t.TempDir())
+	w.apply(0)
+	o := none()
+	o.Key, o.Digest = "key", []byte("digest")
+	for range 2 {
+		if _, started, err := w.StartMirror(t.Context(), mirrorDoc("m1"), "", o); err != nil || started.GetName() != "m1" {
+			t.Fatalf("%v, %v", started, err)
+		}
+	}
+}
+
+func TestAnOriginIsNotComparedWithItself(t *testing.T) {
+	w, _ := mirrorWorld(t, t.TempDir())
+	doc := orders(0)
+	for _, o := range doc.GetService().GetOrigins() {
+		o.GetStatic().Endpoints = []string{"127.0.0.2:8080"}
+	}
+	if _, err := w.Apply(t.Context(), []*crossfadev1.Document{doc}, none()); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.StartMirror(t.Context(), mirrorDoc("m1"), "", none()); !has(err, "same_endpoints") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestARollbackOfAllEndsMirrorsByOneChange: a hundred would each make the proxies rebuild.
+func TestARollbackOfAllEndsMirrorsByOneChange(t *testing.T) {
+	w, d := mirrorWorld(t, t.TempDir())
+	for _, name := range []string{"a", "b", "c"} {
+		doc := orders(1000)
+		doc.GetService().Name, doc.GetService().Hosts = name, []string{name + ".test"}
+		m := mirrorDoc("m-" + name)
+		m.Service, m.MaxRps = name, 10
+		if _, err := w.Apply(t.Context(), []*crossfadev1.Document{doc, {Object: &crossfadev1.Document_Mirror{Mirror: m}}}, none()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := w.Rollback(t.Context(), control.RollbackTarget{All: true}, none()); err != nil {
+		t.Fatal(err)
+	}
+	stamps := map[string]bool{}
+	within(t, "all have ended", func() bool { return d.of("m-a").Doc.GetRun().GetWhy() != "" && d.of("m-c").Doc.GetRun().GetWhy() != "" })
+	all, err := w.History(t.Context(), "", 0, 50)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		if r.GetAction() == control.ActionMirrorEnd {
+			stamps[r.GetStamp()] = true
+		}
+	}
+	if len(stamps) != 1 {
+		t.Errorf("%d changes", len(stamps))
+	}
+}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -24,8 +25,9 @@ type Experiments interface {
 	Estimate(*policy.Mirror) *crossfadev1.MirrorEstimate
 }
 
-// attachMirrors gives services the mirrors that run on them: at start, when everything is read. One from before a rollback stays halted.
-func (in *intent) attachMirrors() {
+// attachMirrors gives services the mirrors that run on them: at start, when everything is read. One from before a rollback stays halted; rolledBack
+// is the revision of a service's last one.
+func (in *intent) attachMirrors(rolledBack func(service string) int64) {
 	for _, name := range slices.Sorted(maps.Keys(in.mirrors)) {
 		m := in.mirrors[name]
 		s := in.services.At(m.compiled.Service)
@@ -36,12 +38,29 @@ func (in *intent) attachMirrors() {
 		if len(errs) > 0 {
 			continue // it asks nobody; the desk ends it in its time
 		}
-		if s.rolledBack && m.record.GetRevision() < s.record.GetRevision() {
+		if s.rolledBack && m.record.GetRevision() < rolledBack(m.compiled.Service) {
 			resolved = resolved.Halted()
 		}
 		now := *s
 		now.compiled = s.compiled.WithMirror(resolved)
 		in.services.Set(m.compiled.Service, &now)
+	}
+}
+
+// rollbackOf returns the revision of a service's last rollback; that of its last change if it cannot be found.
+func (c *Controller) rollbackOf(ctx context.Context, service string) int64 {
+	key := store.ObjectKey{Kind: kindService, Name: service}
+	last := c.live.record(key).GetRevision()
+	for before := int64(0); ; {
+		page, err := c.store.History(ctx, store.HistoryQuery{Key: key, Before: before, Limit: 100})
+		if err != nil || len(page) == 0 {
+			return last
+		}
+		for _, r := range page {
+			if before = r.GetRevision(); r.GetAction() == ActionRollback {
+				return before
+			}
+		}
 	}
 }
 
@@ -59,19 +78,29 @@ func (c *Controller) replaceMirror(d *draft, i int, a *applied) {
 	a.fleets = c.live.fleetsOf(kindMirror, a.key.Name)
 }
 
-// replaceDerived makes a service live on which another mirror runs now, or none. c.mu is held.
-func (c *Controller) replaceDerived(d *draft, name string, updates map[string]*xds.Update) {
+// replaceDerived makes a service live on which another mirror runs now, or none. It says whether a rollback came while that was written: then
+// the mirror asks nobody. c.mu is held.
+func (c *Controller) replaceDerived(d *draft, name string, updates map[string]*xds.Update) (overtaken bool) {
 	now := *c.live.services.At(name)
-	if before := now.compiled; now.rollbacks == d.rollbacks[name] {
-		now.compiled = d.derived[name]
-	} else { // it was rolled back while the mirror was written
+	overtaken = now.rollbacks != d.rollbacks[name]
+	if before := now.compiled; overtaken {
 		now.compiled = before.WithMirror(d.derived[name].Mirror.Halted())
+	} else {
+		now.compiled = d.derived[name]
 	}
 	c.live.services.Set(name, &now)
 	for _, fleet := range now.compiled.Fleets {
 		u := updateFor(updates, fleet)
 		u.Levers[name] = translate.Levers(now.compiled.In(fleet))
 		u.Endpoints = append(u.Endpoints, c.endpoints.resources(now.compiled)...)
+	}
+	return overtaken && now.compiled.Mirror != nil
+}
+
+// overtaken notes in a change that starts a mirror that a rollback holds it back.
+func (ch *change) overtaken() {
+	for _, e := range ch.edits {
+		e.overtaken = e.overtaken || e.key.Kind == kindMirror
 	}
 }
 
@@ -119,14 +148,20 @@ func (c *Controller) SetComparators(addresses []netip.AddrPort) {
 	}
 }
 
-// ExperimentAddresses are where comparators ask through proxies, by proxy.
+// ExperimentAddresses are where comparators ask through proxies, by proxy. Of proxies of several fleets with one name nobody knows which made a
+// copy: they are left out.
 func (c *Controller) ExperimentAddresses() map[string]string {
-	out := map[string]string{}
+	out, fleets := map[string]string{}, map[string]string{}
 	for _, f := range c.fleets.Fleets() {
 		for _, p := range f.Proxies() {
-			if p.Connected && p.Experiment != "" {
-				out[p.Proxy] = p.Experiment
+			if !p.Connected || p.Experiment == "" {
+				continue
 			}
+			if fleet, twice := fleets[p.Proxy]; twice && fleet != p.Fleet {
+				delete(out, p.Proxy)
+				continue
+			}
+			out[p.Proxy], fleets[p.Proxy] = p.Experiment, p.Fleet
 		}
 	}
 	return out
@@ -148,13 +183,6 @@ func (c *Controller) MirrorTraffic(service string) experiment.Traffic {
 		}
 	}
 	return out
-}
-
-// halts says whether a rollback left a mirror that asks nobody.
-func (c *Controller) halts(r *unrecorded) bool {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return slices.ContainsFunc(r.edits, func(e *applied) bool { return halted(c.live.mirrorOf(e.key)) })
 }
 
 // tellExperiments says which mirrors there are now.
@@ -191,41 +219,81 @@ func endOf(m *mirror, now time.Time, why, detail string) edit {
 	return e
 }
 
-// EndMirror ends a run by itself: its time is over, it met a condition, or its service was rolled back. Another run of the same name goes on.
+// EndMirror ends a run by itself: its time is over, or it met a condition. Another run of the same name goes on.
 func (c *Controller) EndMirror(ctx context.Context, name, run, why, detail string) error {
-	o := Options{Who: "crossfade", Verified: true, Reason: detail, Wait: crossfadev1.Wait_WAIT_NONE}
-	_, err := c.change(ctx, o, func(live *intent) ([]edit, error) {
+	return c.endMirrors(ctx, detail, func(live *intent) []edit {
 		m := live.mirrors[name]
 		if m == nil || m.compiled.Run.ID != run || !m.compiled.Running() {
-			return nil, nil
+			return nil
 		}
-		return []edit{endOf(m, c.now(), why, detail)}, nil
+		return []edit{endOf(m, c.now(), why, detail)}
 	})
+}
+
+// endMirrors ends mirrors that nobody asked to be ended.
+func (c *Controller) endMirrors(ctx context.Context, reason string, which func(*intent) []edit) error {
+	o := Options{Who: "crossfade", Verified: true, Reason: reason, Wait: crossfadev1.Wait_WAIT_NONE}
+	_, err := c.change(ctx, o, func(live *intent) ([]edit, error) { return which(live), nil })
 	return err
 }
 
-// endHalted ends the mirrors that a rollback has halted, for as long as it takes.
+// endHaltedSoon ends what a rollback has halted, without keeping anybody waiting.
+func (c *Controller) endHaltedSoon() { c.recording.Go(c.endHalted) }
+
+// endHalted ends the mirrors that rollbacks have halted, all by one change, for as long as it takes.
 func (c *Controller) endHalted() {
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		left := false
-		live := c.snapshot()
-		for service, running := range live.running() {
-			s := live.services.At(service)
-			if s == nil || !halted(s.compiled.Mirror) {
-				continue
+	const detail = "the service was rolled back"
+	for wait := 50 * time.Millisecond; len(c.snapshot().halted()) > 0; wait = min(2*wait, 5*time.Second) {
+		err := c.endMirrors(c.ctx, detail, func(live *intent) (edits []edit) {
+			for _, m := range live.halted() {
+				edits = append(edits, endOf(m, c.now(), "rolled_back", detail))
 			}
-			if err := c.EndMirror(c.ctx, running[0].Name, running[0].Run.ID, "rolled_back", "the service was rolled back"); err != nil {
-				left = true
-				c.log.Warn("a mirror that asks nobody since a rollback is not recorded as ended yet", "mirror", running[0].Name, "error", err)
-			}
-		}
-		if !left {
+			return edits
+		})
+		if err == nil {
 			return
 		}
+		c.log.Warn("mirrors that ask nobody since a rollback are not recorded as ended yet", "error", err)
 		select {
 		case <-c.ctx.Done():
 			return
 		case <-time.After(wait):
 		}
 	}
+}
+
+// halted are the mirrors that run and ask nobody, by name.
+func (in *intent) halted() []*mirror {
+	var out []*mirror
+	for _, name := range slices.Sorted(maps.Keys(in.mirrors)) {
+		m := in.mirrors[name]
+		if s := in.services.At(m.compiled.Service); m.compiled.Running() && s != nil && s.compiled.Mirror != nil && s.compiled.Mirror.Name == name && silenced(s.compiled) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// mirrorWarnings says of a mirror that was started where copies will come to nothing.
+func (c *Controller) mirrorWarnings(e *applied) []string {
+	m := e.after.GetMirror()
+	if m == nil || m.GetRun() == nil || m.GetRun().GetEnded() != nil || e.action == "none" {
+		return nil
+	}
+	var deaf []string
+	connected := 0
+	for _, name := range e.fleets {
+		for _, p := range c.fleets.Fleet(name).Proxies() {
+			if p.Connected {
+				connected++
+				if p.Experiment == "" {
+					deaf = append(deaf, p.Proxy)
+				}
+			}
+		}
+	}
+	if len(deaf) == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("nobody can be asked through %d of %d proxies, whose copies are dropped: %s. Give each a `shadowctl bootstrap --experiment-address`", len(deaf), connected, brief(deaf))}
 }

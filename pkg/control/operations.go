@@ -134,7 +134,9 @@ func (c *Controller) Delete(ctx context.Context, kind, name string, o Options) (
 		}
 		edits := []edit{{key: key, action: ActionDelete}}
 		if s := live.services.At(name); kind == "service" && s.compiled.Mirror != nil {
-			edits = append(edits, endOf(live.mirrors[s.compiled.Mirror.Name], c.now(), "service_gone", "the service was deleted"))
+			end := endOf(live.mirrors[s.compiled.Mirror.Name], c.now(), "service_gone", "the service was deleted")
+			end.along = true
+			edits = append(edits, end)
 		}
 		return edits, nil
 	}))

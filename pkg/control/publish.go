@@ -27,9 +27,11 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 	for i := range d.edits {
 		ch.edits = append(ch.edits, c.replace(d, i, ch, updates))
 	}
-	mirrored := len(d.derived) > 0 || slices.ContainsFunc(d.edits, func(e edit) bool { return e.key.Kind == kindMirror || c.live.mirrorOf(e.key) != nil })
+	ch.mirrored = len(d.derived) > 0 || slices.ContainsFunc(d.edits, func(e edit) bool { return e.key.Kind == kindMirror || c.live.mirrorOf(e.key) != nil })
 	for _, name := range slices.Sorted(maps.Keys(d.derived)) {
-		c.replaceDerived(d, name, updates)
+		if c.replaceDerived(d, name, updates) {
+			ch.overtaken()
+		}
 	}
 	for _, e := range d.unchanged {
 		ch.edits = append(ch.edits, &applied{
@@ -67,9 +69,6 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 		if e.key.Kind == kindService {
 			c.serviceChanged(e.key.Name)
 		}
-	}
-	if mirrored {
-		c.tellExperiments()
 	}
 	return ch
 }

@@ -63,12 +63,7 @@ func (c *Controller) Rollback(ctx context.Context, t RollbackTarget, o Options) 
 		id, journaled := c.journalRollback(r, t)
 		c.record(r, id, journaled)
 	})
-	if c.halts(r) {
-		c.recording.Go(func() {
-			c.tellExperiments()
-			c.endHalted()
-		})
-	}
+	c.endHaltedSoon()
 	changes, err := c.follow(ctx, ch)
 	select {
 	case <-r.recorded:
