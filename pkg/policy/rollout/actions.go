@@ -1,0 +1,81 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// denied is the class of what somebody may not do; exit 10.
+const denied policy.Kind = "denied"
+
+// refusal says why an action is not done though a row might allow it.
+func (l *look) refusal() error {
+	switch a := l.action; a.Kind {
+	case Approve, Reject:
+		return l.refuseApproval(a)
+	case Resume:
+		return l.refuseResume()
+	case Abort:
+		if l.in.Primary.Bad && !l.reverse() && l.exposed() && !l.s.Phase.Over() && l.s.Phase != RollingBack {
+			return held("primary_unhealthy", "the primary is unhealthy ("+l.s.Seen.Primary+"), and aborting would send everything there",
+				fmt.Sprintf("run `shadowctl rollback %s` to do so all the same, or `shadowctl split set`", l.p.Service))
+		}
+	case Pause, Promote:
+	default:
+		return invalid("action", "action_unknown", string(a.Kind), "must be pause, resume, approve, reject, abort or promote", "see `shadowctl rollout --help`")
+	}
+	return nil
+}
+
+func (l *look) refuseApproval(a *Action) error {
+	if l.s.Phase != AwaitingGate {
+		return l.notNow()
+	}
+	gate := l.step().Gate
+	switch {
+	case gate == nil:
+		return nil // cannot be: only steps with gates are waited at
+	case a.Step != 0 && a.Step != l.s.Step+1:
+		return &policy.Error{
+			Kind: policy.Conflict, Code: "gate_moved", Field: "step", Value: fmt.Sprint(a.Step),
+			Message: fmt.Sprintf("the gate that is waited at is that of step %d", l.s.Step+1), Next: fmt.Sprintf("look at it with `shadowctl rollout explain %s` first", l.p.Name),
+		}
+	case !slices.Contains(a.Roles, gate.Role):
+		return &policy.Error{Kind: denied, Code: "role_needed", Value: a.Who, Message: fmt.Sprintf("the gate before step %d needs role %s", l.s.Step+1, gate.Role), Next: "ask somebody who has it"}
+	case a.Kind == Approve && gate.NotStarter && a.Who == l.p.Starter:
+		return &policy.Error{Kind: denied, Code: "approver_is_starter", Value: a.Who, Message: "has started this rollout, and who starts it must not approve this gate", Next: "ask somebody else with role " + gate.Role}
+	}
+	return nil
+}
+
+func (l *look) refuseResume() error {
+	if l.s.Phase != Paused && l.s.Phase != Frozen {
+		return nil
+	}
+	switch {
+	case l.in.Primary.Bad:
+		return held("primary_unhealthy", "the primary is unhealthy ("+l.s.Seen.Primary+"), and the rollout would freeze again at once", "repair it first")
+	case l.verdict == Fail && l.s.Resume != RollingBack && l.exposed():
+		return held("guards_failing", "a guard fails ("+l.why+"), and the rollout would stop again at once", fmt.Sprintf("wait until it passes, or run `shadowctl rollout abort %s`", l.p.Name))
+	}
+	return nil
+}
+
+// notNow is the answer to an action for which the table has no row.
+func (l *look) notNow() error {
+	kind, phase := l.action.Kind, l.s.Phase
+	if phase.Over() {
+		return invalid("action", "rollout_over", string(kind), fmt.Sprintf("the rollout is over (%s: %s)", phase, l.s.Reason), "start another")
+	}
+	next := map[ActionKind]string{
+		Approve: "it waits at no gate", Reject: "it waits at no gate", Resume: "it is not paused", Pause: "it moves nothing that a pause would stop",
+		Promote: "only a step that is at its weight can be ended early", Abort: "it goes back already",
+	}[kind]
+	return held("action_not_now", fmt.Sprintf("the rollout cannot take %q while it is %s: %s", kind, phase, next), fmt.Sprintf("see `shadowctl rollout explain %s`", l.p.Name))
+}
+
+func held(code, message, next string) *policy.Error {
+	return &policy.Error{Kind: policy.Held, Code: code, Field: "action", Message: message, Next: next}
+}
