@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/manifest"
@@ -144,7 +146,9 @@ func (a *app) describeMirror(ctx context.Context, name string) error {
 	return a.show(tree, func() {
 		a.sayReport(r, shownDifferences)
 		a.say("\n%s", a.paint("What it does", faint))
-		a.sayMirror(got.GetDocument().GetMirror(), nil)
+		m := proto.CloneOf(got.GetDocument().GetMirror())
+		m.Control = cmp.Or(m.GetControl(), r.GetControl()) // the primary, by its name
+		a.sayMirror(m, nil)
 		a.note("\nEverything that is set: shadowctl get mirror %s -o yaml", name)
 	})
 }

@@ -133,8 +133,8 @@ func TestAnExperimentThatRunsAlreadyIsSaidToRun(t *testing.T) {
 func TestDiffsAreFiltered(t *testing.T) {
 	d := reporting(t, mirrorReport(3))
 	for args, want := range map[string]string{
-		"": "1 2 3 4", "--state all": "1 2 3 4 5", "--state finding": "1 2 3", "--state open": "4", "--state noise": "5",
-		"--endpoint {id}": "1 4", "--kind status": "1", "--state all --kind json_number": "3 5", "--kind nothing": "",
+		"": "1 2 3 4", "--state all": "1 2 3 4 5 6 7", "--state blind": "6 7", "--state finding": "1 2 3", "--state open": "4", "--state noise": "5",
+		"--endpoint {id}": "1 4", "--kind status": "1", "--state all --kind json_number": "3 5 7", "--kind nothing": "",
 	} {
 		r := d.at(t, strings.Fields("mirror diffs m1 -o json "+args)...)
 		var got struct{ Items []struct{ Number int } }
@@ -157,13 +157,15 @@ func TestRulesThatAreOffered(t *testing.T) {
 		{"failure", "failure", ""},
 		{"status", "status", `- {endpoint: '/a/{id}', path: status, action: ignore}`},
 		{"json_order", "$.a", `- {endpoint: '/a/{id}', path: $.a, action: set}`},
-		{"json_number", "$.a", `- {endpoint: '/a/{id}', path: $.a, action: tolerate, rel: 0.01}`},
+		{"json_number", "$.a", `- {endpoint: '/a/{id}', path: $.a, action: tolerate, pattern: number}`},
 		{"json_missing", "$.a.{key}[*].b", `- {endpoint: '/a/{id}', path: '$.a.*[*].b', action: ignore}`},
 		{"header_added", "header:x-a", `- {endpoint: '/a/{id}', path: 'header:x-a', action: ignore}`},
 		{"header_added", "header:{name}", ""},
-		{"text", "body", `- {endpoint: '/a/{id}', path: body, action: ignore}`},
+		{"text", "body", `- {endpoint: '/a/{id}', path: body, action: tolerate, pattern: '(?m)^\d{4}-\d\d-\d\d,'}`},
+		{"header_changed", "header:location", `- {endpoint: '/a/{id}', path: 'header:location', action: tolerate, pattern: 'https://[a-z0-9.-]+/orders/[0-9]+\?state=[0-9A-Za-z_-]+'}`},
+		{"header_missing", "header:location", `- {endpoint: '/a/{id}', path: 'header:location', action: ignore}`},
 	} {
-		rule, hint := ruleFor(&crossfadev1.MirrorDifference{Endpoint: "/a/{id}", Kind: tt.kind, Path: tt.path})
+		rule, hint := ruleFor(&crossfadev1.MirrorReport{}, &crossfadev1.MirrorDifference{Endpoint: "/a/{id}", Kind: tt.kind, Path: tt.path})
 		if hint == "" || (rule == nil) != (tt.want == "") {
 			t.Fatalf("%s: %v, %q", tt.kind, rule, hint)
 		}

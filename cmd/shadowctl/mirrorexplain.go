@@ -46,7 +46,9 @@ that would say that it is meant.`,
 // check is one question of which a verdict depends.
 type check struct {
 	code string
-	asks string // what has to be so
+	asks string // a question
+	good string // its answer where a verdict can be Pass, with the figures
+	bad  string // and otherwise, before the reason
 }
 
 // checks are in the order in which they are made. The last ones are made only if nothing is a finding.
@@ -60,25 +62,26 @@ func checks(r *crossfadev1.MirrorReport, minPairs int) []check {
 		return share(float64(n)/float64(asked)) + " of " + whole(asked)
 	}
 	return []check{
-		{"differences", "no difference is beyond noise"},
-		{"control_failed", fmt.Sprintf("control answers: it failed for %s (above 50%% is an Error)", of(r.GetTargetFailed()))},
-		{"too_few", fmt.Sprintf("enough pairs: %s compared, %s needed", whole(r.GetCompared()), whole(int64(minPairs)))},
-		{"unrepresentative", fmt.Sprintf("the answers say something of live traffic: %s do not (at most 5%% may)", of(unfit))},
-		{"one_body", "control does not give one body to nearly all paths"},
-		{"endpoint_unauthorized", "no endpoint is refused for want of credentials"},
-		{"status_mix", "control's classes of statuses are those of live traffic, give or take 10%"},
-		{"open", "no difference is more than noise explains, and not proven"},
-		{"crowded", "every difference was counted: there are not more places than are kept"},
+		{"differences", "Is any difference beyond noise?", "No", "Yes"},
+		{"control_failed", "Does control answer?", fmt.Sprintf("Yes: it failed for %s (more than 50%% is an Error)", of(r.GetTargetFailed())), "No"},
+		{"too_few", "Are there enough pairs?", fmt.Sprintf("Yes: %s were compared, %s are needed", whole(r.GetCompared()), whole(int64(minPairs))), "No"},
+		{"unrepresentative", "Do the answers say something of live traffic?", fmt.Sprintf("Yes, but for %s (at most 5%% may)", of(unfit)), "No"},
+		{"one_body", "Does control give one body to nearly all paths?", "No", "Yes"},
+		{"endpoint_unauthorized", "Is an endpoint refused for want of credentials?", "No", "Yes"},
+		{"status_mix", "Are control's classes of statuses those of live traffic?", "Yes, give or take 10%", "No"},
+		{"open", "Is any difference more than noise explains, and not proven?", "No", "Yes"},
+		{"crowded", "Was every difference counted?", "Yes", "No"},
+		{diffBlind, "Is there a place at which nothing can be found?", "No", "Yes"},
 	}
 }
 
 // preconditions are asked before the counts are looked at.
 var preconditions = map[string]string{
-	"learning":         "the time in which nobody is asked is over",
-	"identity_unknown": "the server's settings have the test identity",
-	"report_lost":      "what was counted is all there",
-	"report_expired":   "the report is still kept",
-	modeDark:           "answers are compared",
+	"learning":         "Is the time over in which nobody is asked?",
+	"identity_unknown": "Do the server's settings have the test identity?",
+	"report_lost":      "Is all there that was counted?",
+	"report_expired":   "Is the report still kept?",
+	modeDark:           "Are answers compared?",
 }
 
 // decided are the codes after which nothing else is asked.
@@ -101,18 +104,11 @@ func (a *app) explainVerdict(ctx context.Context, name string) error {
 	return a.show(verdictTree(r, answers), func() {
 		a.say("mirror %s: %s", r.GetMirror(), a.paint(dash(r.GetVerdict()), verdictColor(r.GetVerdict())))
 		for _, c := range answers {
-			switch {
-			case c.why != nil:
-				a.paragraph("fails", red, c.asks)
-				a.paragraph("", "", c.why.GetMessage())
-				if c.why.GetNext() != "" {
-					a.paragraph("", "", "→ "+c.why.GetNext())
-				}
-			case c.skipped:
-				a.paragraph("not asked", faint, c.asks)
-			default:
-				a.paragraph("holds", green, c.asks)
-			}
+			a.sayAnswer(c)
+		}
+		if all := blind(r); len(all) > 0 {
+			a.say("")
+			a.sayBlindRules(r, all)
 		}
 		a.sayRule(r)
 	})
@@ -125,8 +121,37 @@ type answered struct {
 	skipped bool
 }
 
+// sayAnswer is a question with its answer, and before it what that means for the verdict.
+func (a *app) sayAnswer(c answered) {
+	switch {
+	case c.why != nil:
+		label, shade := "fails", red
+		if c.code == diffBlind {
+			label, shade = diffBlind, yellow
+		}
+		a.paragraph(label, shade, c.found())
+		if c.why.GetNext() != "" {
+			a.paragraph("", "", "→ "+c.why.GetNext())
+		}
+	case c.skipped:
+		a.paragraph("not asked", faint, c.asks+" (decided above)")
+	default:
+		a.paragraph("holds", green, c.found())
+	}
+}
+
+// found is the question with its answer.
+func (c answered) found() string {
+	if c.why != nil {
+		return c.asks + " " + c.bad + ": " + c.why.GetMessage()
+	}
+	return c.asks + " " + c.good
+}
+
 func (c answered) answer() string {
 	switch {
+	case c.why != nil && c.code == diffBlind:
+		return "limits"
 	case c.why != nil:
 		return "fails"
 	case c.skipped:
@@ -142,16 +167,19 @@ func answersOf(r *crossfadev1.MirrorReport, minPairs int) []answered {
 	for _, w := range r.GetWhy() {
 		why[w.GetCode()] = w
 	}
+	if n := int(r.GetBlind()); n > 0 && why[diffBlind] == nil { // whatever is a finding elsewhere
+		why[diffBlind] = &crossfadev1.MirrorWhy{Code: diffBlind, Message: blindWords(n)}
+	}
 	var known, others []answered
 	skipped := why[modeDark] != nil
 	for _, c := range checks(r, minPairs) {
-		known = append(known, answered{c, why[c.code], skipped && why[c.code] == nil})
+		known = append(known, answered{c, why[c.code], skipped && why[c.code] == nil && (c.code != diffBlind || why[modeDark] != nil)})
 		skipped = skipped || why[c.code] != nil && decided[c.code]
 		delete(why, c.code)
 	}
 	for _, w := range r.GetWhy() {
 		if why[w.GetCode()] != nil {
-			others = append(others, answered{check{w.GetCode(), dashOr(preconditions[w.GetCode()], w.GetCode())}, w, false})
+			others = append(others, answered{check{w.GetCode(), dashOr(preconditions[w.GetCode()], w.GetCode()), "", "No"}, w, false})
 		}
 	}
 	return append(others, known...)
@@ -162,7 +190,7 @@ func (a *app) sayRule(r *crossfadev1.MirrorReport) {
 	a.say("")
 	switch r.GetVerdict() {
 	case verdictPass:
-		a.say("All of them hold: Pass. Which differences cannot have been missed, by endpoint: shadowctl mirror report %s", r.GetMirror())
+		a.say("All of them hold: Pass. Which differences cannot have been missed away from noise, by endpoint: shadowctl mirror report %s", r.GetMirror())
 	case verdictFail:
 		a.say("A single finding is Fail, whatever else is not known. Each of them: shadowctl mirror explain %s N", r.GetMirror())
 	case verdictInconclusive:
@@ -179,6 +207,9 @@ func verdictTree(r *crossfadev1.MirrorReport, answers []answered) *yaml.Node {
 		manifest.Put(one, "code", manifest.Str(c.code))
 		manifest.Put(one, "asks", manifest.Str(c.asks))
 		manifest.Put(one, "answer", manifest.Str(c.answer()))
+		if !c.skipped && c.why == nil {
+			manifest.Put(one, "message", manifest.Str(c.good))
+		}
 		if c.why != nil {
 			manifest.Put(one, "message", manifest.Str(c.why.GetMessage()))
 			manifest.Put(one, "next", manifest.Str(c.why.GetNext()))

@@ -79,9 +79,9 @@ func given(cmd *cobra.Command, others ...string) []string {
 func (f *mirrorFlags) mirror(name string, given []string) (*crossfadev1.Mirror, error) {
 	switch {
 	case f.service == "":
-		return nil, badFlag("service", "", "is needed: the service whose requests are copied")
+		return nil, incomplete("service", "is needed: the service whose requests are copied", name)
 	case f.candidate == "":
-		return nil, badFlag("candidate", "", "is needed: the origin that is tried")
+		return nil, incomplete("candidate", "is needed: the origin that is tried", name)
 	}
 	share, err := policy.ParseWeight(f.share)
 	if err != nil {
@@ -111,6 +111,13 @@ func (f *mirrorFlags) mirror(name string, given []string) (*crossfadev1.Mirror, 
 		m.Grpc = &crossfadev1.MirrorGrpc{Descriptors: b}
 	}
 	return m, nil
+}
+
+// incomplete says that flags are the whole of an experiment: they change nothing in one that was there.
+func incomplete(flag, message, name string) error {
+	f := badFlag(flag, "", message)
+	f.problems[0].next = "flags describe the whole experiment, so they take --service and --candidate; without any, `shadowctl mirror start " + name + "` runs one that has ended as it was"
+	return f
 }
 
 func readDescriptors(name string) ([]byte, error) {

@@ -38,6 +38,7 @@ func markdownReport(r *crossfadev1.MirrorReport) string {
 	markdownCounts(line, r)
 	if r.GetMode() != modeDark {
 		markdownDifferences(line, r)
+		markdownBlind(line, r)
 	}
 	markdownDetails(line, r)
 	return b.String()
@@ -86,12 +87,15 @@ func markdownDifferences(line func(string, ...any), r *crossfadev1.MirrorReport)
 	line("|---:|---|---|---|---|---|---|---|---|")
 	shown := 0
 	for i, d := range r.GetDifferences() {
-		if d.GetState() == diffNoise || shown == commentDifferences {
+		if !moreThanNoise(d) || shown == commentDifferences {
 			continue
 		}
 		shown++
-		line("| %d | %s | %s | %s | %s | %s | %s | %s | %s |", i+1, d.GetState(), code(d.GetEndpoint()), d.GetKind(), code(d.GetPath()), rateWords(d), share(d.GetNoiseRate()),
-			code(shapeWords(d.GetExample().GetControl())), code(shapeWords(d.GetExample().GetCandidate())))
+		control, candidate := code(shapeWords(d.GetExample().GetControl())), code(shapeWords(d.GetExample().GetCandidate()))
+		if len(d.GetVariants()) > 1 {
+			candidate = code(variantWords(d))
+		}
+		line("| %d | %s | %s | %s | %s | %s | %s | %s | %s |", i+1, d.GetState(), code(d.GetEndpoint()), d.GetKind(), code(d.GetPath()), rateWords(d), share(d.GetNoiseRate()), control, candidate)
 	}
 	if rest := findings + open - shown; rest > 0 {
 		line("\nAnd %d more: `shadowctl mirror diffs %s`.", rest, r.GetMirror())
@@ -103,7 +107,7 @@ func markdownDifferences(line func(string, ...any), r *crossfadev1.MirrorReport)
 func markdownDetails(line func(string, ...any), r *crossfadev1.MirrorReport) {
 	line("<details><summary>Endpoints, latency, what was dropped</summary>\n")
 	if len(r.GetEndpoints()) > 0 && r.GetMode() != modeDark {
-		line("| endpoint | compared | unrepresentative | would have found |")
+		line("| endpoint | compared | unrepresentative | would have found, away from noise |")
 		line("|---|---:|---:|---|")
 		for _, e := range r.GetEndpoints()[:min(commentDifferences, len(r.GetEndpoints()))] {
 			line("| %s | %s | %s | %s |", code(e.GetEndpoint()), whole(e.GetCompared()), whole(e.GetUnrepresentative()), detectableWords(e.GetDetectable()))

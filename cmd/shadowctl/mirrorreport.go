@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -30,8 +31,9 @@ func newMirrorReport(a *app) *cobra.Command {
 		Long: `Show what an experiment found so far, or in all: the verdict and why, the differences, and what became of the copies.
 
 STATE of a difference: finding (beyond noise), open (more than noise explains, not proven yet), noise (the control
-differs from itself as much). RATE is the share of the pairs that differ, with its interval (95 %); NOISE is how often
-the control differs from itself there. WOULD HAVE FOUND: which differences cannot have been missed.
+differs from itself as much), blind (it does so in most answers, so that nothing else can be seen there). RATE is the
+share of the pairs that differ, with its interval (95 %); NOISE is how often the control differs from itself there.
+WOULD HAVE FOUND AWAY FROM NOISE: which differences cannot have been missed at places without noise.
 With -o markdown it is a comment for a pull request. With --exit-code: 0 Pass, 8 Fail, 9 Inconclusive, 1 Error.`,
 		Example: "  shadowctl mirror report m1\n  shadowctl mirror report m1 -o markdown > comment.md\n  shadowctl mirror report m1 --exit-code",
 		Args:    exactly("MIRROR"), ValidArgsFunction: a.completeArgs(completeMirror, completeNothing), Annotations: map[string]string{takesMarkdown: ""},
@@ -64,6 +66,7 @@ func (a *app) sayReport(r *crossfadev1.MirrorReport, most int) {
 		return
 	}
 	a.sayDifferences(r, most)
+	a.sayBlind(r)
 	a.sayEndpoints(r)
 	a.sayLatency(r)
 }
@@ -81,7 +84,11 @@ func (a *app) sayVerdict(r *crossfadev1.MirrorReport) {
 	a.paragraph("about", faint, about)
 	a.paragraph("state", faint, a.runWords(r))
 	for _, w := range r.GetWhy() {
-		a.paragraph("why", verdictColor(r.GetVerdict()), w.GetMessage())
+		label, c := "why", verdictColor(r.GetVerdict())
+		if w.GetCode() == diffBlind { // it takes nothing from a verdict
+			label, c = diffBlind, yellow
+		}
+		a.paragraph(label, c, w.GetMessage())
 		if w.GetNext() != "" {
 			a.paragraph("", "", "→ "+w.GetNext())
 		}
@@ -98,7 +105,7 @@ func (a *app) runWords(r *crossfadev1.MirrorReport) string {
 		return fmt.Sprintf("ended %s, after %s%s", a.ago(endOf(r)), short(lasted(r)), because(endedWords(r.GetRun())))
 	}
 	words := fmt.Sprintf("%s, started %s, ends %s", r.GetState(), a.ago(started), a.endsWords(r.GetState(), r.GetEnds(), ""))
-	if asked := perSecond(r.GetAskedRps()); asked != "" {
+	if asked := perSecond(r.GetAskedRps()); asked != "" && a.fresh(r.GetCounted()) {
 		words += "; now asking " + asked
 	}
 	if r.GetComparators() == 0 {
@@ -192,7 +199,7 @@ func (a *app) differencesTable(all []*crossfadev1.MirrorDifference, most int) *t
 	t := &table{head: []string{"#", "STATE", "ENDPOINT", "KIND", "PLACE", "RATE", "NOISE"}}
 	room := max(9, (a.width-64)/2) // what the other columns leave
 	for i, d := range all {
-		if d.GetState() != diffNoise && len(t.rows) < most {
+		if moreThanNoise(d) && len(t.rows) < most {
 			t.row(fmt.Sprint(i+1), diffState(d.GetState()), a.middle(d.GetEndpoint(), room), d.GetKind(), a.middle(d.GetPath(), room), rateWords(d), share(d.GetNoiseRate()))
 		}
 	}
@@ -216,9 +223,9 @@ func (a *app) sayEndpoints(r *crossfadev1.MirrorReport) {
 	all := slices.Clone(r.GetEndpoints())
 	slices.SortStableFunc(all, func(x, y *crossfadev1.MirrorEndpoint) int { return int(y.GetCompared() - x.GetCompared()) })
 	a.say("")
-	t := &table{head: []string{"ENDPOINT", "COMPARED", "UNREPRESENTATIVE", "WOULD HAVE FOUND"}}
+	t := &table{head: []string{"ENDPOINT", "COMPARED", "UNREPRESENTATIVE", "WOULD HAVE FOUND AWAY FROM NOISE"}}
 	for _, e := range all[:min(shownEndpoints, len(all))] {
-		t.row(a.middle(e.GetEndpoint(), 60), whole(e.GetCompared()), whole(e.GetUnrepresentative()), detectableWords(e.GetDetectable()))
+		t.row(a.middle(e.GetEndpoint(), 50), whole(e.GetCompared()), whole(e.GetUnrepresentative()), detectableWords(e.GetDetectable()))
 	}
 	a.write(t)
 	a.sayMore(len(all)-shownEndpoints, "endpoint")
@@ -262,6 +269,14 @@ func slowerWords(r *crossfadev1.MirrorReport) string {
 		words += ", which may be chance"
 	}
 	return words + "; " + r.GetControl() + "'s caches are warm from live traffic."
+}
+
+// nowIs is how old a rate may be that is said to be that of now.
+const nowIs = 3 * time.Second
+
+// fresh says that figures are of now.
+func (a *app) fresh(counted *timestamppb.Timestamp) bool {
+	return counted != nil && a.now().Sub(counted.AsTime()) <= nowIs
 }
 
 // counted says how old the figures are, nothing where they are fresh.

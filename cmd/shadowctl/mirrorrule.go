@@ -16,7 +16,7 @@ const enoughOdd = 29
 
 // explainDifference says what is behind a difference, and which rule would say that it is meant.
 func (a *app) explainDifference(r *crossfadev1.MirrorReport, d numbered) error {
-	rule, hint := ruleFor(d.MirrorDifference)
+	rule, hint := ruleFor(r, d.MirrorDifference)
 	test := testWordsOf(r, d.MirrorDifference)
 	tree := manifest.Map()
 	manifest.Put(tree, "mirror", manifest.Str(r.GetMirror()))
@@ -55,8 +55,8 @@ func (a *app) sayRuleText(rule *crossfadev1.MirrorRule) {
 // testWordsOf is the sign test in words.
 func testWordsOf(r *crossfadev1.MirrorReport, d *crossfadev1.MirrorDifference) string {
 	control, candidate := r.GetControl(), r.GetCandidate()
-	words := fmt.Sprintf("Where %s was asked twice, there are three answers to one request. If two agree, the third is the odd one: that of %s %s, one of %s %s. "+
-		"If %s were no different, it would be the odd one as often as an answer of %s, whatever the noise. ",
+	words := fmt.Sprintf("Where %s was asked twice (by chance, and again where the answers differ), there are three answers to one request. If two agree, the third is the odd one: "+
+		"that of %s %s, one of %s %s. If %s were no different, it would be the odd one as often as an answer of %s, whatever the noise. ",
 		control, candidate, times(d.GetOddCandidate()), control, times(d.GetOddControl()), candidate, control)
 	switch d.GetState() {
 	case diffFinding:
@@ -70,6 +70,9 @@ func testWordsOf(r *crossfadev1.MirrorReport, d *crossfadev1.MirrorDifference) s
 			words += fmt.Sprintf(" If it goes on like this, about %s more pairs of this endpoint decide it.", whole(more))
 		}
 		return words
+	case diffBlind:
+		return words + fmt.Sprintf("%s differs from itself there in %s of %s pairs. Where all three answers differ none is the odd one, so whatever else is wrong there cannot be seen, "+
+			"until a rule says what may vary.", control, share(d.GetNoiseRate()), whole(d.GetNoisePool()))
 	default:
 		return words + fmt.Sprintf("%s differs from itself there in %s of %s pairs, so noise explains it, or too little is known of so rare a difference.", control, share(d.GetNoiseRate()), whole(d.GetNoisePool()))
 	}
@@ -83,33 +86,4 @@ func pairsLeft(d *crossfadev1.MirrorDifference) int64 {
 	}
 	magnitude := math.Pow(10, max(0, math.Floor(math.Log10(float64(left)/d.GetRate()))-1)) // two digits: more are not known
 	return int64(math.Ceil(float64(left)/d.GetRate()/magnitude) * magnitude)
-}
-
-// ruleFor is the rule that says of a difference that it is meant, and what to think of first. There is none for a failure.
-func ruleFor(d *crossfadev1.MirrorDifference) (*crossfadev1.MirrorRule, string) {
-	rule := &crossfadev1.MirrorRule{Endpoint: d.GetEndpoint(), Path: strings.ReplaceAll(d.GetPath(), ".{key}", ".*"), Action: "ignore"}
-	if !strings.HasPrefix(rule.GetEndpoint(), "/") {
-		rule.Endpoint = "" // of all that had no room of their own
-	}
-	const then = " Stop the experiment, add the rule, and start it again."
-	switch kind := d.GetKind(); {
-	case kind == "failure":
-		return nil, "No rule takes it away: an origin that gives no answer is not meant to."
-	case strings.Contains(rule.GetPath(), "{"):
-		return nil, "Its name could be content, so it is not shown, and no rule can be made of it here: one that you write by its name works."
-	case kind == "limit", kind == "over_cap", kind == "length", kind == "invalid", kind == "body":
-		return rule, "If the bodies of this endpoint are meant to differ as a whole, this leaves them out; a larger bodyCap compares more of long ones." + then
-	case strings.HasSuffix(kind, "_order"):
-		rule.Action = "set"
-		return rule, "If the order of these elements does not matter, this compares them as a set." + then
-	case kind == "json_number":
-		rule.Action, rule.Rel = "tolerate", 0.01
-		return rule, "If a small error is in order, this tolerates 1 % of the larger value (abs says how much absolutely)." + then
-	case kind == "json_value", kind == "proto_value", kind == "header_changed":
-		return rule, "If it is meant, this leaves the place out. If both are an id or a time, tolerate is better: {action: tolerate, pattern: uuid} or {action: tolerate, window: 2s}." + then
-	case kind == "text":
-		return rule, "If it is meant, this leaves the text out. If only a part of it varies, tolerate is better: {action: tolerate, pattern: time}." + then
-	default:
-		return rule, "If it is meant, this leaves the place out." + then
-	}
 }

@@ -200,6 +200,10 @@ func (a *app) sayEstimate(m *policy.Mirror, e *crossfadev1.MirrorEstimate) {
 	if e.GetLimitedBy() == "maxRps" {
 		limit = "limited by maxRps"
 	}
+	if e.GetLiveRps() == 0 {
+		a.paragraph("adds", yellow, fmt.Sprintf("no live traffic now: at most %s copies/s are asked again", rate(e.GetMaxRps())))
+		return
+	}
 	added := perSecond(e.GetAddedRps())
 	if added == "" {
 		added = "nothing yet"

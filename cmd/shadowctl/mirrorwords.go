@@ -41,6 +41,7 @@ const (
 	diffFinding = "finding"
 	diffOpen    = "open"
 	diffNoise   = "noise"
+	diffBlind   = "blind"
 )
 
 // verdictExit ends a command with the exit code of a verdict. The report has said it already.
@@ -82,7 +83,7 @@ func mirrorState(state string) cell {
 }
 
 func diffState(state string) cell {
-	return cell{state, map[string]color{diffFinding: red, diffOpen: yellow, diffNoise: faint}[state]}
+	return cell{state, map[string]color{diffFinding: red, diffOpen: yellow, diffNoise: faint, diffBlind: yellow}[state]}
 }
 
 // endsWords is "in 23m", or "12m ago: stopped".
@@ -179,10 +180,13 @@ func sumOf(counts map[string]int64) int64 {
 	return sum
 }
 
-// perSecond writes rates by origin: "ecs 12/s, eks 10/s".
+// perSecond writes rates by origin: "ecs 12/s, eks 10/s". Those of which nothing is asked are left out.
 func perSecond(rps map[string]float64) string {
 	var parts []string
 	for _, o := range slices.Sorted(maps.Keys(rps)) {
+		if rps[o] == 0 {
+			continue
+		}
 		parts = append(parts, o+" "+rate(rps[o])+"/s")
 	}
 	return strings.Join(parts, ", ")
@@ -202,7 +206,7 @@ func shapeWords(s *crossfadev1.MirrorShape) string {
 	return words
 }
 
-// kindCounts counts differences by state.
+// kindCounts counts differences by state. What is blind is noise too.
 func kindCounts(r *crossfadev1.MirrorReport) (findings, open, noise int) {
 	for _, d := range r.GetDifferences() {
 		switch d.GetState() {

@@ -69,6 +69,7 @@ func mirrorReport(findings int) *crossfadev1.MirrorReport {
 	r.Why = []*crossfadev1.MirrorWhy{{Code: "differences", Message: fmt.Sprintf("%d differences are beyond noise", findings), Next: "look at each: fix it, or say by a rule that it is meant"}}
 	status := difference("finding", "/orders/{id}", "status", "status", 3600, 3300, 1, 0)
 	status.Example = &crossfadev1.MirrorExample{Control: &crossfadev1.MirrorShape{Type: "status", Value: "200"}, Candidate: &crossfadev1.MirrorShape{Type: "status", Value: "500"}}
+	status.Variants = []*crossfadev1.MirrorVariant{{Control: "200", Candidate: "500", Count: 3000}, {Control: "206", Candidate: "200", Count: 500}}
 	missing := difference("finding", "/orders", "json_missing", "$.items[*].price.currency", 480, 130, 0, 0)
 	missing.Example.Candidate = &crossfadev1.MirrorShape{Type: "absent"}
 	r.Differences = []*crossfadev1.MirrorDifference{status, missing, difference("finding", "/orders", "json_number", "$.total", 144, 40, 2, 0.004)}
@@ -77,7 +78,13 @@ func mirrorReport(findings int) *crossfadev1.MirrorReport {
 	}
 	r.Differences = append(r.Differences,
 		difference("open", "/orders/{id}", "json_order", "$.tags.{key}", 24, 11, 0, 0),
-		difference("noise", "/orders", "json_number", "$.stock", 1200, 130, 128, 0.098))
+		difference("noise", "/orders", "json_number", "$.stock", 1200, 130, 128, 0.098),
+		difference("blind", "/orders", "json_value", "$.offers[*].id", 11800, 12, 9, 0.985),
+		difference("blind", "/orders", "json_number", "$.offers[*].price", 9100, 1032, 1011, 0.75))
+	r.Blind = 2
+	for _, d := range r.Differences {
+		d.AskedAgain = d.OddCandidate
+	}
 	return r
 }
 

@@ -60,6 +60,7 @@ type wireCell struct {
 	First    time.Time `json:"first,omitzero"`
 	Last     time.Time `json:"last,omitzero"`
 	Examples [2]Shape  `json:"examples"`
+	Variants []Variant `json:"variants,omitempty"`
 }
 
 // Encode returns the tally to be kept over a restart, or to be sent to where it is merged. Equal tallies give equal bytes.
@@ -94,7 +95,7 @@ func (s *stat) wire(e string) wireStat {
 		c := s.cells[p]
 		w.Cells = append(w.Cells, wireCell{
 			Kind: p.kind, Path: p.path, Count: c.count, Noise: c.noise, Asked: c.asked, Odd: [2]uint64{c.evidence.Candidate, c.evidence.Control},
-			Must: c.must, Found: c.found, First: c.first.UTC(), Last: c.last.UTC(), Examples: c.example,
+			Must: c.must, Found: c.found, First: c.first.UTC(), Last: c.last.UTC(), Examples: c.example, Variants: c.variants,
 		})
 	}
 	return w
@@ -142,7 +143,7 @@ func (t *Tally) restoreEndpoints(endpoints []wireStat) bool {
 			}
 			s.cells[place{c.Kind, c.Path}] = &cell{
 				count: c.Count, noise: c.Noise, asked: c.Asked, evidence: stats.Evidence{Candidate: c.Odd[0], Control: c.Odd[1]},
-				must: c.Must, found: c.Found, first: c.First, last: c.Last, example: c.Examples,
+				must: c.Must, found: c.Found, first: c.First, last: c.Last, example: c.Examples, variants: c.Variants,
 			}
 			places++
 		}
@@ -164,7 +165,7 @@ func (c *wireCell) sound(s *wireStat) bool {
 	for _, e := range c.Examples {
 		short = short && len(e.Type) <= maxEndpoint && len(e.Hash) <= maxKind && len(e.Value) <= 4*MaxValue && e.Length >= 0
 	}
-	return short && c.Count <= s.Compared && c.Must <= c.Count && c.Noise <= s.Twice && c.Asked <= maxCount && c.Odd[0] <= maxCount && c.Odd[1] <= maxCount
+	return short && c.soundVariants() && c.Count <= s.Compared && c.Must <= c.Count && c.Noise <= s.Twice && c.Asked <= maxCount && c.Odd[0] <= maxCount && c.Odd[1] <= maxCount
 }
 
 // restoreRest takes over what is not of an endpoint.

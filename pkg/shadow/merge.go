@@ -73,6 +73,9 @@ func (c *cell) merge(o *cell) {
 	c.noise += o.noise
 	c.asked += o.asked
 	c.must += o.must
+	for _, v := range o.variants {
+		c.addVariant(v)
+	}
 	c.found = c.found || o.found
 	c.evidence = stats.Evidence{Candidate: c.evidence.Candidate + o.evidence.Candidate, Control: c.evidence.Control + o.evidence.Control}
 }

@@ -23,6 +23,7 @@ type Report struct {
 	Reasons          map[Reason]uint64  `json:"reasons,omitempty"` // of those that are unrepresentative or failed
 	OverCap          uint64             `json:"overCap,omitempty"` // of those compared: only their beginning was
 	Differences      []Row              `json:"differences"`
+	Blind            int                `json:"blind,omitempty"` // places at which nothing can be found
 	Endpoints        []Endpoint         `json:"endpoints,omitempty"`
 	Latency          map[string]Latency `json:"latency,omitempty"`
 	// Slower is the probability that the candidate's answer takes longer than the control's (0.5: no difference), and SlowerP that of so much
@@ -45,9 +46,11 @@ type Row struct {
 	NoiseRate float64   `json:"noiseRate"` // how often control differs from itself
 	NoisePool uint64    `json:"noisePool"` // of so many pairs
 	Odd       [2]uint64 `json:"odd"`       // of three answers, how often the candidate's was the odd one, and how often one of control's
+	Asked     uint64    `json:"asked"`     // beside the noise pool: how often control was asked again because of this difference
 	FirstSeen time.Time `json:"firstSeen"`
 	LastSeen  time.Time `json:"lastSeen"`
 	Example   Example   `json:"example"`
+	Variants  []Variant `json:"variants,omitempty"` // the most frequent pairs of values, of statuses and failures
 }
 
 // Example is both sides of the first such difference, redacted.
@@ -64,7 +67,13 @@ const (
 	Finding State = "finding" // beyond noise, or a rule demands equality
 	Open    State = "open"    // more than noise would explain, but not yet proven
 	Noise   State = "noise"   // noise explains it, or too little is known of so rare a difference
+	Blind   State = "blind"   // noise explains it, and is in most answers: what the candidate adds cannot be seen
 )
+
+// Rank orders states as reports do: what has to be looked at first is first.
+func (s State) Rank() int {
+	return map[State]int{Finding: 0, Open: 1, Noise: 2, Blind: 3}[s]
+}
 
 // Endpoint is what was seen of one endpoint.
 type Endpoint struct {
@@ -89,7 +98,7 @@ type Duration time.Duration
 // MarshalText writes it as the API does.
 func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
 
-// MaxRows is how many differences a report lists. Findings come first, then what is open, then by count.
+// MaxRows is how many differences a report lists. They are in order of [State.Rank], then of count.
 const MaxRows = 1000
 
 // Report says what is known, and judges it. What was a finding once stays one.
@@ -114,9 +123,8 @@ func (t *Tally) Report(p Policy) *Report {
 			}
 		}
 	}
-	order := map[State]int{Finding: 0, Open: 1, Noise: 2}
 	slices.SortStableFunc(r.Differences, func(a, b Row) int {
-		return cmp.Or(cmp.Compare(order[a.State], order[b.State]), cmp.Compare(b.Count, a.Count))
+		return cmp.Or(cmp.Compare(a.State.Rank(), b.State.Rank()), cmp.Compare(b.Count, a.Count))
 	})
 	t.judge(r, p)
 	r.Differences = r.Differences[:min(len(r.Differences), MaxRows)]
@@ -128,8 +136,8 @@ func row(e string, at place, s *stat, c *cell) Row {
 	low, high := stats.Interval(c.count, s.compared, 0.95)
 	out := Row{
 		Endpoint: e, Kind: at.kind, Path: at.path, State: c.state(s), Count: c.count, Compared: s.compared, Rate: rate(c.count, s.compared), Low: round(low), High: round(high),
-		NoiseRate: rate(c.noise, s.twice), NoisePool: s.twice, Odd: [2]uint64{c.evidence.Candidate, c.evidence.Control},
-		FirstSeen: c.first.UTC(), LastSeen: c.last.UTC(), Example: Example{c.example[0], c.example[1]},
+		NoiseRate: rate(c.noise, s.twice), NoisePool: s.twice, Odd: [2]uint64{c.evidence.Candidate, c.evidence.Control}, Asked: c.asked,
+		FirstSeen: c.first.UTC(), LastSeen: c.last.UTC(), Example: Example{c.example[0], c.example[1]}, Variants: c.shownVariants(),
 	}
 	return out
 }

@@ -47,6 +47,7 @@ const (
 	maxUnfit      = 0.05 // share of pairs that are unrepresentative or failed, of those that were asked
 	maxDeparture  = 0.10 // total variation between the statuses of control and of live traffic
 	failedMost    = 0.50 // share of pairs to which control gave no answer, from which on the experiment itself is broken
+	blindFrom     = 0.50 // share of pairs in which control differs from itself, from which on a place shows nothing else
 	minJudged     = 20   // pairs before a share is judged
 )
 
@@ -69,6 +70,9 @@ func (c *cell) state(s *stat) State {
 	if _, high := stats.Interval(c.noise, s.twice, 0.99); low > high {
 		return Open
 	}
+	if low, _ := stats.Interval(c.noise, s.twice, 0.95); low >= blindFrom {
+		return Blind
+	}
 	return Noise
 }
 
@@ -84,6 +88,8 @@ func (t *Tally) judge(r *Report, p Policy) {
 			findings++
 		case Open:
 			open++
+		case Blind:
+			r.Blind++
 		}
 	}
 	asked := r.Compared + r.Unrepresentative + r.TargetFailed
@@ -95,7 +101,7 @@ func (t *Tally) judge(r *Report, p Policy) {
 	switch {
 	case findings > 0:
 		r.Verdict = Fail
-		r.why("differences", fmt.Sprintf("%d differences are beyond noise", findings), "look at each: fix it, or say by a rule that it is meant")
+		r.why("differences", plural(findings, "difference is", "differences are")+" beyond noise", "look at each: fix it, or say by a rule that it is meant")
 		return
 	case asked >= minJudged && float64(r.TargetFailed) > failedMost*float64(asked):
 		r.Verdict = Error
@@ -106,6 +112,23 @@ func (t *Tally) judge(r *Report, p Policy) {
 	if r.Verdict = Pass; len(r.Why) > 0 {
 		r.Verdict = Inconclusive
 	}
+	switch { // this is no doubt: of these places it is known that nothing is
+	case r.Blind == 1:
+		r.why("blind", "1 place differs from itself in most answers: nothing can be found there until a rule opens it", blindNext)
+	case r.Blind > 1:
+		r.why("blind", fmt.Sprintf("%d places differ from themselves in most answers: nothing can be found there until a rule opens them", r.Blind), blindNext)
+	}
+}
+
+// blindNext is what to do about places that show nothing.
+const blindNext = "say by a rule what varies there: the order of a set, or a pattern that both values have"
+
+// plural is "1 difference is", "2 differences are".
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
 
 func (r *Report) why(code, message, next string) { r.Why = append(r.Why, Why{code, message, next}) }
@@ -136,7 +159,7 @@ func (t *Tally) doubt(r *Report, p Policy, asked uint64, open int) {
 		r.why("status_mix", fmt.Sprintf("control's statuses (2xx, 3xx, 4xx, 5xx) are not those of live traffic: %.0f %% of them would have to change class", d*100), "mirror the same methods and paths as are counted live, and "+credentials)
 	}
 	if open > 0 {
-		r.why("open", fmt.Sprintf("%d differences are more than noise would explain, but not proven", open), "wait, or raise noise.share")
+		r.why("open", plural(open, "difference is", "differences are")+" more than noise would explain, but not proven", "wait, or raise noise.share")
 	}
 	if t.crowded > 0 {
 		r.why("crowded", fmt.Sprintf("%d differences were not counted: there are more than %d places", t.crowded, MaxPlaces), "ignore what is known to differ, or give templates of endpoints")

@@ -1,6 +1,6 @@
 // Package endpoint makes templates of paths, so that answers to the same question are counted together, and so that nobody's id is shown:
-// "/orders/{id}" for "/orders/4711". Templates are given, or learned: a segment is a placeholder if it does not look like a name, or if there
-// are too many different ones at its place.
+// "/orders/{id}" for "/orders/4711". Templates are given, or learned: a segment is a placeholder if it does not look like a name, if it has
+// digits that are not of a version, or if there are too many different ones at its place.
 //
 // What is learned depends on which paths were seen, but not on their order: [Templates.Merge] and [Templates.Again] say what earlier
 // templates are now.
@@ -130,7 +130,7 @@ func isPlaceholder(s string) bool { return strings.HasPrefix(s, "{") && strings.
 func (t *Templates) learn(segments []string) (template string, changed bool) {
 	n := &t.root
 	for _, s := range segments {
-		if s != rest && s != "" && (isPlaceholder(s) || !name.LikeString(s)) {
+		if s != rest && s != "" && !plain(s) {
 			s = placeholder
 		}
 		child, collapsed := t.child(n, s)
@@ -236,5 +236,25 @@ func clip(s string) string {
 	return s
 }
 
-// plain says that a segment is shown as it is.
-func plain(s string) bool { return name.LikeString(s) && !isPlaceholder(s) }
+// plain says that a segment is shown as it is: it is a name without digits but those of a version. In the name of a field digits are part of the
+// name (sha256); in a path they are mostly somebody's or something's (u154, SKU-07B5D).
+func plain(s string) bool {
+	if !name.LikeString(s) {
+		return false
+	}
+	for word := range strings.FieldsFuncSeq(s, isMark) {
+		if strings.ContainsAny(word, digits) && !isVersion(word) {
+			return false
+		}
+	}
+	return true
+}
+
+const digits = "0123456789"
+
+func isMark(r rune) bool { return strings.ContainsRune("._:-$", r) }
+
+// isVersion says that a word is the version of an interface: v1, v12.
+func isVersion(word string) bool {
+	return len(word) >= 2 && len(word) <= 3 && (word[0] == 'v' || word[0] == 'V') && strings.Trim(word[1:], digits) == ""
+}

@@ -33,6 +33,20 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
+// TestIdsWithFewDigitsAreNotShown: u154 and SKU-07B5D stood in the list of paths, since the name of a field may have three digits.
+func TestIdsWithFewDigitsAreNotShown(t *testing.T) {
+	tt, _ := New([]string{"/i18n/{lang}", "/oauth2/token"})
+	for path, want := range map[string]string{
+		"/users/u154": "/users/{id}", "/items/SKU-07B5D": "/items/{id}", "/a/x1": "/a/{id}", "/a/b-2/c": "/a/{id}/c", "/v154/x": "/{id}/x", "/rev1/x": "/{id}/x", "/v1-u7/x": "/{id}/x",
+		"/v1/x": "/v1/x", "/V2/x": "/V2/x", "/api-v1/x": "/api-v1/x", "/v1.2/x": "/{id}/x", "/shop.v1.Orders/Get": "/shop.v1.Orders/Get",
+		"/i18n/de": "/i18n/{lang}", "/oauth2/token": "/oauth2/token", "/oauth2/keys": "/{id}/keys", "/{user}/x": "/{id}/x",
+	} {
+		if got, _ := tt.Of(path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
 func TestBadTemplates(t *testing.T) {
 	_, errs := New(append(make([]string, MaxGiven), "orders", "/a?b", "/a/*", "/"+strings.Repeat("a/", 20)))
 	if len(errs) != MaxGiven+5 {
