@@ -38,7 +38,7 @@ func TestCompletion(t *testing.T) {
 		{"mirror list |", "orders,payments"},
 		{"mirror start m3 --service pay|", "payments"},
 		{"mirror start m3 --service orders --candidate e|", "ecs,eks"},
-		{"mirror diffs m1 --state |", "finding,open,noise,all"},
+		{"mirror diffs m1 --state |", "finding,open,noise,blind,all"},
 		{"mirror report m1 -o |", "table,json,yaml,markdown"},
 		{"get services -o |", "table,json,yaml"},
 		{"rollback orders --wait |", "none,acked,proven"},

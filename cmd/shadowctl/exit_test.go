@@ -210,7 +210,7 @@ func TestMistakes(t *testing.T) {
 		{"mirror start -f examples/mirror.yaml --share 2%", "error: what a file says is not said again by a name or flags: give either\n"},
 		{"mirror start -f examples/service.yaml", "error: exactly one document of kind Mirror is started at a time\n"},
 		{"mirror report m1 -o xml", "error: --output: \"xml\": must be table, json, yaml or markdown\n"},
-		{"mirror diffs m1 --state bad", "error: --state: \"bad\": must be finding, open, noise or all\n"},
+		{"mirror diffs m1 --state bad", "error: --state: \"bad\": must be finding, open, noise, blind or all\n"},
 		{"mirror diffs m1 -o markdown", "error: --output: \"markdown\": must be table, json or yaml\n"},
 		{"mirror explain m1 0", "error: N: \"0\": must be the number of a difference, 1 or more\n"},
 		{"mirror watch", "error: MIRROR is missing\n"},

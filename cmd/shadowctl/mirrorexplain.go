@@ -68,6 +68,7 @@ func checks(r *crossfadev1.MirrorReport, minPairs int) []check {
 		{"unrepresentative", "Do the answers say something of live traffic?", fmt.Sprintf("Yes, but for %s (at most 5%% may)", of(unfit)), "No"},
 		{"one_body", "Does control give one body to nearly all paths?", "No", "Yes"},
 		{"endpoint_unauthorized", "Is an endpoint refused for want of credentials?", "No", "Yes"},
+		{"live_unknown", "Is it known which statuses live traffic gets?", "Yes", "No"},
 		{"status_mix", "Are control's classes of statuses those of live traffic?", "Yes, give or take 10%", "No"},
 		{"open", "Is any difference more than noise explains, and not proven?", "No", "Yes"},
 		{"crowded", "Was every difference counted?", "Yes", "No"},

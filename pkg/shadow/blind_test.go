@@ -39,7 +39,7 @@ func shuffled(t *testing.T, rules ...rule.Rule) *Report {
 		}
 		tally.Add(o, began)
 	}
-	return tally.Report(Policy{MinPairs: 1000, OneBody: true})
+	return tally.Report(Policy{MinPairs: 1000, OneBody: true, Live: Live{2: 1000}})
 }
 
 // TestAPlaceThatHidesEverythingIsSaid: a list that is never in the same order twice hid that one of its prices was wrong in 11 % of the answers, and
@@ -75,7 +75,7 @@ func TestWhatIsBlindIsNoDoubt(t *testing.T) {
 		for i := range 1000 {
 			tally.Add(c.Judge(&Pair{Method: "GET", Path: fmt.Sprint("/t?", i), Control: one(), Candidate: one(), Second: one()}, Live{}, nil), began)
 		}
-		return tally.Report(Policy{MinPairs: 1000, OneBody: true})
+		return tally.Report(Policy{MinPairs: 1000, OneBody: true, Live: Live{2: 1000}})
 	}
 	if r := run(999); r.Verdict != Pass || r.Blind != 1 || len(r.Why) != 1 || r.Why[0].Code != "blind" || !strings.HasPrefix(r.Why[0].Message, "1 place differs from itself") {
 		t.Errorf("%s, %+v", r.Verdict, r.Why)

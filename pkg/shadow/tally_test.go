@@ -85,6 +85,9 @@ func TestVerdicts(t *testing.T) {
 			add(c, t, 100, "/a", fine)
 			add(c, t, 100, "/b", Pair{Control: answer(404, "x"), Candidate: answer(404, "x")})
 		}, nil, Policy{MinPairs: 200, Live: Live{2: 970, 4: 30}}, Inconclusive, "status_mix"},
+		"nothing is known of live traffic": {func(c *Comparer, t *Tally) {
+			add(c, t, 200, "/a", fine)
+		}, nil, Policy{MinPairs: 200}, Inconclusive, "live_unknown"},
 		"nothing is known of noise": {func(c *Comparer, t *Tally) {
 			add(c, t, 200, "/a", fine)
 			add(c, t, 1, "/a", Pair{Control: answer(200, "x"), Candidate: answer(500, "")})
@@ -106,6 +109,12 @@ func TestVerdicts(t *testing.T) {
 		comparer, tally := newPair(t, Options{Rules: c.rules})
 		c.fill(comparer, tally)
 		tally.Drop("stale", 3)
+		if c.policy.Live == (Live{}) && c.why != "live_unknown" {
+			c.policy.Live = Live{2: 1000, 3: 1, 4: 1, 5: 1}
+			if tally.statuses[200] == 0 {
+				c.policy.Live = Live{3: 1000, 4: 1000}
+			}
+		}
 		r := tally.Report(c.policy)
 		if r.Verdict != c.want || c.why != "" && !slices.ContainsFunc(r.Why, func(w Why) bool { return w.Code == c.why && w.Message != "" && w.Next != "" }) {
 			t.Errorf("%s: %s, %v", name, r.Verdict, r.Why)
@@ -144,7 +153,7 @@ func TestAnOriginThatAnswers401NeverPasses(t *testing.T) {
 			}
 			tally.Add(c.Judge(p, Live{}, nil), began)
 		}
-		report := tally.Report(Policy{MinPairs: 1, OneBody: r.IntN(2) == 0})
+		report := tally.Report(Policy{MinPairs: 1, OneBody: r.IntN(2) == 0, Live: Live{2: 1000, 4: 1}})
 		if guarded > 0 && len(tally.endpoints) > 0 && report.Verdict == Pass {
 			t.Fatalf("seed %d, run %d: %d endpoints answer 401, and it passes", seed, run, guarded)
 		}

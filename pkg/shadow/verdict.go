@@ -155,6 +155,9 @@ func (t *Tally) doubt(r *Report, p Policy, asked uint64, open int) {
 			break
 		}
 	}
+	if p.Live.total() < minLive {
+		r.why("live_unknown", "it is not known which statuses live traffic gets", "see that proxies report (`shadowctl get services` shows figures), or wait for live traffic: without it nothing says that these answers are what users get")
+	}
 	if d := t.departure(p.Live); d > maxDeparture {
 		r.why("status_mix", fmt.Sprintf("control's statuses (2xx, 3xx, 4xx, 5xx) are not those of live traffic: %.0f %% of them would have to change class", d*100), "mirror the same methods and paths as are counted live, and "+credentials)
 	}
