@@ -82,7 +82,11 @@ var preconditions = map[string]string{
 	"identity_unknown": "Do the server's settings have the test identity?",
 	"report_lost":      "Is all there that was counted?",
 	"report_expired":   "Is the report still kept?",
-	modeDark:           "Are answers compared?",
+	"report_not_kept":  "Is what is counted kept on disk?",
+
+	"report_unreadable": "Can what was counted be read?",
+	"counts_untaken":    "Are the counts of all comparators taken?",
+	modeDark:            "Are answers compared?",
 }
 
 // decided are the codes after which nothing else is asked.

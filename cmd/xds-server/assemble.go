@@ -56,9 +56,7 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 	if p.finders, err = openFinders(ctx, c, log); err != nil {
 		return nil, err
 	}
-	if p.desk, err = p.openDesk(c, log); err != nil {
-		return nil, err
-	}
+	p.desk = p.openDesk(c, log)
 	p.control = control.New(control.Config{
 		Store: m.Store(d.store), Journal: d.journal, Fleets: p.fleets, Telemetry: p.telemetry, Log: log,
 		Experiments: p.desk, Mirrors: c.mirrors.rules(),

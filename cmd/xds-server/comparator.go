@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	stdlog "log"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -16,6 +15,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
@@ -40,21 +40,19 @@ const maxOrders = 64 << 20
 
 // startComparator runs a comparator on a listener as a child process that works for the API at an address, until Stop or the end of ctx. The
 // listener stays open here while the child is down: its address is kept, and who connects waits. The Process is nil where comparators run
-// elsewhere. Stop it before the API, to which it says what it has counted.
-func startComparator(ctx context.Context, c *config, ln net.Listener, api string, log *slog.Logger) (*supervise.Process, error) {
+// elsewhere, or it cannot be started at all, which the log says: the rest of the server goes on. Stop it before the API, to which it says what it
+// has counted.
+func startComparator(ctx context.Context, c *config, ln net.Listener, api string, log *slog.Logger) *supervise.Process {
 	if !c.comparatorChild {
-		return nil, nil
+		return nil
 	}
-	tcp, ok := ln.(*net.TCPListener)
-	if !ok {
-		return nil, fmt.Errorf("a comparator cannot be given a listener of type %T", ln)
-	}
-	file, err := tcp.File()
+	file, err := ln.(*net.TCPListener).File()
 	if err != nil {
-		return nil, wrap("give the comparator its listener", err)
+		log.Error("the comparator cannot be given its listener: experiments compare nothing until the server is started again", "error", err)
+		return nil
 	}
 	return supervise.Start(ctx, supervise.Config{
-		Name: roleComparator, Args: c.comparatorArgs(api), Env: comparatorEnv(os.Environ()), Files: []*os.File{file}, Stderr: os.Stderr, Log: log,
+		Name: roleComparator, Args: c.comparatorArgs(api), Env: c.comparatorEnv(os.Environ()), Files: []*os.File{file}, Stderr: os.Stderr, Log: log,
 		Memory: hardMemory, Nice: childNice,
 	})
 }
@@ -62,28 +60,33 @@ func startComparator(ctx context.Context, c *config, ln net.Listener, api string
 // comparatorArgs are the arguments of a child.
 func (c *config) comparatorArgs(api string) []string {
 	args := []string{"--role", roleComparator, "--dev", "--" + comparatorFD, "3", "--server", api, "--log-format", c.logFormat}
-	if _, err := netip.ParseAddr(c.advertise); err == nil { // a name would not do for proxies
+	if ip, err := netip.ParseAddr(c.advertise); err == nil && ip.Unmap().IsLoopback() { // a name would not do for proxies, nor what is elsewhere
 		args = append(args, "--advertise", c.advertise)
 	}
 	return args
 }
 
-// comparatorEnv is what of the variables a child gets: those of Go and the time zone. The others are the server's, and may hold its secrets.
-func comparatorEnv(environ []string) []string {
+// comparatorEnv is what of the variables a child gets: those of Go and the time zone, and its token. The others are the server's, and may hold its
+// secrets.
+func (c *config) comparatorEnv(environ []string) []string {
 	env := slices.DeleteFunc(slices.Clone(environ), func(v string) bool { return !strings.HasPrefix(v, "GO") && !strings.HasPrefix(v, "TZ=") })
-	return append(env, "GOMEMLIMIT="+softMemory)
+	return append(env, "GOMEMLIMIT="+softMemory, tokenVariable+"="+c.token.reveal())
 }
 
 // compare runs the comparator until ctx ends.
 func compare(ctx context.Context, c *config, stderr io.Writer) error {
-	stdlog.SetOutput(io.Discard) // net/http prints there what it did not expect of a peer: that may be traffic
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // of package log, too: net/http prints there what it did not expect of a peer: that may be traffic
 	log := newLog(c.logFormat, stderr).With("role", roleComparator)
 	ln, err := c.comparatorListener()
 	if err != nil {
 		return err
 	}
 	defer ln.Close()
-	conn, err := dial(c.server)
+	token, err := c.comparatorToken()
+	if err != nil {
+		return err
+	}
+	conn, err := dial(c.server, token)
 	if err != nil {
 		return wrap("reach --server", err)
 	}
@@ -129,10 +132,11 @@ func (c *config) comparatorListener() (net.Listener, error) {
 	return ln, nil
 }
 
-// dial returns a connection to the API of a control plane on this machine. It is made when it is first used, and again when it was lost.
-func dial(address string) (*grpc.ClientConn, error) {
+// dial returns a connection to the API of a control plane on this machine, with a token. It is made when it is first used, and again when it was lost.
+func dial(address string, token credentials.PerRPCCredentials) (*grpc.ClientConn, error) {
 	return grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(token),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}, MinConnectTimeout: 2 * time.Second,

@@ -16,10 +16,7 @@ import (
 func TestTheChildOfAServerHasNoneOfItsSecrets(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
 	d := newDesk(t)
-	p, err := startComparator(t.Context(), &config{comparatorChild: true, logFormat: "text"}, listenHere(t), d.address, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := startComparator(t.Context(), &config{comparatorChild: true, token: newSecret("t0ken"), logFormat: "text"}, listenHere(t), d.address, slog.New(slog.DiscardHandler))
 	defer p.Stop()
 	hears(t, "hello", d.hellos)
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", p.PID()))

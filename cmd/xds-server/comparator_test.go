@@ -18,11 +18,13 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/loopback"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
+	"github.com/crossfade-proxy/crossfade/pkg/experiment"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
@@ -31,12 +33,13 @@ type desk struct {
 	crossfadev1.UnimplementedComparatorServiceServer
 	address string
 	hellos  chan *crossfadev1.ComparatorHello
+	tokens  chan []string // with each hello
 	byes    chan struct{}
 }
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	d := &desk{hellos: make(chan *crossfadev1.ComparatorHello, 16), byes: make(chan struct{}, 16)}
+	d := &desk{hellos: make(chan *crossfadev1.ComparatorHello, 16), tokens: make(chan []string, 16), byes: make(chan struct{}, 16)}
 	ln := listenHere(t)
 	d.address = ln.Addr().String()
 	s := grpc.NewServer()
@@ -74,6 +77,7 @@ func (d *desk) Work(stream grpc.BidiStreamingServer[crossfadev1.WorkRequest, cro
 		}
 		if h := m.GetHello(); h != nil {
 			d.hellos <- h
+			d.tokens <- metadata.ValueFromIncomingContext(stream.Context(), experiment.TokenHeader)
 		}
 		if m.GetCounts().GetGoodbye() {
 			d.byes <- struct{}{}
@@ -126,7 +130,7 @@ func TestAComparatorFromStartToEnd(t *testing.T) {
 	d := newDesk(t)
 	file := filepath.Join(t.TempDir(), "ready.json")
 	write(t, file, "of one that was killed")
-	p := command(t, nil, "--role", "comparator", "--dev", "--server", d.address, "--comparator-listen", net.JoinHostPort(loopback.Host(), "0"), "--ready-file", file)
+	p := command(t, []string{tokenVariable + "=t0ken"}, "--role", "comparator", "--dev", "--server", d.address, "--comparator-listen", net.JoinHostPort(loopback.Host(), "0"), "--ready-file", file)
 	p.begin()
 	var said map[string]any
 	p.await("the ready file", func() bool {
@@ -153,14 +157,14 @@ func TestAComparatorFromStartToEnd(t *testing.T) {
 
 func TestAComparatorWhosePortIsTaken(t *testing.T) {
 	taken := listenHere(t)
-	p := command(t, nil, "--role", "comparator", "--dev", "--server", "127.0.0.1:1", "--comparator-listen", taken.Addr().String())
+	p := command(t, []string{tokenVariable + "=t0ken"}, "--role", "comparator", "--dev", "--server", "127.0.0.1:1", "--comparator-listen", taken.Addr().String())
 	if exit := p.runs(); exit != 1 || !strings.Contains(p.stderr.String(), "--comparator-listen") || !strings.Contains(p.stderr.String(), "the port is in use") {
 		t.Errorf("exit %d, it says\n%s", exit, p.stderr)
 	}
 }
 
 func TestADescriptorThatIsNoListener(t *testing.T) {
-	p := command(t, nil, "--role", "comparator", "--dev", "--server", "127.0.0.1:1", "--comparator-fd", "99")
+	p := command(t, []string{tokenVariable + "=t0ken"}, "--role", "comparator", "--dev", "--server", "127.0.0.1:1", "--comparator-fd", "99")
 	if exit := p.runs(); exit != 1 || !strings.Contains(p.stderr.String(), "--comparator-fd") || !strings.Contains(p.stderr.String(), "is no listener") {
 		t.Errorf("exit %d, it says\n%s", exit, p.stderr)
 	}
@@ -170,10 +174,7 @@ func TestADescriptorThatIsNoListener(t *testing.T) {
 func TestTheChildOfAServerComesBackAtItsAddress(t *testing.T) {
 	t.Setenv("CROSSFADE_SERVER", "127.0.0.1:1") // shadowctl's: not for the child
 	d, ln := newDesk(t), listenHere(t)
-	p, err := startComparator(t.Context(), &config{comparatorChild: true, logFormat: "text", advertise: "control.test"}, ln, d.address, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := startComparator(t.Context(), &config{comparatorChild: true, token: newSecret("t0ken"), logFormat: "text", advertise: "control.test"}, ln, d.address, slog.New(slog.DiscardHandler))
 	defer p.Stop()
 	address := ln.Addr().String()
 	seen := map[string]bool{}
@@ -193,22 +194,32 @@ func TestTheChildOfAServerComesBackAtItsAddress(t *testing.T) {
 	hears(t, "goodbye", d.byes)
 }
 
-func TestTheAddressOfTheServerIsThatOfItsChild(t *testing.T) {
+// TestAnAddressElsewhereIsNotThatOfTheChild: copies do not leave the machine until there is TLS.
+func TestAnAddressElsewhereIsNotThatOfTheChild(t *testing.T) {
 	d, ln := newDesk(t), listenHere(t)
-	p, err := startComparator(t.Context(), &config{comparatorChild: true, logFormat: "json", advertise: "10.0.0.7"}, ln, d.address, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := startComparator(t.Context(), &config{comparatorChild: true, token: newSecret("t0ken"), logFormat: "json", advertise: "10.0.0.7"}, ln, d.address, slog.New(slog.DiscardHandler))
 	defer p.Stop()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	if h := hears(t, "hello", d.hellos); h.GetAddress() != "10.0.0.7:"+port {
+	if h := hears(t, "hello", d.hellos); h.GetAddress() != ln.Addr().String() {
 		t.Errorf("hello %v", h)
 	}
 }
 
+func TestTheAddressOfTheServerIsThatOfItsChild(t *testing.T) {
+	d, ln := newDesk(t), listenHere(t)
+	p := startComparator(t.Context(), &config{comparatorChild: true, token: newSecret("t0ken"), logFormat: "json", advertise: "127.9.9.9"}, ln, d.address, slog.New(slog.DiscardHandler))
+	defer p.Stop()
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	if h := hears(t, "hello", d.hellos); h.GetAddress() != "127.9.9.9:"+port {
+		t.Errorf("hello %v", h)
+	}
+	if got := hears(t, "token", d.tokens); len(got) != 1 || got[0] != "Bearer t0ken" {
+		t.Errorf("token %q", got)
+	}
+}
+
 func TestComparatorsElsewhere(t *testing.T) {
-	if p, err := startComparator(t.Context(), &config{}, nil, "", nil); p != nil || err != nil {
-		t.Errorf("%v, %v", p, err)
+	if p := startComparator(t.Context(), &config{}, nil, "", nil); p != nil {
+		t.Errorf("%v", p)
 	}
 	p := launch(t, filepath.Join(t.TempDir(), "data"), "--comparator-child=false")
 	if p.ready.Comparator != "" || p.ready.API == "" || strings.Contains(p.stderr.String(), "child process") {

@@ -24,6 +24,8 @@ type config struct {
 	server                     string // a comparator's control plane, HOST:PORT
 	comparatorChild            bool   // a server runs a comparator
 	comparatorFD               int    // file descriptor of a comparator's listener; 0: it makes one
+	tokenFile                  string // holds a comparator's token
+	token                      secret // by which a server knows its comparators, and that of a child; see token.go
 	sources                    sources
 	mirrors                    mirrorSettings
 }
@@ -47,6 +49,7 @@ func flags(c *config) *pflag.FlagSet {
 	f.StringVar(&c.http, "http-listen", "127.0.0.1:18081", "`HOST:PORT` for /metrics, /healthz and /readyz")
 	f.BoolVar(&c.comparatorChild, "comparator-child", true, "run a comparator as a child process; false: comparators run elsewhere")
 	f.StringVar(&c.server, "server", "", "`HOST:PORT` of the control plane's gRPC API; for --role comparator")
+	f.StringVar(&c.tokenFile, "token-file", "", "read the control plane's token from this `FILE`, "+tokenFile+" in its data directory; for --role comparator")
 	f.IntVar(&c.comparatorFD, comparatorFD, 0, "listen on this file descriptor")
 	_ = f.MarkHidden(comparatorFD) // it is there, so there is no error
 	f.StringVar(&c.advertise, "advertise", "", "`HOST` by which others reach this server, where it is not the one it listens on")
@@ -64,7 +67,7 @@ func usage() string {
 
 Usage:
   xds-server --dev --data-dir DIR [flags]
-  xds-server --dev --role comparator --server HOST:PORT [flags]
+  xds-server --dev --role comparator --server HOST:PORT --token-file FILE [flags]
 
 Examples:
   xds-server --dev --data-dir ./crossfade-data
@@ -74,10 +77,10 @@ Examples:
 
 Flags:
 ` + flags(&config{}).FlagUsages() + `
-Port 0 is any free port. Each flag is also an environment variable (--api-listen: CROSSFADE_API_LISTEN) and, but for --role and
---server, a key of the file (api-listen: 127.0.0.1:18080). A flag beats the environment, which beats the file. Only the file has the sections
+Port 0 is any free port. Each flag is also an environment variable (--api-listen: CROSSFADE_API_LISTEN) and, but for --role,
+--server and --token-file, a key of the file (api-listen: 127.0.0.1:18080). A flag beats the environment, which beats the file. Only the file has the sections
 kubernetes, aws and discovery, which say where endpoints are found: docs/discovery.md; and mirrors: docs/mirrors.md.
-A comparator reads no file and uses --dev, --comparator-listen, --server, --advertise (an IP address), --ready-file and --log-format.
+A comparator reads no file and uses --dev, --comparator-listen, --server, --token-file, --advertise (an IP address), --ready-file and --log-format.
 SIGTERM ends the server in order: proxies keep serving with what they have. A second one ends it at once.
 `
 }
@@ -96,6 +99,9 @@ func parse(args []string, env func(string) string) (*config, error) {
 		return nil, errVersion
 	case f.NArg() > 0:
 		return nil, usageError("unexpected argument: " + f.Arg(0))
+	}
+	if token := env(tokenVariable); token != "" {
+		c.token = newSecret(token)
 	}
 	here := given(f)
 	if err := fromEnvironment(f, env); err != nil {

@@ -124,7 +124,7 @@ func (r *fileReader) entry(key, value *yaml.Node) {
 
 // isKey tells the flags that the file knows too: not those that say whether there is one, and what is read from it.
 func isKey(flag string) bool {
-	return isSetting(flag) && flag != "config" && flag != "role" && flag != "server"
+	return isSetting(flag) && flag != "config" && flag != "role" && !comparatorOnly(flag)
 }
 
 func (r *fileReader) didYouMean(key string) string {

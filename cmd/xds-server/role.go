@@ -19,11 +19,14 @@ const (
 
 // comparatorFlag tells the flags that a comparator uses.
 func comparatorFlag(name string) bool {
-	return slices.Contains([]string{"role", "dev", "comparator-listen", "advertise", "server", "ready-file", "log-format", comparatorFD}, name)
+	return slices.Contains([]string{"role", "dev", "comparator-listen", "advertise", "server", "token-file", "ready-file", "log-format", comparatorFD}, name)
 }
 
 // serverFlag tells the flags that the control plane uses.
-func serverFlag(name string) bool { return name != "server" && name != comparatorFD }
+func serverFlag(name string) bool { return !comparatorOnly(name) && name != comparatorFD }
+
+// comparatorOnly tells those that only a comparator uses.
+func comparatorOnly(name string) bool { return name == "server" || name == "token-file" }
 
 // given returns the flags of the command line.
 func given(f *pflag.FlagSet) []string {
@@ -52,8 +55,15 @@ func (c *config) checkComparator() policy.Errors {
 	if err := checkServer(c.server); err != nil {
 		found = append(found, err)
 	}
-	if _, err := netip.ParseAddr(c.advertise); c.advertise != "" && err != nil {
+	switch ip, err := netip.ParseAddr(c.advertise); {
+	case c.advertise == "":
+	case err != nil:
 		found = append(found, invalid("bad_host", "--advertise", c.advertise, "of a comparator must be an IP address: proxies do not look up names of it", ""))
+	case !ip.Unmap().IsLoopback():
+		found = append(found, invalid("not_loopback", "--advertise", c.advertise, "of a comparator must be on this machine: this version has no TLS yet, so copies go to loopback addresses only", "leave it out"))
+	}
+	if c.tokenFile == "" && c.token.reveal() == "" {
+		found = append(found, invalid("required", "--token-file", "", "is missing: only who knows the control plane's token may work for it", "it is "+tokenFile+" in the data directory of the control plane"))
 	}
 	if c.comparatorFD != 0 && c.comparatorFD < 3 {
 		found = append(found, invalid("bad_setting", "--"+comparatorFD, fmt.Sprint(c.comparatorFD), "must be 3 or more", "it is for the control plane, which starts its comparator so"))

@@ -8,15 +8,16 @@ import (
 func TestAComparatorTakesItsFlagsOnly(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "settings.yaml")
 	write(t, file, "zebra: 1\n")
-	good := []string{"--role", "comparator", "--dev", "--server", "127.0.0.1:18080"}
+	good := []string{"--role", "comparator", "--dev", "--server", "127.0.0.1:18080", "--token-file", "t"}
 	for _, c := range []struct {
 		name string
 		args []string
 		env  map[string]string
 	}{
 		{"flags", good, nil},
-		{"all of them", append(good, "--comparator-listen", "[::1]:0", "--advertise", "10.0.0.7", "--log-format", "json", "--ready-file", "r"), nil},
-		{"environment", nil, map[string]string{"CROSSFADE_ROLE": "comparator", "CROSSFADE_DEV": "true", "CROSSFADE_SERVER": "localhost:1"}},
+		{"all of them", append(good, "--comparator-listen", "[::1]:0", "--advertise", "127.0.0.2", "--log-format", "json", "--ready-file", "r"), nil},
+		{"environment", nil, map[string]string{"CROSSFADE_ROLE": "comparator", "CROSSFADE_DEV": "true", "CROSSFADE_SERVER": "localhost:1", "CROSSFADE_TOKEN_FILE": "t"}},
+		{"token in the environment", []string{"--role", "comparator", "--dev", "--server", "127.0.0.1:1"}, map[string]string{tokenVariable: "t0ken"}},
 		{"variables of the control plane beside it", good, map[string]string{"CROSSFADE_DATA_DIR": "d", "CROSSFADE_API_LISTEN": "0.0.0.0:1", "CROSSFADE_CONFIG": file}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -29,7 +30,7 @@ func TestAComparatorTakesItsFlagsOnly(t *testing.T) {
 }
 
 func TestFlagsOfTheOtherRoleAreRefused(t *testing.T) {
-	comparator := []string{"--role", "comparator", "--dev", "--server", "127.0.0.1:18080"}
+	comparator := []string{"--role", "comparator", "--dev", "--server", "127.0.0.1:18080", "--token-file", "t"}
 	server := []string{"--dev", "--data-dir", "d"}
 	for _, c := range []struct {
 		name  string
@@ -49,6 +50,9 @@ func TestFlagsOfTheOtherRoleAreRefused(t *testing.T) {
 		{"any port", append(comparator, "--server", "127.0.0.1:0"), []string{"--server", "must have the port"}},
 		{"every address", append(comparator, "--comparator-listen", "0.0.0.0:1"), []string{"--comparator-listen", "only loopback"}},
 		{"advertised name", append(comparator, "--advertise", "a.test"), []string{`--advertise: "a.test": of a comparator must be an IP address`}},
+		{"advertised elsewhere", append(comparator, "--advertise", "10.0.0.7"), []string{"--advertise", "on this machine", "no TLS yet"}},
+		{"no token", []string{"--role", "comparator", "--dev", "--server", "127.0.0.1:1"}, []string{"--token-file: is missing", "comparator.token"}},
+		{"token file of a server", append(server, "--token-file", "t"), []string{"--token-file: is for comparators"}},
 		{"log format", append(comparator, "--log-format", "xml"), []string{"must be text or json"}},
 		{"file descriptor", append(comparator, "--comparator-fd", "2"), []string{"--comparator-fd", "3 or more"}},
 		{"--server of a server", append(server, "--server", "127.0.0.1:1"), []string{"--server: is for comparators", "--role comparator"}},
@@ -64,7 +68,7 @@ func TestFlagsOfTheOtherRoleAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, err := parse(server, in(map[string]string{"CROSSFADE_SERVER": "control.test:1"})); err != nil {
-		t.Errorf("shadowctl's variable: %v", err)
+	if _, err := parse(server, in(map[string]string{"CROSSFADE_SERVER": "control.test:1", "CROSSFADE_TOKEN_FILE": "t"})); err != nil {
+		t.Errorf("variables of shadowctl and of comparators: %v", err)
 	}
 }

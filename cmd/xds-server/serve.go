@@ -47,6 +47,7 @@ func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, log *slog.
 	if err := removeReady(c.readyFile); err != nil {
 		return err
 	}
+	c.token = openToken(c.dataDir, log)
 	p, err := assemble(ctx, c, ls, d, log)
 	switch {
 	case ctx.Err() != nil:
@@ -64,9 +65,7 @@ func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, log *slog.
 	group.Go(func() error { return ended("--api-listen", p.grpc.Serve(ls["api"])) })
 	group.Go(func() error { return ended("--http-listen", p.http.Serve(ls["http"])) })
 	group.Go(func() error { p.desk.Run(work); return nil })
-	comparator, notStarted := startComparator(work, c, ls["comparator"], ls["api"].Addr().String(), log)
-	p.comparator = comparator
-	group.Go(func() error { return notStarted })
+	p.comparator = startComparator(work, c, ls["comparator"], ls["api"].Addr().String(), log)
 	p.setServing(true)
 	if err := announce(c, ls, log, stderr); err != nil {
 		group.Go(func() error { return err })

@@ -53,20 +53,13 @@ type Process struct {
 	pid    atomic.Int64
 }
 
-// Start starts the child, and again each time that it ends, until ctx ends or [Process.Stop]. The error is of the first start: what cannot be
-// started at all is not tried again.
-func Start(ctx context.Context, c Config) (*Process, error) {
+// Start starts the child, and again each time that it ends or that it cannot be started, until ctx ends or [Process.Stop].
+func Start(ctx context.Context, c Config) *Process {
 	c.Grace = cmp.Or(c.Grace, 5*time.Second)
 	ctx, cancel := context.WithCancel(ctx)
 	p := &Process{config: c, cancel: cancel, ended: make(chan struct{})}
-	first := p.start()
-	if first.failed != nil {
-		cancel()
-		c.close()
-		return nil, first.failed
-	}
-	go p.keep(ctx, first)
-	return p, nil
+	go p.keep(ctx, p.start())
+	return p
 }
 
 // Stop ends the child in order, with SIGTERM first, and waits for its end. A nil Process is one that was never started.
@@ -92,7 +85,11 @@ func (p *Process) keep(ctx context.Context, r *running) {
 			return
 		}
 		wait = nextWait(wait, time.Since(r.started))
-		p.config.Log.Error("a child process has ended; it is started again", "child", p.config.Name, "how", how, "in", wait)
+		if r.failed != nil {
+			p.config.Log.Error("a child process cannot be started; it is tried again", "child", p.config.Name, "how", how, "in", wait)
+		} else {
+			p.config.Log.Error("a child process has ended; it is started again", "child", p.config.Name, "how", how, "in", wait)
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -16,8 +16,10 @@ type Desk struct {
 	c       Config
 	keeper  *keeper
 	setting sync.Mutex // one Set at a time, as it reads files; taken before mu
+	loaded  bool       // Set was called before; under setting
 	members chan struct{}
 	saves   chan struct{}
+	begins  chan struct{}  // an experiment has begun
 	work    sync.WaitGroup // streams and calls of End; added to under mu
 
 	mu       sync.Mutex
@@ -33,17 +35,14 @@ type Desk struct {
 	refused  time.Time // when a refusal was said in the log last
 }
 
-// Open returns a desk with no experiment yet, and makes its directory, if there is none. Call [Desk.Set] and [Desk.Run] next.
-func Open(c Config) (*Desk, error) {
+// Open returns a desk with no experiment yet, and makes its directory, if there is none. Where it cannot be made, which the log and reports say, it
+// is tried again with each write. Call [Desk.Set] and [Desk.Run] next.
+func Open(c Config) *Desk {
 	c.fill()
-	k, err := newKeeper(c.Dir, c.Log)
-	if err != nil {
-		return nil, err
-	}
 	return &Desk{
-		c: c, keeper: k, runs: map[string]*run{}, sessions: map[string]*session{}, version: 1, changed: make(chan struct{}),
-		members: make(chan struct{}, 1), saves: make(chan struct{}, 1),
-	}, nil
+		c: c, keeper: newKeeper(c.Dir, c.Log), runs: map[string]*run{}, sessions: map[string]*session{}, version: 1, changed: make(chan struct{}),
+		members: make(chan struct{}, 1), saves: make(chan struct{}, 1), begins: make(chan struct{}, 1),
+	}
 }
 
 // Run leads until ctx ends; then comparators are left to their leases, and what was counted is written once more. It waits for streams to end:
@@ -57,6 +56,8 @@ func (d *Desk) Run(ctx context.Context) {
 	for d.tick(d.c.Now()); ctx.Err() == nil; {
 		select {
 		case <-ctx.Done():
+		case <-d.begins: // where proxies are is to be known at once
+			d.tick(d.c.Now())
 		case <-ticker.C:
 			d.tick(d.c.Now())
 		}
@@ -72,12 +73,12 @@ func (d *Desk) Run(ctx context.Context) {
 	d.save(d.c.Now())
 }
 
-// tick is what is done once a second.
+// tick is what is done once a second, and when an experiment begins.
 func (d *Desk) tick(now time.Time) {
 	traffic, proxies := d.look()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !maps.Equal(d.proxies, proxies) {
+	if len(traffic) > 0 && !maps.Equal(d.proxies, proxies) {
 		d.proxies = proxies
 		d.version++
 	}
@@ -117,6 +118,9 @@ func (d *Desk) look() (map[string]Traffic, map[string]string) {
 	d.mu.Unlock()
 	for service := range traffic {
 		traffic[service] = d.c.Traffic(service)
+	}
+	if len(traffic) == 0 {
+		return nil, nil // nobody is asked
 	}
 	return traffic, d.c.Proxies()
 }

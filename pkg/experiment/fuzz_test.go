@@ -11,14 +11,11 @@ import (
 )
 
 // fuzzed is a desk on which one run is, with a key that is always the same, and a tally under that key.
-func fuzzed(t testing.TB) (d *Desk, r *run, tally []byte) {
+func fuzzed(t testing.TB) (*Desk, *run, []byte) {
 	t.Helper()
-	d, err := Open(Config{Now: func() time.Time { return began.Add(time.Minute) }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := Open(Config{Now: func() time.Time { return began.Add(time.Minute) }})
 	d.Set([]Mirror{mirrorOf(t, document(nil))})
-	r = d.runs["try"]
+	r := d.runs["try"]
 	r.gone = ""
 	r.key = make([]byte, keyBytes)
 	o, errs := shadow.OptionsOf(r.policy, r.key)
@@ -36,7 +33,7 @@ func fuzzed(t testing.TB) (d *Desk, r *run, tally []byte) {
 		sum.Add(c.Judge(&shadow.Pair{Method: "GET", Path: "/a/1", Control: a, Candidate: b, Second: a}, shadow.Live{}, nil), began)
 	}
 	sum.Drop("cap", 5)
-	tally, err = sum.Encode()
+	tally, err := sum.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}

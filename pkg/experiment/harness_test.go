@@ -62,10 +62,7 @@ func (w *world) open(dir string) {
 	if w.change != nil {
 		w.change(&c)
 	}
-	d, err := Open(c)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	d := Open(c)
 	w.desk = d
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -186,8 +183,17 @@ func (w *world) run(change func(*crossfadev1.Mirror)) *crossfadev1.Mirror {
 	w.t.Helper()
 	doc := document(change)
 	w.desk.Set([]Mirror{mirrorOf(w.t, doc)})
-	w.desk.tick(w.time())
+	w.serves(1000)
 	return doc
+}
+
+// serves lets so many live requests be answered, as a verdict needs it.
+func (w *world) serves(n uint64) {
+	w.desk.tick(w.time())
+	w.mu.Lock()
+	w.traffic.Classes[2] += n
+	w.mu.Unlock()
+	w.desk.tick(w.time())
 }
 
 // logged is a log that may be read while it is written.

@@ -1,7 +1,6 @@
 package experiment
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -13,13 +12,13 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"time"
+	"sync/atomic"
+	"syscall"
 
 	"github.com/crossfade-proxy/crossfade/internal/notefile"
 )
 
 const (
-	saveEvery = 5 * time.Second
 	// maxNote bounds the file of a run, in bytes.
 	maxNote = 64 << 20
 
@@ -44,16 +43,18 @@ type keeper struct {
 	log *slog.Logger
 
 	mu      sync.Mutex // one at a time writes or removes
-	failing bool
+	failing atomic.Bool
+	blocked atomic.Bool // reading fails
 }
 
-func newKeeper(dir string, log *slog.Logger) (*keeper, error) {
-	if dir != "" {
+func newKeeper(dir string, log *slog.Logger) *keeper {
+	k := &keeper{dir: dir, log: log}
+	if k.keeps() {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("the directory of experiments: %w", err)
+			k.said(dir, err)
 		}
 	}
-	return &keeper{dir: dir, log: log}, nil
+	return k
 }
 
 func (k *keeper) keeps() bool { return k.dir != "" }
@@ -69,20 +70,37 @@ func (k *keeper) path(prefix, id string) string {
 	return filepath.Join(k.dir, prefix+id)
 }
 
-// key returns the key that is kept of a run.
-func (k *keeper) key(id string) ([]byte, bool) {
+// file reads a file, nil if there is none. The error says that it cannot be read now: what is in it is not known.
+func (k *keeper) file(path string, most int64) ([]byte, error) {
+	data, err := notefile.Read(path, most)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil // the directory could not be made
+	}
+	return data, err
+}
+
+// saidRead says in the log where reading begins or ends to fail.
+func (k *keeper) saidRead(id string, err error) {
+	switch was := k.blocked.Swap(err != nil); {
+	case err != nil && !was:
+		k.log.Warn("what is kept of an experiment cannot be read: nobody is asked for it until it can, which is tried again", "run", id, "error", err)
+	case err == nil && was:
+		k.log.Info("what is kept of experiments is read again", "run", id)
+	}
+}
+
+// key returns the key that is kept of a run, nil if there is none. The error says that there may be one, which cannot be read now.
+func (k *keeper) key(id string) ([]byte, error) {
 	if !k.keeps() {
-		return nil, false
+		return nil, nil
 	}
 	path := k.path(keyPrefix, id)
-	key, err := notefile.Read(path, keyBytes)
+	key, err := k.file(path, keyBytes)
 	if err == nil && key != nil && len(key) != keyBytes {
-		err = errContent
+		k.log.Warn("the key of a run is damaged: what was counted before cannot be read", "file", path)
+		key = nil
 	}
-	if err != nil {
-		k.log.Warn("the key of a run cannot be read: what was counted before cannot be read either", "file", path, "error", err)
-	}
-	return key, err == nil && key != nil
+	return key, err
 }
 
 // keepKey keeps the key of a run, and says whether it does. Without it, what is counted does not outlive the process, which is said.
@@ -93,20 +111,27 @@ func (k *keeper) keepKey(id string, key []byte) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	path := k.path(keyPrefix, id)
-	err := notefile.Replace(path, key)
+	err := k.replace(path, key)
 	k.said(path, err)
 	return err == nil
 }
 
+// replace writes a file, and makes the directory if it is not there.
+func (k *keeper) replace(path string, data []byte) error {
+	if err := os.MkdirAll(k.dir, 0o700); err != nil {
+		return err
+	}
+	return notefile.Replace(path, data)
+}
+
 // said says in the log where writing begins or ends to fail.
 func (k *keeper) said(path string, err error) {
-	switch {
-	case err != nil && !k.failing:
+	switch was := k.failing.Swap(err != nil); {
+	case err != nil && !was:
 		k.log.Warn("what experiments found cannot be written: it would not outlive this process", "file", path, "error", err)
-	case err == nil && k.failing:
+	case err == nil && was:
 		k.log.Info("what experiments found is written again", "file", path)
 	}
-	k.failing = err != nil
 }
 
 // kept is what a file says.
@@ -115,24 +140,21 @@ type kept struct {
 	damaged bool  // there was one
 }
 
-// read reads what is kept of a run. A file that is damaged is put aside.
-func (k *keeper) read(id string) kept {
+// read reads what is kept of a run. A file that is damaged is put aside. The error says that it cannot be read now.
+func (k *keeper) read(id string) (kept, error) {
 	if !k.keeps() {
-		return kept{}
+		return kept{}, nil
 	}
-	data, err := notefile.Read(k.path(notePrefix, id), maxNote)
-	if data == nil && err == nil {
-		return kept{}
+	data, err := k.file(k.path(notePrefix, id), maxNote)
+	if err != nil || data == nil {
+		return kept{}, err
 	}
-	var n *note
-	if err == nil {
-		n, err = parse(data)
-	}
+	n, err := parse(data)
 	if err != nil {
 		k.putAside(id, err)
-		return kept{damaged: true}
+		return kept{damaged: true}, nil
 	}
-	return kept{note: n}
+	return kept{note: n}, nil
 }
 
 func (k *keeper) putAside(id string, why error) {
@@ -159,6 +181,9 @@ func (k *keeper) sweep(ids []string) {
 		}
 	}
 	files, err := os.ReadDir(k.dir)
+	if err != nil && k.failing.Load() {
+		return // there is no directory, which was said
+	}
 	for _, f := range files {
 		name := f.Name()
 		ours := strings.HasPrefix(name, notePrefix) || strings.HasPrefix(name, keyPrefix)
@@ -188,89 +213,5 @@ func (k *keeper) remove(ids []string) {
 func (k *keeper) sayLeft(err error) {
 	if err != nil {
 		k.log.Warn("files of experiments that are gone cannot be removed", "directory", k.dir, "error", err)
-	}
-}
-
-// saveAll writes what has changed every five seconds, and at once what must not wait, until ctx ends.
-func (d *Desk) saveAll(ctx context.Context) {
-	if !d.keeper.keeps() {
-		return
-	}
-	last := d.c.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-d.saves:
-		}
-		d.mu.Lock()
-		urgent := d.urgent
-		d.mu.Unlock()
-		if now := d.c.Now(); urgent || now.Sub(last) >= saveEvery {
-			d.save(now)
-			last = now
-		}
-	}
-}
-
-// save writes what has changed, and removes what has expired. Whatever comparators have told until then, they may forget.
-func (d *Desk) save(now time.Time) {
-	if !d.keeper.keeps() {
-		return
-	}
-	d.mu.Lock()
-	d.urgent = false
-	notes, expired := map[*run]*note{}, []string(nil)
-	for _, r := range d.runs {
-		if r.id == "" || !r.touched {
-			continue
-		}
-		r.touched = false
-		if r.gone == goneExpired {
-			expired = append(expired, r.id)
-			continue
-		}
-		notes[r] = r.note()
-	}
-	taken := map[*session]int64{}
-	for _, s := range d.sessions {
-		taken[s] = s.sequence
-	}
-	d.mu.Unlock()
-	for r, n := range notes {
-		d.write(r, n)
-	}
-	d.keeper.remove(expired)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for s, sequence := range taken {
-		s.acked = sequence
-	}
-}
-
-// write writes one note, unless its run has been replaced meanwhile. One that cannot be written is tried again: the report lives on in memory.
-func (d *Desk) write(r *run, n *note) {
-	k := d.keeper
-	data, err := n.encode()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	d.mu.Lock()
-	current := d.runs[r.mirror] == r
-	d.mu.Unlock()
-	if !current {
-		return
-	}
-	path := k.path(notePrefix, r.id)
-	if err == nil && !r.keyKept {
-		err = notefile.Replace(k.path(keyPrefix, r.id), r.key)
-	}
-	if err == nil {
-		r.keyKept = true
-		err = notefile.Replace(path, data)
-	}
-	if k.said(path, err); err != nil {
-		d.mu.Lock()
-		r.touched = true
-		d.mu.Unlock()
 	}
 }

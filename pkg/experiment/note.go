@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/shadow"
 )
 
@@ -38,11 +38,16 @@ type notedPart struct {
 	Until     time.Time `json:"until,omitzero"`
 	Lost      int64     `json:"lost,omitempty"`
 	InFlight  int64     `json:"inFlight,omitempty"`
+	Received  int64     `json:"received,omitempty"`
+	Tallied   int64     `json:"tallied,omitempty"`
+	Rate      float64   `json:"rate,omitempty"` // copies per second
+	Untaken   bool      `json:"untaken,omitempty"`
 	notedSums
 }
 
 type notedPast struct {
 	Lost      int64         `json:"lost,omitempty"`
+	Untaken   bool          `json:"untaken,omitempty"`
 	Instances []string      `json:"instances,omitempty"`
 	tally     *shadow.Tally // to be encoded
 	notedSums
@@ -70,11 +75,12 @@ func (r *run) note() *note {
 	for _, p := range r.sorted() {
 		n.Parts = append(n.Parts, notedPart{
 			Instance: p.instance, Address: p.address, Sequence: p.sequence, Heard: p.heard, Connected: p.connected, Held: p.held, Until: p.until, Lost: p.lost,
-			InFlight: p.signals.inFlight, notedSums: sumsOf(&p.signals, p.seen, p.raw),
+			InFlight: p.signals.inFlight, Received: p.arrivals.received, Tallied: p.arrivals.tallied, Rate: p.arrivals.rate, Untaken: p.untaken,
+			notedSums: sumsOf(&p.signals, p.seen, p.raw),
 		})
 	}
 	if len(r.past.instances) > 0 {
-		n.Past = &notedPast{Lost: r.past.lost, Instances: slices.Sorted(maps.Keys(r.past.instances)), notedSums: sumsOf(&r.past.signals, r.past.seen, nil)}
+		n.Past = &notedPast{Lost: r.past.lost, Untaken: r.past.untaken, Instances: slices.Sorted(maps.Keys(r.past.instances)), notedSums: sumsOf(&r.past.signals, r.past.seen, nil)}
 		n.Past.tally = r.past.tally
 	}
 	return n
@@ -145,7 +151,7 @@ func (n *note) sound() bool {
 }
 
 func (p *notedPart) sound() bool {
-	return p.Held >= 0 && p.Held <= maxCount && !math.IsNaN(p.Held) && soundTime(p.Heard) && soundTime(p.Until) && soundCount(p.Sequence) && soundCount(p.Lost) &&
+	return soundRate(p.Held) && soundRate(p.Rate) && soundCount(p.Received) && p.Tallied <= maxCount && p.Tallied >= -maxCount && soundTime(p.Heard) && soundTime(p.Until) && soundCount(p.Sequence) && soundCount(p.Lost) &&
 		soundCount(p.InFlight) && p.notedSums.sound()
 }
 
@@ -154,12 +160,15 @@ func (s *notedSums) sound() bool {
 		return false
 	}
 	for _, p := range s.Seen {
-		if !soundCount(p.Count) || len(p.Method)+len(p.Endpoint)+len(p.Excluded) > maxText {
+		if !soundCount(p.Count) || max(len(p.Method), len(p.Endpoint), len(p.Excluded)) > policy.MaxSeenText {
 			return false
 		}
 	}
 	return true
 }
+
+// soundRate says that a rate can be one: no more than all copies in one interval.
+func soundRate(perSecond float64) bool { return perSecond >= 0 && perSecond <= 2*maxCount }
 
 func soundCount(n int64) bool { return n >= 0 && n <= maxCount }
 
@@ -192,7 +201,7 @@ func (n *note) restore(r *run, lease time.Duration, now time.Time) bool {
 		if err != nil {
 			return false
 		}
-		r.past = past{tally: t, seen: n.Past.paths(), signals: n.Past.signals(), lost: n.Past.Lost, instances: map[string]bool{}}
+		r.past = past{tally: t, seen: n.Past.paths(), signals: n.Past.signals(), lost: n.Past.Lost, untaken: n.Past.Untaken, instances: map[string]bool{}}
 		for _, name := range n.Past.Instances {
 			r.past.instances[name] = true
 		}
@@ -209,7 +218,8 @@ func (p *notedPart) restore(r *run) (*part, error) {
 	}
 	out := &part{
 		instance: p.Instance, address: p.Address, sequence: p.Sequence, heard: p.Heard, tally: t, raw: p.Tally, seen: p.paths(),
-		signals: p.signals(), held: p.Held, until: p.Until, lost: p.Lost,
+		signals: p.signals(), held: p.Held, until: p.Until, lost: p.Lost, untaken: p.Untaken,
+		arrivals: arrivals{received: p.Received, tallied: p.Tallied, at: p.Heard, then: p.Received, rate: p.Rate},
 	}
 	out.signals.inFlight = p.InFlight
 	return out, nil

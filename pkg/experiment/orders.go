@@ -88,10 +88,12 @@ func (d *Desk) orders(s *session) *crossfadev1.WorkResponse {
 		if !r.ordered() {
 			continue
 		}
-		share := d.share(r, s, now)
 		p := d.join(r, s, now)
+		asking := d.asking(r, s, now)
+		share := d.share(r, s, asking, now)
 		p.held, s.sending[r] = max(p.held, share), share
 		order := &crossfadev1.RunOrder{Mirror: r.order, Key: r.key, MaxRps: share, Learning: r.stateAt(now) == stateLearning, Live: map[int32]int64{}}
+		order.Instances, order.Index = int32(len(asking)), int32(slices.Index(asking, p))
 		for class, n := range r.live {
 			if n > 0 {
 				order.Live[int32(class)] = int64(n)
@@ -105,23 +107,29 @@ func (d *Desk) orders(s *session) *crossfadev1.WorkResponse {
 	return out
 }
 
+// asking are the instances that may be asking for a run, by name: the one of a session, and others but those that are connected and silent.
+func (d *Desk) asking(r *run, s *session, now time.Time) []*part {
+	return slices.DeleteFunc(r.sorted(), func(p *part) bool {
+		if p.instance == s.instance {
+			return false
+		}
+		other := d.sessions[p.instance]
+		return !p.asks(now) || p.connected && (other == nil || d.silent(other, now))
+	})
+}
+
 // share is how many copies per second an instance may take of a run: an equal share of the limit, but no more than the others leave.
-func (d *Desk) share(r *run, s *session, now time.Time) float64 {
+func (d *Desk) share(r *run, s *session, asking []*part, now time.Time) float64 {
 	if d.silent(s, now) {
 		return 0
 	}
-	asking, held := 1, 0.0
-	for _, p := range r.sorted() {
-		if p.instance == s.instance || !p.asks(now) {
-			continue
+	held := 0.0
+	for _, p := range asking {
+		if p.instance != s.instance {
+			held += p.held
 		}
-		if other := d.sessions[p.instance]; p.connected && (other == nil || d.silent(other, now)) {
-			continue
-		}
-		asking++
-		held += p.held
 	}
-	return max(0, min(r.limit/float64(asking), r.limit-held))
+	return max(0, min(r.limit/float64(len(asking)), r.limit-held))
 }
 
 // sent notes that the last orders of an instance are on their way: from now on it follows them. Others may have what it gave up.

@@ -22,6 +22,8 @@ type part struct {
 	seen     []*crossfadev1.MirrorPath
 	signals  signals
 	marks    [2]mark // earlier ones, for rates
+	arrivals arrivals
+	untaken  bool // its last word could not be taken
 
 	// What it may do.
 	connected bool
@@ -37,11 +39,39 @@ type signals struct {
 	p99                          float64 // in milliseconds
 }
 
+// arrivals are the copies that came to an instance, whatever became of them.
+type arrivals struct {
+	received int64     // by its last word
+	tallied  int64     // of them, those in its tally
+	at       time.Time // when the rate was looked at last
+	then     int64     // received by then
+	rate     float64   // per second, before that
+}
+
+// rateEvery is how long copies are counted at least to say how fast they come.
+const rateEvery = 500 * time.Millisecond
+
+// count takes over how many copies have come by now. Those in flight are in no tally.
+func (a *arrivals) count(c *crossfadev1.RunCounts, now time.Time) {
+	a.received = c.GetReceived()
+	if len(c.GetTally()) > 0 {
+		a.tallied = a.received - c.GetInFlight()
+	}
+	if took := now.Sub(a.at); a.at.IsZero() {
+		a.at, a.then = now, a.received
+	} else if took >= rateEvery {
+		a.at, a.then, a.rate = now, a.received, max(0, float64(a.received-a.then)/took.Seconds())
+	}
+}
+
 // mark is how much an instance had asked at a time of this process.
 type mark struct {
 	at                 time.Time
 	control, candidate int64
 }
+
+// rateWindow is over how long rates are taken, at most.
+const rateWindow = 3 * time.Second
 
 // window is how old signals over the last 10 s may be.
 const window = 10 * time.Second
@@ -63,18 +93,20 @@ func (p *part) leave(now time.Time, lease time.Duration, goodbye bool) {
 	p.lost = p.missing(now)
 }
 
-// missing is how many copies it may have taken at most that it did not tell of, if it ended at a time.
+// missing is how many copies it may have taken at most that are not in its tally, if it ended at a time: those that it told of, and those since
+// its last word, which came no more than twice as fast as before, or as fast as it may ask.
 func (p *part) missing(end time.Time) int64 {
 	silent := time.Duration(0)
 	if !p.heard.IsZero() {
 		silent = max(0, end.Sub(p.heard))
 	}
-	return p.signals.inFlight + int64(math.Ceil(p.held*silent.Seconds()))
+	told := max(0, p.signals.inFlight, p.arrivals.received-p.arrivals.tallied)
+	return int64(min(maxCount, float64(told)+math.Ceil(max(p.held, 2*p.arrivals.rate)*silent.Seconds())))
 }
 
 // empty says that nothing is known of it.
 func (p *part) empty() bool {
-	return p.tally == nil && len(p.seen) == 0 && p.signals == (signals{}) && p.lost == 0 && p.until.IsZero()
+	return p.tally == nil && len(p.seen) == 0 && p.signals == (signals{}) && p.arrivals.received == 0 && p.lost == 0 && p.until.IsZero() && !p.untaken
 }
 
 // expire forgets the last order of an instance that can no longer follow it.
@@ -86,7 +118,8 @@ func (p *part) expire(now time.Time) {
 
 // count takes over a later message.
 func (p *part) count(sequence int64, c *crossfadev1.RunCounts, t *shadow.Tally, now time.Time) {
-	p.sequence, p.heard = sequence, now
+	p.sequence, p.heard, p.untaken = sequence, now, false
+	p.arrivals.count(c, now)
 	if t != nil {
 		p.tally, p.raw = t, c.GetTally()
 	}
@@ -99,7 +132,7 @@ func (p *part) count(sequence int64, c *crossfadev1.RunCounts, t *shadow.Tally, 
 	}
 	if m := (mark{now, c.GetAskedControl(), c.GetAskedCandidate()}); p.marks[1].at.IsZero() {
 		p.marks = [2]mark{m, m}
-	} else if now.Sub(p.marks[1].at) >= window/2 {
+	} else if now.Sub(p.marks[1].at) >= rateWindow/2 {
 		p.marks = [2]mark{p.marks[1], m}
 	}
 }
@@ -120,6 +153,7 @@ type past struct {
 	seen      []*crossfadev1.MirrorPath
 	signals   signals // those that only grow
 	lost      int64
+	untaken   bool // the last word of one could not be taken
 	instances map[string]bool
 }
 
@@ -171,7 +205,8 @@ func (r *run) foldOne(p *part) error {
 	r.past.signals.errors += p.signals.errors
 	r.past.signals.askedControl += p.signals.askedControl
 	r.past.signals.askedCandidate += p.signals.askedCandidate
-	r.past.lost += p.lost
+	r.past.lost = min(maxCount, r.past.lost+p.lost)
+	r.past.untaken = r.past.untaken || p.untaken
 	if r.past.instances == nil {
 		r.past.instances = map[string]bool{}
 	}

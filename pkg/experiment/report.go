@@ -37,6 +37,11 @@ func (d *Desk) Report(name string) (*crossfadev1.MirrorReport, bool) {
 		}
 	}
 	out.Verdict, out.Why = r.verdict(sum, now)
+	if d.keeper.failing.Load() && r.id != "" && r.gone != goneExpired {
+		out.Why = append(out.Why, &crossfadev1.MirrorWhy{
+			Code: "report_not_kept", Message: "what was counted cannot be written: it would not outlive the server's process", Next: "look at the disk of --data-dir; the log says why",
+		})
+	}
 	return out, true
 }
 
@@ -142,10 +147,15 @@ func (r *run) verdict(sum *shadow.Report, now time.Time) (string, []*crossfadev1
 		add("identity_unknown", fmt.Sprintf("the server's settings have no identity %q: nobody is asked", r.policy.Identity),
 			"add it to mirrors.identities and start the server again, or choose another one")
 	}
+	if r.untaken() {
+		add("counts_untaken", "the last counts of a comparator could not be taken: some are missing", "the log says why; are comparator and server of the same version?")
+	}
 	switch {
 	case len(r.broken) > 0:
 		e := r.broken[0]
 		return string(shadow.Error), []*crossfadev1.MirrorWhy{{Code: e.Code, Message: e.Error(), Next: e.Next}}
+	case r.waits:
+		add("report_unreadable", "what was counted before cannot be read now: nobody is asked", "look at the disk of --data-dir; the log says why, and it is tried again")
 	case r.gone == goneLost:
 		add(goneLost, "what was counted before could not be read after a restart of the server", "start the experiment anew if that counts; the log says why")
 	case r.gone == goneExpired:

@@ -36,6 +36,7 @@ type run struct {
 
 	state   string
 	found   []found
+	waits   bool   // what is kept of it cannot be read now, so that nothing may be counted or written
 	gone    string // code of why counts are missing; empty if none are
 	ending  *ending
 	slow    int  // reports in a row in which the candidate was too slow
@@ -44,6 +45,7 @@ type run struct {
 
 	changes int64 // of what is counted
 	touched bool  // since it was written last
+	aged    bool  // only what is live has changed since
 	strange bool  // counts under another key were said in the log
 	sum     summary
 }
@@ -61,7 +63,7 @@ func (r *run) open() bool { return r.id != "" && r.doc.GetRun().GetEnded() == ni
 // ordered says that comparators are to work on it.
 func (r *run) ordered() bool {
 	known := r.policy.Mode == policy.Dark || r.policy.Control != ""
-	return r.open() && r.ending == nil && len(r.broken) == 0 && !r.stranger && known
+	return r.open() && r.ending == nil && !r.waits && len(r.broken) == 0 && !r.stranger && known
 }
 
 func (r *run) stateAt(now time.Time) string {
@@ -84,13 +86,13 @@ func (r *run) turns(now time.Time) bool {
 // ends is when it ends by itself.
 func (r *run) ends() time.Time { return r.started.Add(r.policy.Duration) }
 
-// observe takes over what is live. Counters that have become smaller have begun anew.
+// observe takes over what is live. It is written with what is counted, and at the end: it alone is not worth a file each time. Counters that have become smaller have begun anew.
 func (r *run) observe(t Traffic) {
 	r.rps = t.RPS
 	for i, n := range t.Classes {
 		if was := r.grown[i]; r.looked && n > was {
 			r.live[i] += n - was
-			r.touched = true
+			r.aged = true
 		}
 	}
 	r.grown, r.looked = t.Classes, true
@@ -149,4 +151,14 @@ func (r *run) sorted() []*part {
 	}
 	slices.SortFunc(out, func(a, b *part) int { return compare(a.instance, b.instance) })
 	return out
+}
+
+// untaken says that the last word of an instance could not be taken.
+func (r *run) untaken() bool {
+	for _, p := range r.parts {
+		if p.untaken {
+			return true
+		}
+	}
+	return r.past.untaken
 }

@@ -30,9 +30,10 @@ func (d *Desk) Set(all []Mirror) {
 			all[i].Policy = unresolved(m.Doc)
 		}
 		if !d.knows(m.Doc) {
-			fresh[m.Doc.GetName()] = d.newRun(all[i], now)
+			fresh[m.Doc.GetName()] = d.newRun(all[i], d.loaded, now)
 		}
 	}
+	d.loaded = true
 	if d.replace(all, fresh, now) {
 		d.keeper.sweep(d.ids())
 	}
@@ -53,8 +54,8 @@ func (d *Desk) knows(doc *crossfadev1.Mirror) bool {
 	return r != nil && r.id == doc.GetRun().GetId()
 }
 
-// newRun makes a run, with what is kept of it.
-func (d *Desk) newRun(m Mirror, now time.Time) *run {
+// newRun makes a run, with what is kept of it. Of one that is new there can be nothing, whatever the disk says.
+func (d *Desk) newRun(m Mirror, isNew bool, now time.Time) *run {
 	r := &run{
 		mirror: m.Doc.GetName(), id: m.Doc.GetRun().GetId(), started: m.Doc.GetRun().GetStarted().AsTime(),
 		policy: m.Policy, parts: map[string]*part{}, limit: 0,
@@ -65,14 +66,9 @@ func (d *Desk) newRun(m Mirror, now time.Time) *run {
 	if r.id == "" {
 		return r
 	}
-	key, kept := d.keeper.key(r.id)
-	if !kept {
-		key = make([]byte, keyBytes)
-		_, _ = rand.Read(key) // never fails, see its documentation
-		kept = r.open() && d.keeper.keepKey(r.id, key)
-	}
-	r.key, r.keyKept = key, kept
-	o, errs := shadow.OptionsOf(m.Policy, key)
+	n, err := d.readKept(r)
+	r.waits = err != nil && !isNew
+	o, errs := shadow.OptionsOf(m.Policy, r.key)
 	if len(errs) == 0 {
 		_, errs = shadow.NewTally(o)
 	}
@@ -82,8 +78,8 @@ func (d *Desk) newRun(m Mirror, now time.Time) *run {
 		d.c.Log.Error("a mirror cannot be worked on", "mirror", r.mirror, "run", r.id, "error", errs)
 		return r
 	}
-	n := d.keeper.read(r.id)
 	switch {
+	case r.waits:
 	case n.damaged || n.note != nil && !n.note.restore(r, d.c.Lease, now):
 		if !n.damaged {
 			d.keeper.putAside(r.id, errContent)
@@ -97,6 +93,34 @@ func (d *Desk) newRun(m Mirror, now time.Time) *run {
 	return r
 }
 
+// readKept reads the key of a run, or makes one, and what is kept of it. The error says that there may be more, which cannot be read now.
+func (d *Desk) readKept(r *run) (kept, error) {
+	key, err := d.keeper.key(r.id)
+	if r.key, r.keyKept = key, key != nil; key == nil {
+		r.key = make([]byte, keyBytes)
+		_, _ = rand.Read(r.key) // never fails, see its documentation
+		r.keyKept = err == nil && r.open() && d.keeper.keepKey(r.id, r.key)
+	}
+	var n kept
+	if err == nil {
+		n, err = d.keeper.read(r.id)
+	}
+	d.keeper.saidRead(r.id, err)
+	return n, err
+}
+
+// put takes a run in that was just made. The lock of the desk is held.
+func (d *Desk) put(r *run, now time.Time) {
+	d.runs[r.mirror], r.touched = r, true
+	if !r.open() {
+		return
+	}
+	for _, s := range d.sessions {
+		d.join(r, s, now)
+	}
+	notify(d.begins)
+}
+
 // replace makes the experiments what they are now, and says whether one has gone or a run was replaced.
 func (d *Desk) replace(all []Mirror, fresh map[string]*run, now time.Time) bool {
 	d.mu.Lock()
@@ -108,12 +132,8 @@ func (d *Desk) replace(all []Mirror, fresh map[string]*run, now time.Time) bool 
 		there[name] = true
 		if r := fresh[name]; r != nil {
 			removed = removed || d.runs[name] != nil
-			d.runs[name], changed, r.touched = r, true, true
-			for _, s := range d.sessions {
-				if r.open() {
-					d.join(r, s, now)
-				}
-			}
+			changed = true
+			d.put(r, now)
 			continue
 		}
 		if r := d.runs[name]; r.update(m) {

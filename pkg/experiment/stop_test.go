@@ -214,7 +214,9 @@ func TestLiveAnswersAreThoseSinceTheStart(t *testing.T) {
 	w := newWorld(t, dir, nil)
 	classes := func(n uint64) { w.mu.Lock(); defer w.mu.Unlock(); w.traffic.Classes = [6]uint64{2: n} }
 	classes(1000)
-	doc := w.run(nil)
+	doc := document(nil)
+	w.desk.Set([]Mirror{mirrorOf(t, doc)})
+	w.desk.tick(w.time())
 	classes(1500)
 	w.pass(time.Second)
 	w.desk.save(w.time())

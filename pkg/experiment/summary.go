@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -102,13 +103,9 @@ func rejudge(report *shadow.Report) {
 			n++
 		}
 	}
-	slices.SortStableFunc(report.Differences, func(a, b shadow.Row) int { return compare(rank(a.State), rank(b.State)) })
+	slices.SortStableFunc(report.Differences, func(a, b shadow.Row) int { return cmp.Compare(a.State.Rank(), b.State.Rank()) })
 	report.Verdict = shadow.Fail
 	report.Why = []shadow.Why{{Code: "differences", Message: plural(n, "difference") + " beyond noise", Next: "look at each: fix it, or say by a rule that it is meant"}}
-}
-
-func rank(s shadow.State) int {
-	return slices.Index([]shadow.State{shadow.Finding, shadow.Open, shadow.Noise}, s)
 }
 
 // covers says that a template is what became of an endpoint when more of its paths were seen.

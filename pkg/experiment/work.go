@@ -23,6 +23,7 @@ const (
 var (
 	errStopping = status.Error(codes.Unavailable, "the server stops; connect again")
 	errReplaced = status.Error(codes.Aborted, "another stream has taken this one's place")
+	errReread   = status.Error(codes.Unavailable, "what is kept could be read again; connect again and tell all")
 	errSilent   = status.Error(codes.DeadlineExceeded, "no hello came")
 )
 
@@ -40,6 +41,7 @@ type session struct {
 	acked    int64     // of the last that outlive this process
 	version  int       // of the addresses of proxies that it has
 	sending  map[*run]float64
+	tooMany  bool // it told of more runs than are taken
 }
 
 // stop ends a session; the first reason counts. The lock of the desk is held.
@@ -70,6 +72,10 @@ func (d *Desk) Register(r grpc.ServiceRegistrar) { crossfadev1.RegisterComparato
 // Work serves one comparator. It is called by gRPC.
 func (d *Desk) Work(stream grpc.BidiStreamingServer[crossfadev1.WorkRequest, crossfadev1.WorkResponse]) error {
 	s := &session{wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	if err := d.admit(stream.Context()); err != nil {
+		d.sayRefused(s, err)
+		return err
+	}
 	if err := d.begin(s, stream); err != nil {
 		return err
 	}
@@ -142,7 +148,9 @@ func (d *Desk) listen(s *session, stream grpc.BidiStreamingServer[crossfadev1.Wo
 
 // sayRefused says in the log that a message was refused, once a minute at most.
 func (d *Desk) sayRefused(s *session, err error) {
-	if code := status.Code(err); code != codes.InvalidArgument && code != codes.ResourceExhausted {
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.ResourceExhausted, codes.Unauthenticated:
+	default:
 		return
 	}
 	now := d.c.Now()

@@ -47,10 +47,7 @@ func (s *fakeStream) Send(m *crossfadev1.WorkResponse) error {
 // TestOneThatNeverSaysHelloIsLetGo: it holds up nothing, and leaves nothing behind, even if the hello comes at last.
 func TestOneThatNeverSaysHelloIsLetGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, err := Open(Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := Open(Config{})
 		ctx, cancel := context.WithCancel(t.Context())
 		s := newFakeStream(ctx)
 		start := time.Now()
@@ -69,10 +66,7 @@ func TestOneThatNeverSaysHelloIsLetGo(t *testing.T) {
 // TestOneThatIsSlowToReadKeepsWhatItHas: others get its share only when its smaller order was sent.
 func TestOneThatIsSlowToReadKeepsWhatItHas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, err := Open(Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := Open(Config{})
 		doc := document(func(m *crossfadev1.Mirror) { m.Run = &crossfadev1.MirrorRun{Id: "run-1", Started: nowIs()} })
 		d.Set([]Mirror{mirrorOf(t, doc)})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -109,10 +103,7 @@ func TestOneThatIsSlowToReadKeepsWhatItHas(t *testing.T) {
 // TestStreamsAreBounded: those without a hello too.
 func TestStreamsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, err := Open(Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		d := Open(Config{})
 		ctx, cancel := context.WithCancel(t.Context())
 		for range maxStreams {
 			d.work.Go(func() { _ = d.Work(newFakeStream(ctx)) })

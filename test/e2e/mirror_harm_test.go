@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -148,7 +149,8 @@ func TestComparatorElsewhereStopsAfterItsLease(t *testing.T) {
 // comparatorElsewhere starts a comparator of its own role.
 func (w mirrored) comparatorElsewhere() (pid int) {
 	w.t.Helper()
-	cmd := exec.Command(binary, "--role", "comparator", "--dev", "--server", w.Server.API, "--comparator-listen", "127.0.0.1:0")
+	cmd := exec.Command(binary, "--role", "comparator", "--dev", "--server", w.Server.API, "--comparator-listen", "127.0.0.1:0",
+		"--token-file", filepath.Join(w.Dir, "data", "comparator.token"))
 	cmd.SysProcAttr = child.Attributes()
 	ended := make(chan struct{})
 	if err := child.Start(cmd, ended); err != nil {
