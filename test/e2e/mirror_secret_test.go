@@ -95,8 +95,10 @@ func TestAPlantedSecretIsNowhere(t *testing.T) {
 		r := report()
 		return r.GetCompared() >= 100 && len(r.GetSeen()) > 0 && len(r.GetDifferences()) > 3
 	})
-	shown := []string{w.ctl("mirror", "report", "m1", "-o", "json").out, w.ctl("mirror", "report", "m1", "-o", "markdown").out, w.ctl("mirror", "diffs", "m1", "--state", "all").out,
-		w.ctl("mirror", "explain", "m1", "1").out, w.ctl("mirror", "list", "-o", "json").out, w.ctl("history", "-o", "json").out, metricsOf(t, w.Server.HTTP)}
+	shown := []string{
+		w.ctl("mirror", "report", "m1", "-o", "json").out, w.ctl("mirror", "report", "m1", "-o", "markdown").out, w.ctl("mirror", "diffs", "m1", "--state", "all").out,
+		w.ctl("mirror", "explain", "m1", "1").out, w.ctl("mirror", "list", "-o", "json").out, w.ctl("history", "-o", "json").out, metricsOf(t, w.Server.HTTP),
+	}
 	if !strings.Contains(shown[0], `"kind": "json_`) {
 		t.Fatalf("the report shows no differences, so it could not leak any: %.300s", shown[0])
 	}
