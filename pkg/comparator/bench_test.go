@@ -38,7 +38,7 @@ func BenchmarkPair(b *testing.B) {
 	for name, contentType := range map[string]string{"http1": "application/json", "http2": "application/grpc"} {
 		b.Run(name, func(b *testing.B) {
 			w := newWorld(b, origin, origin, Limits{Spread: time.Minute, PerProxy: 1000, InFlight: 1000})
-			w.proxy.Config.Handler = origin
+			w.proxy.Config.Handler = w.proxy.with(origin)
 			doc := document()
 			doc.Duration = durationpb.New(time.Hour)
 			w.run(doc, func(o *crossfadev1.RunOrder) { o.MaxRps = 1e9 })

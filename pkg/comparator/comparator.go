@@ -81,7 +81,7 @@ type comparator struct {
 func newComparator(c Config) *comparator {
 	limits := c.Limits.withDefaults()
 	return &comparator{
-		log: c.Log, limits: limits, budget: &budget{most: limits.Budget}, transport: newTransport(limits), judging: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		log: c.Log, limits: limits, budget: &budget{most: limits.Budget}, transport: newTransport(limits, c.Log), judging: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		runs: map[string]*run{}, early: map[string]uint64{}, refused: map[string]bool{}, proxies: map[string]string{},
 	}
 }

@@ -46,7 +46,7 @@ func (r *run) counts(sequence int64, now time.Time) *crossfadev1.RunCounts {
 	}
 	refusals, p99 := r.signals.recent(now)
 	return &crossfadev1.RunCounts{
-		Mirror: r.policy.Name, Run: r.policy.Run.ID, InFlight: r.inFlight, Seen: r.gate.listed(), CandidateErrors: r.signals.candidateErrors,
+		Mirror: r.policy.Name, Run: r.policy.Run.ID, Received: r.received, InFlight: r.inFlight, Seen: r.gate.listed(), CandidateErrors: r.signals.candidateErrors,
 		CandidateP99Ms: float64(p99) / float64(time.Millisecond), ControlRefusals: refusals, AskedControl: r.asked[control].Load(), AskedCandidate: r.asked[candidate].Load(),
 	}
 }
@@ -65,7 +65,7 @@ func (r *run) encode(c *crossfadev1.RunCounts, sequence int64) error {
 	}
 	clear(r.drops)
 	r.changed = false
-	c.InFlight = r.inFlight
+	c.InFlight, c.Received = r.inFlight, r.received
 	r.mu.Unlock()
 	began := time.Now()
 	state, err := r.tally.Encode()

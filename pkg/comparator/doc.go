@@ -6,6 +6,9 @@
 // the copy (legs), and the answers to pkg/shadow (judge). Every copy is counted once, in the tally of its run. The server says which runs
 // there are and gets the counts (link); without it, asking ends after the lease.
 //
+// Who listens at the address of a proxy need not be that proxy. So every connection carries a question first that no origin hears (proof), and
+// answers without the proxy's name are dropped. That keeps mistakes from harm, not somebody who wants to: he can learn what a proxy is called.
+//
 // Everything is bounded: connections, copies in flight, requests to one origin through one proxy, and the bytes of all bodies together
 // ([budget]). No content of traffic goes into logs, errors or messages to the server but as shapes.
 package comparator

@@ -37,7 +37,8 @@ func bootstrap(http1, http2 map[string]string) []byte {
         "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
         explicit_http_config: {http2_protocol_options: {}}`)
 	}
-	return []byte(`admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
+	return []byte(`node: {id: p1, cluster: c}
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
 static_resources:
   listeners:
   - name: experiment
@@ -52,11 +53,12 @@ static_resources:
           local_reply_config:
             mappers:
             - filter: {status_code_filter: {comparison: {op: GE, value: {default_value: 0, runtime_key: unused}}}}
-              headers_to_add: [{header: {key: x-cf-failed, value: "%RESPONSE_FLAGS%"}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}]
+              headers_to_add: [{header: {key: x-cf-failed, value: "%RESPONSE_FLAGS%"}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}, &via {header: {key: x-cf-via, value: "%CEL(xds.node.id)%"}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}]
           http_filters: [{name: envoy.filters.http.router, typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router, suppress_envoy_headers: true}}]
           route_config:
             request_headers_to_remove: [x-cf-target]
             response_headers_to_remove: [x-cf-failed]
+            response_headers_to_add: [*via]
             virtual_hosts:
             - name: experiment
               domains: ["*"]

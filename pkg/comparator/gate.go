@@ -25,7 +25,7 @@ const (
 	dropBusy      = "busy"      // too much in flight
 	dropTooLong   = "too_long"  // its body
 	dropCanceled  = "canceled"  // it broke off, or the comparator ends
-	dropIdentity  = "identity"  // its identity was asked for less than a second ago
+	dropIdentity  = "identity"  // its identity was asked for less than a second ago, or is another comparator's to ask for
 	dropLease     = "lease"     // its run has ended, or nobody says that it still goes on
 	dropLoop      = "loop"      // it was marked before
 	dropMalformed = "malformed" // it is not as proxies make them
@@ -146,11 +146,16 @@ func (g *gate) list(q *question, excluded string) {
 	}
 }
 
+// sound is a text as the link can carry it.
+func sound(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), policy.MaxSeenText)], "")
+}
+
 // listed is what was seen, most often first.
 func (g *gate) listed() []*crossfadev1.MirrorPath {
 	out := make([]*crossfadev1.MirrorPath, 0, len(g.seen))
 	for s, n := range g.seen {
-		out = append(out, &crossfadev1.MirrorPath{Method: s.method, Endpoint: s.template, Excluded: s.excluded, Count: n})
+		out = append(out, &crossfadev1.MirrorPath{Method: s.method, Endpoint: sound(s.template), Excluded: sound(s.excluded), Count: n})
 	}
 	slices.SortFunc(out, func(a, b *crossfadev1.MirrorPath) int {
 		if a.Count != b.Count {

@@ -73,15 +73,22 @@ type proxyFake struct {
 	asked   map[string]*atomic.Int64
 	http2   *http.Transport
 	flags   string // if set, it answers all by itself
+	id      string // what it says it is
 }
 
 func (p *proxyFake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	target := r.Header.Get("x-cf-target")
 	p.mu.Lock()
-	origin, asked, flags := p.origins[target], p.asked[target], p.flags
+	origin, asked, flags, id := p.origins[target], p.asked[target], p.flags, p.id
 	p.mu.Unlock()
 	own := func(flags string) {
 		w.Header().Set("x-cf-failed", flags)
+		w.Header().Set("x-cf-via", id)
+		if strings.HasPrefix(r.Header.Get("content-type"), "application/grpc") {
+			w.Header().Set("content-type", "application/grpc")
+			w.Header().Set("grpc-status", "14")
+			return
+		}
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	if origin == nil || flags != "" {
@@ -94,6 +101,7 @@ func (p *proxyFake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	back := &httputil.ReverseProxy{
 		Rewrite:   func(q *httputil.ProxyRequest) { q.Out.URL.Scheme, q.Out.URL.Host = to.Scheme, to.Host },
 		Transport: p.transport(r, origin), FlushInterval: -1,
+		ModifyResponse: func(a *http.Response) error { a.Header.Set("x-cf-via", id); return nil },
 		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) {
 			switch {
 			case errors.Is(err, syscall.ECONNREFUSED):
@@ -106,6 +114,18 @@ func (p *proxyFake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0),
 	}
 	back.ServeHTTP(w, r)
+}
+
+// with answers for all origins in the proxy itself.
+func (p *proxyFake) with(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get(policy.HeaderTarget) == policy.NoShadowCluster {
+			p.ServeHTTP(w, r)
+			return
+		}
+		w.Header()[viaHeader] = []string{"p1"}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // transport is that for a request: gRPC goes over HTTP/2.
@@ -141,7 +161,7 @@ func start(t testing.TB, h http.Handler) *httptest.Server {
 // newWorld starts a comparator with two origins, at rest: no order is given.
 func newWorld(t testing.TB, control, candidate http.Handler, limits Limits) *world {
 	or(&limits.countsEvery, 50*time.Millisecond)
-	p := &proxyFake{origins: map[string]*httptest.Server{}, asked: map[string]*atomic.Int64{}}
+	p := &proxyFake{id: "p1", origins: map[string]*httptest.Server{}, asked: map[string]*atomic.Int64{}}
 	p.http2 = &http.Transport{Protocols: &http.Protocols{}, DisableCompression: true}
 	p.http2.Protocols.SetUnencryptedHTTP2(true)
 	t.Cleanup(p.http2.CloseIdleConnections)

@@ -14,6 +14,8 @@ type identities struct {
 	names []string // of headers, in canonical form
 	last  map[uint64]time.Time
 	swept time.Time
+
+	instances, index uint64 // comparators, and which of them this is: each asks for its own identities. 0 instances: this one for all
 }
 
 func newIdentities(key []byte, headers []string) *identities {
@@ -47,6 +49,9 @@ func (i *identities) may(who uint64, now time.Time) bool {
 	if who == 0 {
 		return true
 	}
+	if i.instances > 1 && who%i.instances != i.index {
+		return false
+	}
 	if last, ok := i.last[who]; ok {
 		return now.Sub(last) >= identityPeriod
 	}
@@ -54,6 +59,11 @@ func (i *identities) may(who uint64, now time.Time) bool {
 		i.sweep(now)
 	}
 	return len(i.last) < maxIdentities
+}
+
+// divide says how many comparators ask for identities, and which of them this is, from 0.
+func (i *identities) divide(instances, index int32) {
+	i.instances, i.index = uint64(max(instances, 0)), uint64(max(index, 0))
 }
 
 // asked remembers that it was asked for an identity.

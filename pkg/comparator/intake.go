@@ -28,7 +28,7 @@ func (k *comparator) server() *http.Server {
 func (k *comparator) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header()["Date"] = nil
 	switch {
-	case r.URL.Path == policy.ComparatorReadyPath:
+	case r.Header[mirrorHeader] == nil && r.URL.Path == policy.ComparatorReadyPath: // else it is a copy of a request to a path of that name
 		if !k.leased(time.Now()) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
@@ -51,6 +51,7 @@ const (
 	sentHeader   = "X-Cf-Sent"
 	targetHeader = "X-Cf-Target"
 	shadowHeader = "X-Shadow"
+	viaHeader    = "X-Cf-Via"
 )
 
 // take reads a copy to its end, and has it asked or counts why not. It says whether the connection can be used again.
@@ -110,13 +111,13 @@ func (k *comparator) tooEarly(key string) {
 // copied is a copy that was read.
 type copied struct {
 	question
-	run   *run
-	proxy string // node.id
-	host  string
-	uri   string
-	grpc  bool
-	body  []byte
-	cost  *loan
+	run  *run
+	at   place // of the proxy that made it
+	host string
+	uri  string
+	grpc bool
+	body []byte
+	cost *loan
 }
 
 // read takes the body. What is too long is read on, so that the request that it is a copy of is not held up.
@@ -172,8 +173,8 @@ func (c *copied) parse(r *http.Request) (dropped string) {
 	if !ok || len(r.Header[sentHeader]) > 1 || len(r.Header[mirrorHeader]) > 1 || first(marks) != c.run.policy.Name || !strings.HasPrefix(r.RequestURI, "/") {
 		return dropMalformed
 	}
-	c.proxy = first(r.Header[proxyHeader])
-	if len(c.proxy) > maxProxyID {
+	c.at.proxy = first(r.Header[proxyHeader])
+	if len(c.at.proxy) > maxProxyID {
 		return dropMalformed
 	}
 	path, query, _ := strings.Cut(r.RequestURI, "?")

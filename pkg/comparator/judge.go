@@ -57,7 +57,7 @@ func (r *readers) learn(d *shadow.Descriptors) {
 // start asks for a copy that [comparator.begin] was called for, in a goroutine of its own.
 func (k *comparator) start(c *copied) {
 	k.mu.RLock()
-	address, leased := k.proxies[c.proxy], time.Now().Before(k.leaseEnds)
+	address, leased := k.proxies[c.at.proxy], time.Now().Before(k.leaseEnds)
 	k.mu.RUnlock()
 	dropped := ""
 	switch {
@@ -75,12 +75,13 @@ func (k *comparator) start(c *copied) {
 		end(dropped)
 		return
 	}
-	go func() { end(k.work(c, address)) }()
+	c.at.address = address
+	go func() { end(k.work(c)) }()
 }
 
 // work asks the origins and judges the answers. It says why the copy is dropped; empty if it is in the tally.
-func (k *comparator) work(c *copied, address string) (dropped string) {
-	if c.grpc && !k.knows(c, address) {
+func (k *comparator) work(c *copied) (dropped string) {
+	if c.grpc && !k.knows(c) {
 		return dropLearning
 	}
 	c.mark()
@@ -92,7 +93,7 @@ func (k *comparator) work(c *copied, address string) (dropped string) {
 		}
 	}
 	p.candidate = &leg{side: candidate}
-	if dropped := k.ask(c, address, p.legs()); dropped != "" {
+	if dropped := k.ask(c, p.legs()); dropped != "" {
 		return dropped
 	}
 	again, dropped := k.judge(p, true)
@@ -100,7 +101,7 @@ func (k *comparator) work(c *copied, address string) (dropped string) {
 		return dropped
 	}
 	second := &leg{side: control}
-	if k.ask(c, address, []*leg{second}) == "" {
+	if k.ask(c, []*leg{second}) == "" {
 		p.second, p.asked = second, true
 	}
 	_, dropped = k.judge(p, false)

@@ -15,85 +15,31 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/pkg/shadow"
 )
 
-// transport asks proxies. Ordinary requests go over HTTP/1.1: a pair takes less time than over HTTP/2 (BenchmarkPair tells how much),
-// and connections spread over the threads of a proxy. gRPC needs trailers and goes over HTTP/2.
-type transport struct {
-	http1, http2 *http.Transport
-	perProxy     int
-
-	mu   sync.Mutex
-	busy map[string]*[2]int // by address: requests to control and to the candidate
-}
-
-func newTransport(l Limits) *transport {
-	plain := func(http2 bool) *http.Transport {
-		var p http.Protocols
-		p.SetHTTP1(!http2)
-		p.SetUnencryptedHTTP2(http2)
-		return &http.Transport{
-			DialContext: (&net.Dialer{Timeout: time.Second}).DialContext, Protocols: &p, DisableCompression: true, MaxIdleConns: maxIdle, MaxIdleConnsPerHost: 2 * l.PerProxy,
-			IdleConnTimeout: 30 * time.Second, MaxResponseHeaderBytes: maxHeaderBytes, WriteBufferSize: 4 << 10, ReadBufferSize: 8 << 10,
-		}
-	}
-	return &transport{http1: plain(false), http2: plain(true), perProxy: l.PerProxy, busy: map[string]*[2]int{}}
-}
-
-func (t *transport) close() {
-	t.http1.CloseIdleConnections()
-	t.http2.CloseIdleConnections()
-}
-
-// enter takes places for requests through a proxy, or says that there are none.
-func (t *transport) enter(address string, controls, candidates int) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	b := t.busy[address]
-	if b == nil {
-		b = &[2]int{}
-		t.busy[address] = b
-	}
-	if b[control]+controls > t.perProxy || b[candidate]+candidates > t.perProxy {
-		return false
-	}
-	b[control] += controls
-	b[candidate] += candidates
-	return true
-}
-
-func (t *transport) leave(address string, controls, candidates int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	b := t.busy[address]
-	b[control] -= controls
-	b[candidate] -= candidates
-	if *b == ([2]int{}) {
-		delete(t.busy, address)
-	}
-}
-
 // leg is one request to an origin.
 type leg struct {
 	side    int
 	reply   reply
-	started time.Time // when there was a connection to the proxy; zero if there was none
-	dropped string    // why there is nothing to judge
+	started time.Time   // when there was a connection to the proxy; zero if there was none
+	wrote   atomic.Bool // it was sent
+	dropped string      // why there is nothing to judge
 }
 
 // ask sends a copy on all legs at once, in random order, and waits for the answers. It says why the copy is dropped.
-func (k *comparator) ask(c *copied, address string, legs []*leg) (dropped string) {
+func (k *comparator) ask(c *copied, legs []*leg) (dropped string) {
 	sides := [2]int{}
 	for _, l := range legs {
 		sides[l.side]++
 	}
-	if !k.transport.enter(address, sides[control], sides[candidate]) {
+	if !k.transport.enter(c.at, sides[control], sides[candidate]) {
 		return dropBusy
 	}
-	defer k.transport.leave(address, sides[control], sides[candidate])
+	defer k.transport.leave(c.at, sides[control], sides[candidate])
 	if !c.cost.grow(int64(len(legs) * replyCost)) {
 		return dropBudget
 	}
@@ -101,7 +47,7 @@ func (k *comparator) ask(c *copied, address string, legs []*leg) (dropped string
 	defer cancel()
 	requests := make([]*http.Request, len(legs))
 	for i, l := range legs {
-		requests[i] = c.request(ctx, address, l)
+		requests[i] = c.request(ctx, l)
 	}
 	order := mathrand.Perm(len(legs))
 	var others sync.WaitGroup
@@ -118,6 +64,9 @@ func (k *comparator) together(c *copied, legs []*leg) (dropped string) {
 	now := time.Now()
 	earliest, latest := legs[0].started, legs[0].started
 	for _, l := range legs {
+		if l.wrote.Load() {
+			c.run.asked[l.side].Add(1)
+		}
 		if l.dropped == "" {
 			c.run.observe(l.side, &l.reply.Answer, now)
 		}
@@ -161,46 +110,64 @@ func (c *copied) mark() {
 	}
 }
 
-// request is what one leg sends: to the proxy, which finds the origin by a header.
-func (c *copied) request(ctx context.Context, address string, l *leg) *http.Request {
+// request is what one leg sends: to the proxy, which finds the origin by a header. It is sent once: without GetBody, what has a body is not sent
+// again over another connection when one breaks.
+func (c *copied) request(ctx context.Context, l *leg) *http.Request {
 	h := maps.Clone(c.headers)
 	h[targetHeader] = []string{c.run.targets[l.side]}
-	r := &http.Request{Method: c.method, URL: c.url(address), Host: c.host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
-	if len(c.body) > 0 {
-		body := c.body
-		r.ContentLength = int64(len(body))
-		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-		r.Body, _ = r.GetBody()
+	r := &http.Request{Method: c.method, URL: c.url(), Host: c.host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	switch {
+	case len(c.body) > 0:
+		r.ContentLength, r.Body = int64(len(c.body)), io.NopCloser(bytes.NewReader(c.body))
+	case !c.grpc:
+		onceWithoutBody(r)
 	}
-	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
-		l.started = time.Now()
-		c.run.asked[l.side].Add(1)
-	}}
+	trace := &httptrace.ClientTrace{
+		GotConn:      func(httptrace.GotConnInfo) { l.started = time.Now() },
+		WroteHeaders: func() { l.wrote.Store(true) },
+	}
 	return r.WithContext(httptrace.WithClientTrace(ctx, trace))
 }
 
-// url keeps path and query as they are, byte for byte, where a URL can.
-func (c *copied) url(address string) *url.URL {
-	if !strings.HasPrefix(c.uri, "//") {
-		return &url.URL{Scheme: "http", Host: address, Opaque: c.uri}
+// onceWithoutBody keeps net/http from sending a request without a body again, which it does with those that should change nothing. Nothing of
+// what is sent changes by that, but the case of a name.
+func onceWithoutBody(r *http.Request) {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		r.Body = io.NopCloser(strings.NewReader("")) // which it looks into before it says of such a request that it has a body
+	default:
+		for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+			if v, ok := r.Header[name]; ok {
+				delete(r.Header, name)
+				r.Header[strings.ToLower(name)] = v
+			}
+		}
 	}
-	u := &url.URL{Scheme: "http", Host: address, RawQuery: c.query, RawPath: c.path}
+}
+
+// url keeps path and query as they are, byte for byte, where a URL can.
+func (c *copied) url() *url.URL {
+	if !strings.HasPrefix(c.uri, "//") {
+		return &url.URL{Scheme: "http", Host: c.at.host(), Opaque: c.uri}
+	}
+	u := &url.URL{Scheme: "http", Host: c.at.host(), RawQuery: c.query, RawPath: c.path}
 	u.Path, _ = url.PathUnescape(c.path)
 	return u
 }
 
 // one asks on one leg.
 func (k *comparator) one(c *copied, r *http.Request, l *leg) {
-	t := k.transport.http1
-	if c.grpc {
-		t = k.transport.http2
-	}
-	answer, err := t.RoundTrip(r)
+	answer, done, err := k.transport.send(c, r)
+	defer done()
 	if err != nil {
 		k.unanswered(l, err)
 		return
 	}
 	defer answer.Body.Close()
+	if !isVia(answer.Header, c.at.proxy) {
+		l.dropped = dropProxy
+		return
+	}
 	failure, dropped := ownReply(answer.Header)
 	if dropped != "" {
 		l.dropped = dropped

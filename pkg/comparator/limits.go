@@ -51,10 +51,13 @@ const (
 	maxDiscard      = 256 << 20        // of an answer beyond the cap, read for its length
 	readTime        = 30 * time.Second // for a copy to arrive
 	idleTime        = 10 * time.Minute // of a connection from a proxy
-	maxRuns         = 512              // known at a time, with those whose last counts are on their way
 	maxEarly        = 64               // runs of which copies came before the order
 	maxSeen         = 256              // templates of paths that are listed while learning
 	maxIdle         = 4096             // connections to proxies that are kept
+	callsAtOnce     = 100              // over one connection of HTTP/2; proxies take 128
+	maxStrangers    = 1024             // places that are not what they should be
+	strangerPause   = time.Second      // for which such a place is left alone
+	proofTime       = time.Second      // for a connection to be made, and to prove itself
 	maxIdentities   = 1 << 17          // that were asked within a second
 	maxProxyID      = 256              // bytes
 	copyCost        = 4 << 10          // bytes that a copy takes besides its body

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
 // obey takes orders. What is not among them has ended.
@@ -45,7 +46,7 @@ func (k *comparator) newRuns(orders map[string]*crossfadev1.RunOrder) map[string
 		k.mu.RLock()
 		known, n := k.runs[key] != nil || k.refused[key], len(k.runs)
 		k.mu.RUnlock()
-		if known || n+len(made) >= maxRuns {
+		if known || n+len(made) >= policy.MaxComparatorRuns {
 			continue
 		}
 		r, err := newRun(key, order, k.limits.InFlight)

@@ -90,7 +90,7 @@ func TestAllLegsAreAskedTheSame(t *testing.T) {
 		got, bodies = append(got, r), append(bodies, string(body))
 	})
 	w := newWorld(t, keep, keep, Limits{Spread: time.Minute})
-	w.proxy.Config.Handler = keep // the proxy is what is looked at
+	w.proxy.Config.Handler = w.proxy.with(keep) // the proxy is what is looked at
 	doc := document()
 	all := int32(10_000)
 	doc.Noise.Share, doc.Methods, doc.AllowWrites = &all, []string{"POST"}, true

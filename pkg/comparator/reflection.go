@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -31,7 +34,7 @@ type reflection struct {
 
 // knows says whether calls of gRPC can be compared already. If control is to be asked for descriptors it asks, and calls that come meanwhile
 // are not asked: they would be compared without the names of fields.
-func (k *comparator) knows(c *copied, address string) bool {
+func (k *comparator) knows(c *copied) bool {
 	r := c.run
 	if !r.policy.Reflection {
 		return true
@@ -43,10 +46,16 @@ func (k *comparator) knows(c *copied, address string) bool {
 	if begun {
 		return done
 	}
-	d, err := k.reflected(c, address)
-	if err != nil {
+	d, err := k.reflected(c)
+	switch {
+	case errors.Is(err, errStranger):
+		r.reflect.mu.Lock()
+		r.reflect.begun = false // through another proxy, or later
+		r.reflect.mu.Unlock()
+		return false
+	case err != nil:
 		k.log.Warn("control gave no descriptors: fields of gRPC have numbers in place of names", slog.String("mirror", r.policy.Name), slog.Any("error", err))
-	} else {
+	default:
 		r.readers.learn(d)
 	}
 	r.reflect.mu.Lock()
@@ -61,13 +70,28 @@ var reflectionMethods = []string{
 	"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 }
 
-// reflected asks control for the descriptors of the methods that are copied.
-func (k *comparator) reflected(c *copied, address string) (*shadow.Descriptors, error) {
-	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority(c.host))
+// reflected asks control for the descriptors of the methods that are copied, over one connection that has proven itself.
+func (k *comparator) reflected(c *copied) (*shadow.Descriptors, error) {
+	var used, connected atomic.Bool
+	dial := func(ctx context.Context, _ string) (net.Conn, error) {
+		if used.Swap(true) {
+			return nil, net.ErrClosed
+		}
+		conn, err := k.transport.connect(ctx, c.at)
+		connected.Store(err == nil)
+		return conn, err
+	}
+	conn, err := grpc.NewClient("passthrough:///"+c.at.address, grpc.WithContextDialer(dial), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority(c.host))
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
+	if !isReflectedBy(k.asking, conn, c.at.proxy) {
+		if connected.Load() {
+			k.transport.strange(c.at)
+		}
+		return nil, errStranger
+	}
 	headers := metadata.Pairs(policy.HeaderTarget, c.run.targets[control], policy.HeaderShadow, c.run.policy.Name)
 	if name, value := c.run.testIdentity(); name != "" {
 		headers.Set(name, value)
@@ -81,6 +105,17 @@ func (k *comparator) reflected(c *copied, address string) (*shadow.Descriptors, 
 		}
 	}
 	return nil, err
+}
+
+// isReflectedBy asks like [prove].
+func isReflectedBy(ctx context.Context, conn *grpc.ClientConn, proxy string) bool {
+	ctx, cancel := context.WithTimeout(ctx, proofTime)
+	defer cancel()
+	var header, trailer metadata.MD
+	_ = conn.Invoke(metadata.AppendToOutgoingContext(ctx, policy.HeaderTarget, policy.NoShadowCluster), reflectionMethods[0], &reflectionv1.ServerReflectionRequest{},
+		&reflectionv1.ServerReflectionResponse{}, grpc.CallAuthority("comparator"), grpc.Header(&header), grpc.Trailer(&trailer)) // fails, as it should
+	own := metadata.Join(header, trailer)
+	return slices.Equal(own.Get(policy.HeaderVia), []string{proxy}) && len(own.Get(failedHeader)) > 0
 }
 
 func read(set *descriptorpb.FileDescriptorSet) (*shadow.Descriptors, error) {

@@ -26,6 +26,7 @@ type run struct {
 	signals  signals
 	live     shadow.Live
 	identity [2]string // header and value that each request gets
+	received int64     // copies
 	inFlight int64     // read and not counted
 	asking   int       // of these, that are asked or judged
 	drops    map[string]uint64
@@ -82,6 +83,7 @@ func (r *run) order(o *crossfadev1.RunOrder, taken int64, now time.Time) {
 	defer r.mu.Unlock()
 	r.gate.learning = o.GetLearning()
 	r.gate.allow(o.GetMaxRps(), now)
+	r.gate.identities.divide(o.GetInstances(), o.GetIndex())
 	r.identity = [2]string{o.GetIdentityHeader(), o.GetIdentityValue()}
 	for class, n := range o.GetLive() {
 		if class >= 0 && int(class) < len(r.live) && n >= 0 {
@@ -106,6 +108,7 @@ func (r *run) end(now time.Time) {
 // come counts a copy as read and not yet counted.
 func (r *run) come() {
 	r.mu.Lock()
+	r.received++
 	r.inFlight++
 	r.mu.Unlock()
 }
@@ -126,6 +129,7 @@ func (r *run) early(n uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n > 0 {
+		r.received += int64(n)
 		r.drops[dropLease] += n
 		r.changed = true
 	}

@@ -80,6 +80,17 @@ const (
 	HeaderProxy  = "x-cf-proxy"  // of a copy: node.id of the proxy that made it
 	HeaderSent   = "x-cf-sent"   // of a copy: when the request came, in seconds since 1970 with three digits behind the point
 	HeaderTarget = "x-cf-target" // of a request to the experiment listener: the cluster to ask, see [ShadowClusterName]
+	HeaderVia    = "x-cf-via"    // of an answer of the experiment listener: node.id of the proxy that gave it
+)
+
+// NoShadowCluster is a target that no cluster has: the experiment listener answers by itself, and no origin hears of it. Clusters of origins
+// have a "/" in their names.
+const NoShadowCluster = "nobody" + shadowMark
+
+// What comparators tell the server at most, and what it takes.
+const (
+	MaxComparatorRuns = 256  // in one message: those that are worked on, and those whose last counts are on their way
+	MaxSeenText       = 2048 // bytes of each text of a path that was seen: a prefix or a template of a document, and words about it
 )
 
 // ComparatorCluster is the cluster of the comparators. No service can have a cluster of this name.

@@ -67,7 +67,11 @@ type structure struct {
 
 	mu        sync.Mutex
 	listeners map[places]*table
+	asked     map[places]bool // for these listeners some proxy has asked
 }
+
+// maxPlaces bounds the tables of listeners of one structure: proxies that come again and again can have another address each time.
+const maxPlaces = 4096
 
 // places are the addresses of a proxy, from its node metadata.
 type places struct {
@@ -85,7 +89,7 @@ func newStructure(source *translate.Structure, old *structure) *structure {
 		clusters:     newTable(source.Clusters, from.clusters),
 		routes:       newTable(source.Routes, from.routes),
 		virtualHosts: newTable(source.VirtualHosts, from.virtualHosts),
-		services:     make(map[string][]string, len(source.VirtualHosts)), listeners: make(map[places]*table),
+		services:     make(map[string][]string, len(source.VirtualHosts)), listeners: make(map[places]*table), asked: make(map[places]bool),
 	}
 	for _, v := range source.VirtualHosts {
 		s.services[v.Name] = v.Services
@@ -93,10 +97,11 @@ func newStructure(source *translate.Structure, old *structure) *structure {
 	if old == nil {
 		return s
 	}
+	old.listenersAt(anywhere) // is compared, see same
 	old.mu.Lock()
 	defer old.mu.Unlock()
-	for at, t := range old.listeners {
-		s.listeners[at] = newTable(source.Listeners(at.listen, at.experiment), t)
+	for at := range old.asked { // others are of proxies that are gone
+		s.listeners[at] = newTable(source.Listeners(at.listen, at.experiment), old.listeners[at])
 	}
 	return s
 }
@@ -142,8 +147,15 @@ func (s *structure) listenersAt(at places) *table {
 	defer s.mu.Unlock()
 	t, ok := s.listeners[at]
 	if !ok {
+		if len(s.listeners) >= maxPlaces {
+			clear(s.listeners)
+			clear(s.asked)
+		}
 		t = newTable(s.source.Listeners(at.listen, at.experiment), nil)
 		s.listeners[at] = t
+	}
+	if s.asked != nil {
+		s.asked[at] = true
 	}
 	return t
 }

@@ -3,6 +3,7 @@ package xds_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/crossfade-proxy/crossfade/internal/envoyproc"
 	"github.com/crossfade-proxy/crossfade/internal/envoytest"
+	"github.com/crossfade-proxy/crossfade/internal/loopback"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
@@ -110,6 +112,32 @@ func TestMirrorComesAndGoes(t *testing.T) {
 		if n := copies.Load() - before; n != 0 {
 			t.Errorf("%d copies after the halt", n)
 		}
+	})
+}
+
+// A proxy that cannot listen for comparators, as where another process has the address, is not one to ask through: that process would be asked.
+func TestAnAddressThatIsTakenIsNotAsked(t *testing.T) {
+	envoytest.EachVersion(t, func(t *testing.T, version string) {
+		f := newFixture(t)
+		f.origin("ecs")
+		f.origin("eks")
+		f.acked(f.apply(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks")))
+		taken, err := net.Listen("tcp", net.JoinHostPort(loopback.Host(), "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { taken.Close() })
+		e, ready := f.start(version, "p", func(b []byte) []byte {
+			return []byte(strings.Replace(string(b), `crossfade.experiment_address: ""`, fmt.Sprintf("crossfade.experiment_address: %q", taken.Addr()), 1))
+		})
+		e.AwaitReady()
+		f.await("the readiness listener", func() bool { return status(ready) == http.StatusOK })
+		m := &policy.Mirror{
+			Name: "try", Service: "orders", Control: "ecs", Candidate: "eks", Share: policy.Whole, Methods: []string{"GET"}, Run: policy.MirrorRun{ID: "r1"},
+		}
+		w := f.mirror(f.services["orders"], m)
+		f.event("refused", w.Refused())
+		f.await("the address to be taken back", func() bool { p, _ := f.fleet.Proxy("p"); return p.Experiment == "" && p.State == xds.StateRefused })
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
 // Nack is the last refusal of a proxy.
@@ -69,7 +71,7 @@ type ProxyStatus struct {
 	ConnectedSince time.Time
 	LastSeen       time.Time
 	State          ProxyState
-	Experiment     string // IP:PORT where comparators reach origins through it, while a mirror runs; empty if they cannot
+	Experiment     string // IP:PORT where comparators reach origins through it, while a mirror runs; empty if they cannot: it has no address, or could not listen there
 	Detail         string // what the state means and what to do; empty for ok
 }
 
@@ -116,7 +118,10 @@ func (s *session) describe(st *ProxyStatus, now time.Time) {
 			st.Detail = "has the old cluster of " + strings.Join(blind, ", ") + ", which changes once the source of its endpoints answers"
 		}
 	}
-	if st.Experiment = s.places.experiment; s.incompatible() {
+	if st.Experiment = s.places.experiment; s.refusedExperiments() {
+		st.Experiment = ""
+	}
+	if s.incompatible() {
 		st.Experiment = ""
 		st.State, st.Detail = StateIncompatible, "its bootstrap lacks a runtime layer, so its weights travel in its routes: make a new one with `shadowctl bootstrap` and restart it"
 	}
@@ -128,4 +133,11 @@ func (s *session) describe(st *ProxyStatus, now time.Time) {
 	if s.held != "" {
 		st.State, st.Detail = StateHeld, "has levers of a change that is not in the store (a rollback that could not be recorded?): what moves a service's traffic is sent to it only once a `rollback` or `split set` of that service says what holds; `rollback --all` says it of all"
 	}
+}
+
+// refusedExperiments says that the proxy does not listen for comparators because it could not, as where somebody else has the address: then that
+// somebody would be asked.
+func (s *session) refusedExperiments() bool {
+	l := &s.kinds[listeners]
+	return mapHas(l.parked, translate.ExperimentListener) && l.have.version(translate.ExperimentListener) == ""
 }

@@ -43,6 +43,16 @@ func clusterResources(s *policy.Service) []Resource {
 }
 
 func clusterResource(s *policy.Service, o *policy.Origin, name string) Resource {
+	return ofOrigin(o, cluster(s, o, name))
+}
+
+func ofOrigin(o *policy.Origin, c *clusterv3.Cluster) Resource {
+	r := resource(c.Name, c)
+	r.EDS = o.DNS == nil
+	return r
+}
+
+func cluster(s *policy.Service, o *policy.Origin, name string) *clusterv3.Cluster {
 	c := &clusterv3.Cluster{
 		Name:                 name,
 		ClusterDiscoveryType: &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
@@ -69,9 +79,7 @@ func clusterResource(s *policy.Service, o *policy.Origin, name string) Resource 
 	if o.DNS != nil {
 		lookedUp(c, o.DNS)
 	}
-	r := resource(name, c)
-	r.EDS = o.DNS == nil
-	return r
+	return c
 }
 
 // keptAlive notices peers that vanished without a word.

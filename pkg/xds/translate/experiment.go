@@ -56,11 +56,14 @@ func experimentManager() *hcmv3.HttpConnectionManager {
 	// Of Envoy's own answers only the cause counts.
 	m.LocalReplyConfig = &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{{
 		Filter:       anyStatus(),
-		HeadersToAdd: []*corev3.HeaderValueOption{overwrite(HeaderFailed, "%RESPONSE_FLAGS%")},
+		HeadersToAdd: []*corev3.HeaderValueOption{overwrite(HeaderFailed, "%RESPONSE_FLAGS%"), sayWho()},
 	}}}
 	m.AccessLog = nil // comparators count
 	return m
 }
+
+// sayWho tells comparators which proxy answers, so that they trust no other that has its address. Origins cannot set it.
+func sayWho() *corev3.HeaderValueOption { return overwrite(policy.HeaderVia, nodeID) }
 
 // experimentRoutes lead to clusters of running mirrors alone: live ones have no "@" in their name.
 func experimentRoutes() *routev3.RouteConfiguration {
@@ -81,5 +84,6 @@ func experimentRoutes() *routev3.RouteConfiguration {
 		}}}},
 		RequestHeadersToRemove:  []string{policy.HeaderTarget, policy.HeaderMirror, policy.HeaderProxy, policy.HeaderSent, keyHeader},
 		ResponseHeadersToRemove: []string{HeaderFailed},
+		ResponseHeadersToAdd:    []*corev3.HeaderValueOption{sayWho()},
 	}
 }

@@ -26,7 +26,11 @@ func (l *lab) through(target string, r request) reply {
 	if r.host == "" {
 		r.host = "orders.test"
 	}
-	return inner.send(r)
+	out := inner.send(r)
+	if via := out.Header.Values(policy.HeaderVia); len(via) != 1 || via[0] != "p1" {
+		l.t.Errorf("%q: %s says it is %q", target, out.Status, via)
+	}
+	return out
 }
 
 // TestExperimentListener: a comparator reaches the origins of running mirrors through it, and nothing else; requests and answers pass as they are.
@@ -66,7 +70,7 @@ func TestExperimentListener(t *testing.T) {
 		t.Run("reaches nothing else", func(t *testing.T) {
 			for target, status := range map[string]int{
 				"": 404, "orders/ecs": 404, "orders/eks": 404, "@comparator": 404, "xds": 404, "@shadow": 404, "a@b@shadow": 404, "orders/eks@shadow ": 200,
-				"nobody/x@shadow": 503, "orders/other@shadow": 503, "ORDERS/eks@shadow": 503, "orders/eks@shadow/..": 404,
+				"nobody/x@shadow": 503, policy.NoShadowCluster: 503, "orders/other@shadow": 503, "ORDERS/eks@shadow": 503, "orders/eks@shadow/..": 404,
 			} {
 				r := l.through(target, request{})
 				want := "NR"
@@ -88,6 +92,7 @@ func TestExperimentListener(t *testing.T) {
 			o := l.origins["orders/eks"]
 			o.answer(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set(translate.HeaderFailed, "forged")
+				w.Header().Set(policy.HeaderVia, "forged")
 				w.Header().Set("Server", "mine")
 				w.WriteHeader(503)
 			})

@@ -80,7 +80,7 @@ func mirrorPolicy(s *policy.Service) *routev3.RouteAction_RequestMirrorPolicy {
 	p.RequestHeadersMutations = append(p.RequestHeadersMutations,
 		setHeader(policy.HeaderShadow, literal(m.Name)),
 		setHeader(policy.HeaderMirror, literal(m.Name+"/"+m.Run.ID)),
-		setHeader(policy.HeaderProxy, "%CEL(xds.node.id)%"),
+		setHeader(policy.HeaderProxy, nodeID),
 		setHeader(policy.HeaderSent, "%START_TIME(%s.%3f)%"),
 	)
 	return p
@@ -119,6 +119,9 @@ func grpcMessage() *routev3.HeaderMatcher {
 		StringMatch: &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: "application/grpc"}},
 	}}
 }
+
+// nodeID is a format of Envoy's for what a proxy is called.
+const nodeID = "%CEL(xds.node.id)%"
 
 // oneOf matches a header that is one of some values, letter by letter.
 func oneOf(name string, values []string) *routev3.HeaderMatcher {

@@ -38,10 +38,28 @@ func shadowClusters(s *policy.Service) (out []Resource) {
 	for _, o := range s.Origins {
 		if o.Name == s.Mirror.Control || o.Name == s.Mirror.Candidate {
 			o.CircuitBreakers = shadowBreakers
-			out = append(out, clusterResource(s, &o, policy.ShadowClusterName(s.Name, o.Name)))
+			out = append(out, shadowCluster(s, &o))
 		}
 	}
 	return out
+}
+
+// Health checks of shadow clusters find what those of the live clusters find: they double what every endpoint is asked, for nothing that live
+// requests gain. So they are rarer.
+const (
+	shadowCheckFactor   = 3
+	shortestShadowCheck = 10 * time.Second
+)
+
+// shadowCluster is one of them, of an origin that has its breakers.
+func shadowCluster(s *policy.Service, o *policy.Origin) Resource {
+	c := cluster(s, o, policy.ShadowClusterName(s.Name, o.Name))
+	for _, check := range c.HealthChecks {
+		check.Interval = dur(max(shadowCheckFactor*o.HealthCheck.Interval, shortestShadowCheck))
+		check.NoTrafficInterval = check.Interval
+		check.UnhealthyInterval = dur(o.HealthCheck.Interval) // one that is back must not be missing here for longer than it is live
+	}
+	return ofOrigin(o, c)
 }
 
 // comparatorCluster is where copies go. With no comparator that is well, they are dropped at once.
