@@ -26,6 +26,11 @@ const comparatorPulse = time.Second
 // that is not asked anyway.
 const copyDuration = 2 * time.Second
 
+// copyBuffer is how much of a copy, in bytes, a connection to a comparator may hold: more than gRPC's longest message (4 MiB), so that not even the
+// upload that a frozen comparator meets first is held. Requests by HTTP are at most policy.MaxMirrorBody long, so only calls of gRPC methods that
+// were named can take as much, on each of 64 connections, for copyDuration.
+const copyBuffer = 5 << 20
+
 // comparatorHost is the host that health checks ask for. Envoy would send the cluster's name, which is none.
 const comparatorHost = "comparator"
 
@@ -70,7 +75,7 @@ func comparatorCluster() Resource {
 		EdsClusterConfig:              &clusterv3.Cluster_EdsClusterConfig{EdsConfig: overADS(), ServiceName: policy.ComparatorCluster},
 		ConnectTimeout:                dur(comparatorPulse),
 		IgnoreHealthOnHostRemoval:     true,
-		PerConnectionBufferLimitBytes: u32(bufferLimit),
+		PerConnectionBufferLimitBytes: u32(copyBuffer),
 		CircuitBreakers:               circuitBreakers(comparatorBreakers),
 		UpstreamConnectionOptions:     keptAlive(),
 		TypedExtensionProtocolOptions: speaking(toComparator()),
