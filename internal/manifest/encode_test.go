@@ -121,7 +121,7 @@ func TestAnswerJSON(t *testing.T) {
 			`{"mirror":"","service":"","mode":"","control":"","candidate":"","state":"","verdict":"","why":[],"mirrored":0,"compared":0,"unrepresentative":0,` +
 				`"targetFailed":0,"dropped":{},"answered":0,"reasons":{},"overCap":0,"differences":[],"endpoints":[],` +
 				`"latency":{"ecs":{"p50":0,"p90":0,"p99":0},"eks":{"p50":0,"p90":0,"p99":0.001}},"slower":0.5,"slowerP":0,"seen":[],"comparators":0,"lost":0,` +
-				`"askedRps":{"a":1.5,"b":2},"share":0,"maxRps":0}`,
+				`"askedRps":{"a":1.5,"b":2},"share":0,"maxRps":0,"asked":{},"blind":0}`,
 		},
 		{
 			"an experiment can be applied again", &crossfadev1.StartMirrorResponse{Mirror: &crossfadev1.Mirror{Kind: "Mirror", Share: 150}},

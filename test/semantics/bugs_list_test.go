@@ -11,7 +11,7 @@ type bug struct {
 // bugs are planted one at a time, and each must be caught.
 var bugs = []bug{
 	{name: "the shortest prefix goes first", file: "route.go", from: "cmp.Compare(len(b.prefix), len(a.prefix))", to: "cmp.Compare(len(a.prefix), len(b.prefix))"},
-	{name: "the last pin goes first", file: "route.go", from: "&c.service.Pins[i]; p.Enabled", to: "&c.service.Pins[len(c.service.Pins)-1-i]; p.Enabled"},
+	{name: "the last pin goes first", file: "route.go", from: "&s.Pins[i]; p.Enabled", to: "&s.Pins[len(s.Pins)-1-i]; p.Enabled"},
 	{name: "the switch of a pin has another's key", file: "route.go", from: "policy.PinKey(s.Name, p.Name)", to: "policy.PinKey(s.Name, p.Origin)"},
 	{name: "a trailing dot is another host", file: "route.go", from: `out = append(out, h+".")`, to: `out = append(out, h+"..")`},
 	{name: "a port in Host counts", file: "route.go", from: "IgnorePortInHostMatching: true", to: "IgnorePortInHostMatching: false"},

@@ -134,6 +134,10 @@ func (m *model) step(t *testing.T, r *rand.Rand, tr *Tracker) {
 	switch n := r.IntN(20); {
 	case n == 0:
 		tr.Forget(m.key)
+		if m.source == "" {
+			m.note, m.noted = "", ""
+			break // of what is forgotten already, only the note
+		}
 		m.former, m.formerFrom, m.forgotten = m.set, m.from, time.Now()
 		m.source, m.set, m.from, m.note, m.noted = "", discovery.Set{}, "", "", ""
 	case n < 3 || m.source == "":
