@@ -160,6 +160,9 @@ func start(t testing.TB, h http.Handler) *httptest.Server {
 
 // newWorld starts a comparator with two origins, at rest: no order is given.
 func newWorld(t testing.TB, control, candidate http.Handler, limits Limits) *world {
+	if limits.pause == 0 {
+		limits.pause = 1 // tests send at once what takes a second elsewhere
+	}
 	or(&limits.countsEvery, 50*time.Millisecond)
 	p := &proxyFake{id: "p1", origins: map[string]*httptest.Server{}, asked: map[string]*atomic.Int64{}}
 	p.http2 = &http.Transport{Protocols: &http.Protocols{}, DisableCompression: true}

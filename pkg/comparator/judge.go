@@ -93,6 +93,9 @@ func (k *comparator) work(c *copied) (dropped string) {
 		}
 	}
 	p.candidate = &leg{side: candidate}
+	if !k.breathe() {
+		return dropCanceled
+	}
 	if dropped := k.ask(c, p.legs()); dropped != "" {
 		return dropped
 	}
@@ -106,6 +109,19 @@ func (k *comparator) work(c *copied) (dropped string) {
 	}
 	_, dropped = k.judge(p, false)
 	return dropped
+}
+
+// breathe lets the request that a copy is made of be answered first: it goes through the same proxy at this moment. It says whether there is still
+// somebody to ask afterwards.
+func (k *comparator) breathe() bool {
+	pause := time.NewTimer(k.limits.pause + mathrand.N(4*k.limits.pause))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return true
+	case <-k.asking.Done():
+		return false
+	}
 }
 
 // pair is a copy with its legs. In dark mode there is only the candidate's.
