@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/internal/loadgen"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 // demo is a run of the story.
@@ -62,7 +63,7 @@ func (d *demo) promise(kept bool, format string, args ...any) {
 
 // watch looks at the client for some more time and shows what it saw since a moment, which has a name.
 func (d *demo) watch(ctx context.Context, when string, since mark, began time.Time, more time.Duration) (view, error) {
-	if err := rest(ctx, more); err != nil {
+	if err := poll.Pause(ctx, more); err != nil {
 		return view{}, err
 	}
 	over := time.Since(began)
@@ -116,18 +117,6 @@ func (d *demo) probe(ctx context.Context, tag string, header [2]string) ([]sent,
 	}
 	d.probed = append(d.probed, out...)
 	return out, nil
-}
-
-// rest waits.
-func rest(ctx context.Context, t time.Duration) error {
-	timer := time.NewTimer(t)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // showLogs shows the ends of the logs, after something went wrong.

@@ -12,6 +12,7 @@ import (
 	"github.com/crossfade-proxy/crossfade/internal/envoybin"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
 	"github.com/crossfade-proxy/crossfade/internal/origin"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 // steps is how many the story has.
@@ -107,7 +108,7 @@ func (d *demo) whatDiffers(ctx context.Context) error {
 	if err := d.shadowctl(ctx, "mirror", "start", "-f", "first-look.yaml"); err != nil {
 		return err
 	}
-	if err := rest(ctx, d.pace); err != nil {
+	if err := poll.Pause(ctx, d.pace); err != nil {
 		return err
 	}
 	for _, args := range [][]string{{"mirror", "stop", "first-look"}, {"mirror", "report", "first-look"}} {
@@ -230,13 +231,13 @@ func (d *demo) controlPlaneDies(ctx context.Context) error {
 	began, before := time.Now(), d.traffic.mark()
 	d.typed(fmt.Sprintf("kill -9 %d        # xds-server", d.Server.PID))
 	d.KillServer()
-	if err := rest(ctx, d.pace/2); err != nil {
+	if err := poll.Pause(ctx, d.pace/2); err != nil {
 		return err
 	}
 	if err := d.shadowctlExits(ctx, exitUnavailable, "get", "services"); err != nil {
 		return err
 	}
-	if err := rest(ctx, d.pace/2); err != nil {
+	if err := poll.Pause(ctx, d.pace/2); err != nil {
 		return err
 	}
 	down := time.Since(began)

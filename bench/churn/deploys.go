@@ -11,6 +11,7 @@ import (
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/internal/deploys"
 	"github.com/crossfade-proxy/crossfade/internal/loadgen"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 const (
@@ -127,7 +128,7 @@ func (l *lab) deployCase(ctx context.Context, f fleet, a *app, services []*asked
 	if err := lookUp(ctx, f, a, services); err != nil {
 		return err
 	}
-	if err := pause(ctx, ttl/10); err != nil { // everybody begins with what is true
+	if err := poll.Pause(ctx, ttl/10); err != nil { // everybody begins with what is true
 		return err
 	}
 	for _, s := range services {
@@ -144,7 +145,7 @@ func (l *lab) deployCase(ctx context.Context, f fleet, a *app, services []*asked
 	err = l.replaceAll(ctx, f, a, services)
 	took := time.Since(began)
 	for err == nil && l.total(services) < l.least {
-		err = pause(ctx, 100*time.Millisecond)
+		err = poll.Pause(ctx, 100*time.Millisecond)
 	}
 	if err != nil {
 		return err
@@ -201,7 +202,7 @@ func (l *lab) replaceAll(ctx context.Context, f fleet, a *app, services []*asked
 
 // lookUpAgain looks up the addresses of the peer each time they have grown old.
 func lookUpAgain(ctx context.Context, f fleet, a *app, services []*asked) error {
-	for pause(ctx, ttl) == nil {
+	for poll.Pause(ctx, ttl) == nil {
 		if err := lookUp(ctx, f, a, services); err != nil && ctx.Err() == nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/crossfade-proxy/crossfade/internal/awstest"
 	"github.com/crossfade-proxy/crossfade/internal/loadgen"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 // fault is a way in which sources fail.
@@ -113,7 +114,7 @@ func (l *lab) faultCase(ctx context.Context, f fleet, fault fault) error {
 func (l *lab) rollBackUntil(ctx context.Context, f fleet, end time.Duration) (took []float64, err error) {
 	options := &crossfadev1.ChangeOptions{Wait: crossfadev1.Wait_WAIT_ACKED, Timeout: durationpb.New(patience), Force: true}
 	for monotime.Now() < end {
-		if err := pause(ctx, time.Second); err != nil {
+		if err := poll.Pause(ctx, time.Second); err != nil {
 			return nil, err
 		}
 		for _, name := range []string{"faulty-http1", "faulty-http2"} {

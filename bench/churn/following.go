@@ -79,7 +79,7 @@ func (l *lab) follow(ctx context.Context, f fleet, w *deploys.Workload, origin s
 	}
 	out := &followed{}
 	for range changes {
-		if err := pause(ctx, when()); err != nil {
+		if err := poll.Pause(ctx, when()); err != nil {
 			return nil, err
 		}
 		s, err := w.Swap(ctx)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -91,18 +90,7 @@ func run(ctx context.Context, args []string) error {
 	if err := measure(ctx, o, r); err != nil {
 		return err
 	}
-	for _, missed := range r.Missed() {
-		fmt.Println("aim missed:", missed)
-	}
-	if o.only != "" {
-		return nil
-	}
-	folder := r.Folder(o.results, o.quick)
-	if err := r.Write(folder); err != nil {
-		return err
-	}
-	fmt.Println(filepath.Join(folder, "summary.md"))
-	return nil
+	return r.Conclude(o.results, o.quick, o.only == "")
 }
 
 // measure runs the parts, each with a control plane of its own.

@@ -12,6 +12,7 @@ import (
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
 	"github.com/crossfade-proxy/crossfade/internal/awstest"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 const (
@@ -46,11 +47,11 @@ func (l *lab) many(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("many: %d services known %.1f s after they were applied, by %v\n", len(all), time.Since(began).Seconds(), since(calls, l.calls()))
-	if err := pause(ctx, min(l.look, 10*time.Second)); err != nil { // what the beginning needs has been done
+	if err := poll.Pause(ctx, min(l.look, 10*time.Second)); err != nil { // what the beginning needs has been done
 		return err
 	}
 	calls, cpu, began := l.calls(), usage.CPU(f.Server.PID), time.Now()
-	if err := pause(ctx, l.look); err != nil {
+	if err := poll.Pause(ctx, l.look); err != nil {
 		return err
 	}
 	seconds := time.Since(began).Seconds()

@@ -178,18 +178,6 @@ func await(ctx context.Context, what string, cond func(context.Context) error) e
 	return nil
 }
 
-// pause waits, unless ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // exited says which proxy has ended.
 func (s *site) exited() error {
 	for _, p := range s.Proxies {

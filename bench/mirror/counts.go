@@ -12,6 +12,7 @@ import (
 	"github.com/crossfade-proxy/crossfade/internal/envoybin"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
 	"github.com/crossfade-proxy/crossfade/internal/origin"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 const (
@@ -93,7 +94,7 @@ func (b *bench) climbTo(ctx context.Context, s *site, rate float64) (step, strin
 		return step{}, "", err
 	}
 	used := s.spent()
-	if err := pause(ctx, b.climb); err != nil {
+	if err := poll.Pause(ctx, b.climb); err != nil {
 		return step{}, "", err
 	}
 	after, err := s.fresh(ctx, "one")
@@ -194,7 +195,7 @@ func (b *bench) jump(ctx context.Context, s *site) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(s.awaitMirrored(ctx, "one", capRPS), pause(ctx, time.Second))
+	err = errors.Join(s.awaitMirrored(ctx, "one", capRPS), poll.Pause(ctx, time.Second))
 	if err != nil {
 		low.stop()
 		return err

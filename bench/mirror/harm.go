@@ -11,6 +11,7 @@ import (
 	"github.com/crossfade-proxy/crossfade/bench/mirror/beside"
 	"github.com/crossfade-proxy/crossfade/bench/mirror/exact"
 	"github.com/crossfade-proxy/crossfade/internal/envoybin"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 const (
@@ -58,7 +59,7 @@ func (b *bench) harmsOn(ctx context.Context, version string) error {
 func (b *bench) bare(ctx context.Context, s *site, version string) (map[string]memory, error) {
 	seen := s.watchMemory(ctx)
 	load := exact.Start(ctx, s.everything())
-	err := pause(ctx, b.inState)
+	err := poll.Pause(ctx, b.inState)
 	sum := load.Stop()
 	b.harmLine(peer, map[string]any{"envoy": version, "mirrored": "nothing"}, sum, "")
 	return seen(), err
@@ -79,7 +80,7 @@ func (b *bench) harm(ctx context.Context, s *site, version string, st beside.Sta
 	}
 	end, err := st.Begin(ctx)
 	if err == nil {
-		err = pause(ctx, b.inState)
+		err = poll.Pause(ctx, b.inState)
 	}
 	if end != nil {
 		err = errors.Join(err, end())

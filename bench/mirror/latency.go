@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"math/rand/v2"
-	"slices"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/internal/envoybin"
@@ -160,19 +158,9 @@ func (b *bench) busyLine(part string, shares []float64, most float64) {
 type difference struct{ mid, low, high float64 }
 
 func differenceOf(pairs []float64, seed uint64) difference {
-	const resamples = 10_000
 	if len(pairs) == 0 {
 		return difference{math.NaN(), math.NaN(), math.NaN()}
 	}
-	rnd := rand.New(rand.NewPCG(seed, 0))
-	means := make([]float64, resamples)
-	for i := range means {
-		sum := 0.0
-		for range pairs {
-			sum += pairs[rnd.IntN(len(pairs))]
-		}
-		means[i] = sum / float64(len(pairs))
-	}
-	slices.Sort(means)
-	return difference{report.Mean(pairs), report.Quantile(means, 0.025), report.Quantile(means, 0.975)}
+	mid, low, high := report.MeanInterval(pairs, seed)
+	return difference{mid, low, high}
 }

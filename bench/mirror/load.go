@@ -11,6 +11,7 @@ import (
 
 	"github.com/crossfade-proxy/crossfade/internal/loadgen"
 	"github.com/crossfade-proxy/crossfade/internal/origin"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 // load is an open loop of small GETs of service "one" through every proxy.
@@ -75,7 +76,7 @@ func (s *site) during(ctx context.Context, rate float64, d time.Duration) (sum, 
 	if err != nil {
 		return sum{}, err
 	}
-	err = pause(ctx, d)
+	err = poll.Pause(ctx, d)
 	return l.stop(), err
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -98,16 +97,5 @@ func run(ctx context.Context, args []string) error {
 	if err := b.measure(ctx); err != nil {
 		return err
 	}
-	for _, missed := range r.Missed() {
-		fmt.Println("aim missed:", missed)
-	}
-	if o.only != "" {
-		return nil
-	}
-	folder := r.Folder(o.results, o.quick)
-	if err := r.Write(folder); err != nil {
-		return err
-	}
-	fmt.Println(filepath.Join(folder, "summary.md"))
-	return nil
+	return r.Conclude(o.results, o.quick, o.only == "")
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/internal/awstest"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 // Tasks is what ECS says of tasks: [awstest.ECS].
@@ -51,7 +52,7 @@ func (e *ECS) start(ctx context.Context, r *Replica) error {
 	r.arn = e.run(r, taskProvisioning)
 	steps := []string{taskPending, taskActivating, taskRunning}
 	for _, status := range steps {
-		if err := wait(ctx, e.life().Start/time.Duration(len(steps))); err != nil {
+		if err := poll.Pause(ctx, e.life().Start/time.Duration(len(steps))); err != nil {
 			return err
 		}
 		e.api.SetStatus(r.arn, status, taskRunning)
@@ -72,13 +73,13 @@ func (e *ECS) stop(ctx context.Context, r *Replica) (killed, err error) {
 	life := e.life()
 	if life.PreStop > 0 {
 		e.api.SetStatus(r.arn, taskDeactivating, taskStopped)
-		if err := wait(ctx, life.PreStop); err != nil {
+		if err := poll.Pause(ctx, life.PreStop); err != nil {
 			return nil, err
 		}
 	}
 	told := make(chan error, 1)
 	go func() {
-		err := wait(ctx, life.Lag)
+		err := poll.Pause(ctx, life.Lag)
 		if err == nil {
 			e.api.SetStatus(r.arn, taskStopping, taskStopped)
 		}

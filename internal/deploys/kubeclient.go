@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 // kubeClient writes objects. It is not client-go, which only its adapter may import.
@@ -61,7 +63,7 @@ func (c *kubeClient) do(ctx context.Context, method, path string, object any) (s
 		if err == nil || status/100 == 4 && status != http.StatusTooManyRequests {
 			return status, err
 		}
-		if waitErr := wait(ctx, again); waitErr != nil {
+		if waitErr := poll.Pause(ctx, again); waitErr != nil {
 			return status, fmt.Errorf("%w: %w", waitErr, err)
 		}
 	}

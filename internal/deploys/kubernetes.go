@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 // Cluster is where pods run.
@@ -76,7 +78,7 @@ func (k *Kubernetes) start(ctx context.Context, r *Replica) error {
 		if err := k.announce(ctx, r, pending); err != nil {
 			return err
 		}
-		if err := wait(ctx, d); err != nil {
+		if err := poll.Pause(ctx, d); err != nil {
 			return err
 		}
 	}
@@ -88,13 +90,13 @@ func (k *Kubernetes) stop(ctx context.Context, r *Replica) (killed, err error) {
 	life, began := k.life(), time.Now()
 	told := make(chan error, 1)
 	go func() {
-		err := wait(ctx, life.Lag)
+		err := poll.Pause(ctx, life.Lag)
 		if err == nil {
 			err = k.announce(ctx, r, stopping)
 		}
 		told <- err
 	}()
-	if err = wait(ctx, life.PreStop); err == nil {
+	if err = poll.Pause(ctx, life.PreStop); err == nil {
 		killed = r.terminate(ctx, life, life.grace()-time.Since(began))
 	}
 	if toldErr := <-told; err == nil {

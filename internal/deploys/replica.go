@@ -92,18 +92,3 @@ func (r *Replica) terminate(ctx context.Context, l Life, grace time.Duration) er
 	defer cancel()
 	return r.Drain(ctx, l.LameDuck)
 }
-
-// wait waits, unless ctx ends.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}

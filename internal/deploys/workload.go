@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 // Rollout is how a rolling replacement goes. Zero means one by one.
@@ -80,7 +82,7 @@ func (w *Workload) Replace(ctx context.Context, roll Rollout) error {
 				if err := w.start(ctx); err != nil {
 					return err
 				}
-				if err := wait(ctx, roll.MinReady); err != nil {
+				if err := poll.Pause(ctx, roll.MinReady); err != nil {
 					return err
 				}
 				g.Go(func() error { return w.stop(ctx, r) }) // what stops does not count against the surge

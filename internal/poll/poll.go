@@ -1,4 +1,4 @@
-// Package poll waits for what can only be asked, not awaited: the state of another process. Where an event can be awaited, await it.
+// Package poll waits for what can only be asked, not awaited: the state of another process, and time itself. Where an event can be awaited, await it.
 package poll
 
 import (
@@ -39,5 +39,20 @@ func True(cond func() bool) func(context.Context) error {
 			return nil
 		}
 		return errNotYet
+	}
+}
+
+// Pause lets time pass that is itself part of what is done, unless ctx ends: then it returns that error.
+func Pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

@@ -13,7 +13,7 @@ import (
 // acts are what a process of these tests can be, by its first argument.
 func acts() map[string]func() {
 	return map[string]func(){
-		"wait": func() { say("%d", os.Getpid()); select {} },
+		"wait": func() { say("%d", os.Getpid()); forever() },
 		"fail": func() { os.Exit(3) },
 		"orderly": func() {
 			term := make(chan os.Signal, 1)
@@ -25,12 +25,20 @@ func acts() map[string]func() {
 		"deaf": func() {
 			signal.Ignore(syscall.SIGTERM)
 			say("%d", os.Getpid())
-			select {}
+			forever()
 		},
-		"variables": func() { say("%s", strings.Join(os.Environ(), " ")); select {} },
+		"variables": func() { say("%s", strings.Join(os.Environ(), " ")); forever() },
 		"eat":       eat,
 		"parent":    parent,
 	}
+}
+
+// forever waits for a signal that nobody sends. A bare select would do where the race detector is on; without it, Go ends a process in which
+// nothing can happen any more.
+func forever() {
+	never := make(chan os.Signal, 1)
+	signal.Notify(never, syscall.SIGUSR2)
+	<-never
 }
 
 // say writes a line to the test.
@@ -50,11 +58,11 @@ func eat() {
 	for i := 0; i < len(memory); i += os.Getpagesize() {
 		memory[i] = 1
 	}
-	select {}
+	forever()
 }
 
 // parent has a child of its own.
 func parent() {
 	Start(context.Background(), Config{Name: "toy", Args: []string{"wait"}, Files: []*os.File{os.NewFile(3, "test")}, Log: slog.New(slog.DiscardHandler)})
-	select {}
+	forever()
 }

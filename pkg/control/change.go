@@ -199,18 +199,13 @@ func newDraft(live *intent, o Options, plan func(*intent) ([]edit, error)) (*dra
 			d.unchanged = append(d.unchanged, e)
 			continue
 		}
-		service := e.key.Name
-		if e.key.Kind == kindMirror && e.after != nil {
-			service = e.after.GetMirror().GetService()
-		} else if m := live.mirrors[e.key.Name]; e.key.Kind == kindMirror && m != nil {
-			service = m.compiled.Service
+		service := live.serviceOf(e.key)
+		if m := e.after.GetMirror(); m != nil {
+			service = m.GetService()
 		}
-		if s := live.services.At(service); s != nil && e.key.Kind == kindMirror {
+		if s := live.services.At(service); s != nil {
 			d.rollbacks[service] = s.rollbacks
-		}
-		if s := live.services.At(e.key.Name); s != nil && e.key.Kind == kindService {
-			d.rollbacks[e.key.Name] = s.rollbacks
-			if e.action != ActionRevert {
+			if e.key.Kind == kindService && e.action != ActionRevert {
 				e.rolledBack = s.rolledBack && !decides(e.action) && e.after != nil
 			}
 		}
@@ -281,10 +276,7 @@ func (d *draft) check() error {
 		case e.after.GetFleet() != nil:
 			d.fleets[i], errs = policy.CompileFleet(e.after.GetFleet())
 		}
-		for _, err := range errs {
-			err.Document = i
-		}
-		all = append(all, errs...)
+		all = append(all, inDocument(errs, i)...)
 	}
 	if len(all) > 0 {
 		return all
@@ -347,12 +339,12 @@ func (d *draft) changedMirrors() []*policy.Service {
 	return out
 }
 
-// sameRun says whether two mirrors are one run, of the same origins: its control may follow the primary.
+// sameRun says whether two mirrors are one run, or both none: what it asks does not change then.
 func sameRun(a, b *policy.Mirror) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	return a.Name == b.Name && a.Run.ID == b.Run.ID && a.Control == b.Control && a.Candidate == b.Candidate
+	return a.Run.ID == b.Run.ID
 }
 
 // build makes the structures that a draft changes. A rollback that comes while it is written changes no structure.

@@ -51,10 +51,7 @@ func compileDocuments(fleet string, docs []*crossfadev1.Document) (*policy.Fleet
 				services = append(services, s)
 			}
 		}
-		for _, err := range errs {
-			err.Document = i
-		}
-		all = append(all, errs...)
+		all = append(all, inDocument(errs, i)...)
 	}
 	if len(all) == 0 {
 		all = policy.CheckServices(services)

@@ -7,6 +7,7 @@ import (
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/store"
 	"github.com/crossfade-proxy/crossfade/pkg/telemetry"
 )
 
@@ -67,16 +68,24 @@ func (s *service) roll(fleet string, number int, keepPins bool) {
 
 // fleetsOf names the fleets that a live object concerns.
 func (in *intent) fleetsOf(kind, name string) []string {
-	if m := in.mirrors[name]; m != nil && kind == kindMirror {
-		kind, name = kindService, m.compiled.Service
-	}
-	switch s := in.services.At(name); {
-	case kind == kindFleet:
+	if kind == kindFleet {
 		return []string{name}
-	case s != nil:
+	}
+	if s := in.services.At(in.serviceOf(store.ObjectKey{Kind: kind, Name: name})); s != nil {
 		return s.compiled.Fleets
 	}
 	return nil
+}
+
+// serviceOf names the service that a live object is or concerns, empty if it is none.
+func (in *intent) serviceOf(key store.ObjectKey) string {
+	switch m := in.mirrors[key.Name]; {
+	case key.Kind == kindService:
+		return key.Name
+	case key.Kind == kindMirror && m != nil:
+		return m.compiled.Service
+	}
+	return ""
 }
 
 // describeFleets says what became of an edit in each of its fleets, and in all of them.

@@ -88,6 +88,7 @@ func (d *draft) nameControls() {
 	}
 }
 
+// inDocument says of errors which document of a request they are about.
 func inDocument(errs policy.Errors, i int) policy.Errors {
 	for _, err := range errs {
 		err.Document = i

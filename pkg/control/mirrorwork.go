@@ -66,11 +66,9 @@ func (c *Controller) rollbackOf(ctx context.Context, service string) int64 {
 
 // replaceMirror makes one edit of a mirror live. c.mu is held.
 func (c *Controller) replaceMirror(d *draft, i int, a *applied) {
-	if m := c.live.mirrors[a.key.Name]; m != nil {
-		a.fleets = c.live.fleetsOf(kindMirror, a.key.Name)
-	}
 	a.structural = true
 	if a.after == nil {
+		a.fleets = c.live.fleetsOf(kindMirror, a.key.Name)
 		delete(c.live.mirrors, a.key.Name)
 		return
 	}
@@ -114,8 +112,9 @@ func (in *intent) mirrorOf(key store.ObjectKey) *policy.Mirror {
 
 // comparatorsOf is where the proxies of a fleet send copies to; nothing if none are made. c.mu is held.
 func (c *Controller) comparatorsOf(fleet string) []translate.Resource {
-	for _, s := range c.live.of(fleet) {
-		if s.compiled.Mirror != nil {
+	for name := range c.live.mirrors { // of which there are few; there may be thousands of services
+		s := c.live.services.At(c.live.serviceOf(store.ObjectKey{Kind: kindMirror, Name: name}))
+		if s != nil && s.compiled.Mirror != nil && slices.Contains(s.compiled.Fleets, fleet) {
 			return []translate.Resource{translate.Comparators(c.addresses())}
 		}
 	}

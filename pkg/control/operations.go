@@ -22,10 +22,7 @@ func planApply(live *intent, docs []*crossfadev1.Document, force bool, now time.
 	seen := map[store.ObjectKey]int{}
 	for i, doc := range docs {
 		key, after, errs := mergeDocument(live, doc, force, now)
-		for _, err := range errs {
-			err.Document = i
-		}
-		all = append(all, errs...)
+		all = append(all, inDocument(errs, i)...)
 		if first, again := seen[key]; again {
 			all = append(all, &policy.Error{
 				Kind: policy.Invalid, Code: "duplicate_document", Field: "name", Value: key.Name, Document: i,

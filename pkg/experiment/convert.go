@@ -26,7 +26,7 @@ func reportOf(r *shadow.Report) *crossfadev1.MirrorReport {
 		out.Reasons[string(reason)] = int64(n)
 	}
 	rows := slices.Clone(r.Differences) // what was remembered to be a finding moves to the front
-	slices.SortStableFunc(rows, func(a, b shadow.Row) int { return compare(a.State.Rank(), b.State.Rank()) })
+	slices.SortStableFunc(rows, func(a, b shadow.Row) int { return cmp.Compare(a.State.Rank(), b.State.Rank()) })
 	for i := range rows {
 		out.Differences = append(out.Differences, differenceOf(&rows[i]))
 	}

@@ -1,7 +1,6 @@
 package experiment
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -215,5 +214,3 @@ func (r *run) foldOne(p *part) error {
 	}
 	return nil
 }
-
-func compare[T cmp.Ordered](a, b T) int { return cmp.Compare(a, b) }

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -149,7 +150,7 @@ func (r *run) sorted() []*part {
 	for _, p := range r.parts {
 		out = append(out, p)
 	}
-	slices.SortFunc(out, func(a, b *part) int { return compare(a.instance, b.instance) })
+	slices.SortFunc(out, func(a, b *part) int { return cmp.Compare(a.instance, b.instance) })
 	return out
 }
 

@@ -111,9 +111,6 @@ func TestVerdicts(t *testing.T) {
 		tally.Drop("stale", 3)
 		if c.policy.Live == (Live{}) && c.why != "live_unknown" {
 			c.policy.Live = Live{2: 1000, 3: 1, 4: 1, 5: 1}
-			if tally.statuses[200] == 0 {
-				c.policy.Live = Live{3: 1000, 4: 1000}
-			}
 		}
 		r := tally.Report(c.policy)
 		if r.Verdict != c.want || c.why != "" && !slices.ContainsFunc(r.Why, func(w Why) bool { return w.Code == c.why && w.Message != "" && w.Next != "" }) {

@@ -93,6 +93,22 @@ func (r *Run) Folder(results string, quick bool) string {
 	return filepath.Join(results, name)
 }
 
+// Conclude prints which aims were missed and, unless only a part was run, writes the report and prints where.
+func (r *Run) Conclude(results string, quick, whole bool) error {
+	for _, missed := range r.Missed() {
+		fmt.Println("aim missed:", missed)
+	}
+	if !whole {
+		return nil
+	}
+	folder := r.Folder(results, quick)
+	if err := r.Write(folder); err != nil {
+		return err
+	}
+	fmt.Println(filepath.Join(folder, "summary.md"))
+	return nil
+}
+
 // Write writes BENCH.jsonl into a folder, and makes summary.md and index.html of all reports there.
 func (r *Run) Write(folder string) error {
 	var b bytes.Buffer

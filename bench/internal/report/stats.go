@@ -66,17 +66,23 @@ func RatioOf(of Statistic, own, other Series, seed uint64) (r Ratio, ok bool) {
 		}
 		logs[i] = math.Log(a / b)
 	}
+	mid, low, high := MeanInterval(logs, seed)
+	return Ratio{math.Exp(mid), math.Exp(low), math.Exp(high)}, true
+}
+
+// MeanInterval is the mean of some values, at least one, with its 95 % percentile bootstrap.
+func MeanInterval(values []float64, seed uint64) (mean, low, high float64) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	means := make([]float64, resamples)
 	for i := range means {
 		sum := 0.0
-		for range logs {
-			sum += logs[rnd.IntN(len(logs))]
+		for range values {
+			sum += values[rnd.IntN(len(values))]
 		}
-		means[i] = sum / float64(len(logs))
+		means[i] = sum / float64(len(values))
 	}
 	slices.Sort(means)
-	return Ratio{math.Exp(Mean(logs)), math.Exp(Quantile(means, 0.025)), math.Exp(Quantile(means, 0.975))}, true
+	return Mean(values), Quantile(means, 0.025), Quantile(means, 0.975)
 }
 
 func sorted(v []float64) []float64 {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/internal/origin"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 const (
@@ -79,7 +80,7 @@ func (p Place) States() []State {
 		{"comparator", "slow", func(ctx context.Context) (func() error, error) {
 			return Repeatedly(ctx, slow/10, func(int) error {
 				err := p.Signal(syscall.SIGSTOP)
-				_ = pause(ctx, slow)
+				_ = poll.Pause(ctx, slow)
 				return errors.Join(err, p.Signal(syscall.SIGCONT))
 			}), nil
 		}},
@@ -111,7 +112,7 @@ func Repeatedly(ctx context.Context, between time.Duration, f func(i int) error)
 	done.Go(func() {
 		for i := 0; failed == nil; i++ {
 			failed = f(i)
-			if pause(ctx, between) != nil {
+			if poll.Pause(ctx, between) != nil {
 				return
 			}
 		}
@@ -120,17 +121,5 @@ func Repeatedly(ctx context.Context, between time.Duration, f func(i int) error)
 		cancel()
 		done.Wait()
 		return failed
-	}
-}
-
-// pause waits, unless ctx ends.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
