@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -230,7 +231,12 @@ func (d *document) reply() Reply {
 	return d.out
 }
 
+// encodeJSON writes the document. One that cannot be read is told apart by its bytes alone, whose order then counts: it is the same for both origins,
+// or the candidate would differ where nothing was planted.
 func (d *document) encodeJSON() []byte {
+	if d.broken {
+		slices.SortFunc(d.json, func(a, b member) int { return strings.Compare(a.key, b.key) })
+	}
 	var b strings.Builder
 	b.WriteByte('{')
 	for i, m := range d.json {
