@@ -11,7 +11,7 @@ COMMANDS := $(wildcard cmd/*)
 # The package of `make demo`:
 DEMO     := demo
 # The packages of `make bench-NAME`, NAME being the last element. Each takes -quick, and writes bench/results:
-BENCHES  := bench/fleet bench/rollback bench/churn bench/comparison bench/mirror
+BENCHES  := bench/fleet bench/rollback bench/churn bench/comparison bench/mirror bench/guards
 # The package of `make bench-compare A= B=`:
 COMPARE  :=
 # The package of `make soak`:
@@ -33,7 +33,7 @@ RACE     := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v $$(go env CC)
 TESTFLAGS ?=
 
 # ---- Build and test ---------------------------------------------------------------------------------------------------------------
-.PHONY: help build test test-semantics test-mutants test-comparison check lint fmt proto proto-check proto-baseline docs docs-check tidy-check vuln
+.PHONY: help build test test-semantics test-mutants test-comparison test-guards check lint fmt proto proto-check proto-baseline docs docs-check tidy-check vuln
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,9 @@ test-mutants: build ## Only the planted bugs, all of them
 
 test-comparison: ## How many pairs a difference needs, and how often noise is taken for one: the tables of docs/design/comparison.md, 15 minutes
 	CROSSFADE_FULL=1 go test -count=1 -timeout 60m -v -run 'PairsNeeded|Tables' $(TESTFLAGS) ./pkg/shadow
+
+test-guards: ## How soon guards see what is wrong, and how often they roll back what is not: the tables of docs/design/guards.md, and 40,000 walks of rollouts
+	CROSSFADE_FULL=1 go test -count=1 -timeout 90m -v $(TESTFLAGS) ./pkg/policy/guard ./pkg/policy/rollout
 
 check: ## What CI runs: formatting, lint, protos, go.mod, generated pages, then every test anew
 	@$(MAKE) tidy-check proto-check docs-check lint

@@ -20,11 +20,22 @@ func (d *demo) shadowctl(ctx context.Context, args ...string) error {
 
 // shadowctlExits is [demo.shadowctl] where another exit code is expected.
 func (d *demo) shadowctlExits(ctx context.Context, want int, args ...string) error {
+	return d.shadowctlAs(ctx, "", want, args...)
+}
+
+// shadowctlAs is the same by somebody; empty: by whoever runs the demo.
+func (d *demo) shadowctlAs(ctx context.Context, who string, want int, args ...string) error {
 	typed := "shadowctl " + quoted(args)
+	if who != "" {
+		typed = "USER=" + who + " " + typed
+	}
 	d.typed(typed)
 	cmd := exec.CommandContext(ctx, filepath.Join(d.bin, "shadowctl"), args...)
 	cmd.Dir = d.dir
 	cmd.Env = append(os.Environ(), "CROSSFADE_SERVER="+d.Server.API)
+	if who != "" {
+		cmd.Env = append(cmd.Env, "USER="+who)
+	}
 	cmd.Stdout, cmd.Stderr = d.file, d.file
 	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {

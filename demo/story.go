@@ -16,11 +16,11 @@ import (
 )
 
 // steps is how many the story has.
-const steps = 9
+const steps = 11
 
 // lasts is how long it will take, in words: steps that watch the client, and some seconds.
 func lasts(pace time.Duration) string {
-	return fmt.Sprintf("%d seconds", int((7*pace + 10*time.Second).Round(5*time.Second).Seconds()))
+	return fmt.Sprintf("%d seconds", int((8*pace + 40*time.Second).Round(5*time.Second).Seconds()))
 }
 
 // story tells it all, in order. An error ends it; a promise that is not kept is noted, and the story goes on.
@@ -33,7 +33,7 @@ func (d *demo) story(ctx context.Context, envoy envoybin.Binary) error {
 	}
 	d.introduce(envoy)
 	for _, step := range []func(context.Context) error{
-		d.everythingToECS, d.whatDiffers, d.tenthToEKS, d.pinByHeader, d.halfToEKS, d.eksBreaks, d.rollBack, d.controlPlaneDies,
+		d.everythingToECS, d.whatDiffers, d.tenthToEKS, d.pinByHeader, d.halfToEKS, d.eksBreaks, d.rollBack, d.planStops, d.planWalks, d.controlPlaneDies,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -257,7 +257,7 @@ func (d *demo) controlPlaneDies(ctx context.Context) error {
 	}
 	v, err := d.watch(ctx, "since the kill", before, began, d.pace/2)
 	if err == nil {
-		d.expectShare(v, 0)
+		d.expectShare(v, 1)
 	}
 	return err
 }

@@ -42,7 +42,11 @@ func (w *world) start(ctx context.Context, o options, envoy envoybin.Binary) (er
 	if w.serverLog, err = os.Create(filepath.Join(o.dir, "xds-server.log")); err != nil {
 		return err
 	}
-	w.Stack, err = stack.Start(ctx, stack.Config{Binary: filepath.Join(o.bin, "xds-server"), Envoy: envoy, Dir: o.dir, Log: w.serverLog})
+	settings := filepath.Join(o.dir, "settings.yaml")
+	if err := os.WriteFile(settings, []byte(approvers), 0o600); err != nil {
+		return err
+	}
+	w.Stack, err = stack.Start(ctx, stack.Config{Binary: filepath.Join(o.bin, "xds-server"), Envoy: envoy, Dir: o.dir, File: settings, Log: w.serverLog})
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ func newApply(a *app) *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use: "apply -f FILE…", Short: "Create or update what files describe, all or nothing",
-		Long: `Create or update services and fleet settings, and start experiments. Several documents are applied together, or none of them.
+		Long: `Create or update services and fleet settings, and start experiments and rollouts. Several documents are applied together, or none of them.
 
 A service without "split" or "pins" keeps those that are live; a new one starts with everything on its primary.
 After a rollback, an apply that would raise another origin is held (exit 9) until "split set" or "undo"; so is

@@ -61,6 +61,8 @@ func kindArg(s string) (string, error) {
 		return "fleet", nil
 	case kindMirror:
 		return kindMirror, nil
+	case kindRollout:
+		return kindRollout, nil
 	}
-	return "", badValue("kind_unknown", "KIND", s, "must be service, fleet or mirror")
+	return "", badValue("kind_unknown", "KIND", s, "must be service, fleet, mirror or rollout")
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/manifest"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
@@ -35,6 +37,10 @@ func (a *app) showChanges(changes []*crossfadev1.Change, done string) error {
 
 // sayChange is the sentence for people, and below it what needs an eye, a line each.
 func (a *app) sayChange(c *crossfadev1.Change, done string) {
+	if c.GetKind() == policy.KindRollout { // no proxy hears of it
+		c = proto.CloneOf(c)
+		c.Fleet, c.Fleets, c.Proof = nil, nil, nil
+	}
 	parts := []string{subject(c, done)}
 	if state := a.stateWords(c); state != "" {
 		parts = append(parts, state)
@@ -53,7 +59,7 @@ func (a *app) sayChange(c *crossfadev1.Change, done string) {
 	}
 	a.sayDoubts(c)
 	for _, w := range c.GetWarnings() {
-		if fleet.GetConnected() > 0 || !strings.HasPrefix(w, "no proxy of fleet") { // the sentence above says that
+		if fleet == nil || fleet.GetConnected() > 0 || !strings.HasPrefix(w, "no proxy of fleet") { // the sentence above says that
 			a.detail("warning", yellow, w)
 		}
 	}
@@ -120,6 +126,8 @@ func subject(c *crossfadev1.Change, done string) string {
 		name = "fleet " + name
 	case policy.KindMirror:
 		name = "mirror " + name
+	case policy.KindRollout:
+		name = "rollout " + name
 	}
 	switch {
 	case c.GetUndoneBy() > 0:
@@ -134,7 +142,7 @@ func subject(c *crossfadev1.Change, done string) string {
 		return name + ": " + splitWords(c.GetSplit())
 	case unchanged(c):
 		return name + ": as it was"
-	case c.GetKind() == policy.KindMirror && c.GetAction() == "apply":
+	case (c.GetKind() == policy.KindMirror || c.GetKind() == policy.KindRollout) && c.GetAction() == "apply":
 		return name + ": started"
 	case c.GetAction() == "apply":
 		return name + ": applied"

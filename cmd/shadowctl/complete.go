@@ -43,7 +43,7 @@ func (a *app) completeArgs(each ...completer) cobra.CompletionFunc {
 func completeNothing(context.Context, *app, []string) []string { return nil }
 
 func completeKind(context.Context, *app, []string) []string {
-	return []string{"service", "services", "fleet", kindMirror, "mirrors"}
+	return []string{"service", "services", "fleet", kindMirror, "mirrors", kindRollout, "rollouts"}
 }
 
 // completeNamed offers the names of what a KIND says. Those of fleets are not known: they are whatever proxies say.
@@ -53,6 +53,8 @@ func completeNamed(ctx context.Context, a *app, before []string) []string {
 		return completeService(ctx, a, nil)
 	case kindMirror:
 		return completeMirror(ctx, a, nil)
+	case kindRollout:
+		return completeRollouts(anyRollout)(ctx, a, nil)
 	}
 	return nil
 }

@@ -8,12 +8,12 @@ import (
 
 // TestCompletion: words come from the server, and without one there are none, at once.
 func TestCompletion(t *testing.T) {
-	d := serve(t, &double{answer: canned(world())})
+	d := serve(t, &double{answer: rolloutsToo(canned(world()))})
 	for _, tt := range []struct{ args, want string }{
 		{"rollback |", "orders,payments"},
 		{"rollback pay|", "payments"},
 		{"rollback orders |", ""},
-		{"get |", "service,services,fleet,mirror,mirrors"},
+		{"get |", "service,services,fleet,mirror,mirrors,rollout,rollouts"},
 		{"get service |", "orders,payments"},
 		{"get fleet |", ""},
 		{"split set |", "orders,payments"},
@@ -30,7 +30,7 @@ func TestCompletion(t *testing.T) {
 		{"endpoints accept orders ek|", "eks"},
 		{"endpoints accept orders eks |", ""},
 		{"completion |", "bash,zsh,fish"},
-		{"example |", "service,fleet,mirror"},
+		{"example |", "service,fleet,mirror,rollout"},
 		{"get mirror |", "m1,m2"},
 		{"mirror |", "start,stop,list,watch,report,diffs,explain"},
 		{"mirror report m|", "m1,m2"},
@@ -40,6 +40,21 @@ func TestCompletion(t *testing.T) {
 		{"mirror start m3 --service orders --candidate e|", "ecs,eks"},
 		{"mirror diffs m1 --state |", "finding,open,noise,blind,all"},
 		{"mirror report m1 -o |", "table,json,yaml,markdown"},
+		{"rollout |", "start,run,pause,resume,approve,reject,abort,promote,list,watch,explain"},
+		{"rollout start |", "r2"},
+		{"rollout run |", "r2"},
+		{"rollout pause |", "r1"},
+		{"rollout approve r1 |", ""},
+		{"rollout watch |", "r1,r2"},
+		{"rollout explain r|", "r1,r2"},
+		{"rollout list |", "orders,payments"},
+		{"rollout start r3 --service |", "orders,payments"},
+		{"rollout start r3 --service orders --to e|", "ecs,eks"},
+		{"rollout start r3 --preset |", "1,5,10,15,25,35,50,65,80,100,10,50,100,10,50,90,100"},
+		{"rollout start r3 --on-failure |", "rollback,gradual,freeze"},
+		{"rollout start r3 --guard p9|", "p90<=,p99<="},
+		{"get rollout |", "r1,r2"},
+		{"delete rollout r1 |", ""},
 		{"get services -o |", "table,json,yaml"},
 		{"rollback orders --wait |", "none,acked,proven"},
 	} {

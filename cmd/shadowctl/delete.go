@@ -10,9 +10,9 @@ import (
 
 func newDelete(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "delete KIND NAME", Short: "Remove a service, the settings of a fleet, or an experiment",
+		Use: "delete KIND NAME", Short: "Remove a service, the settings of a fleet, an experiment or a rollout",
 		Long: `Remove a service: its hosts answer 404 from then on. Remove the settings of a fleet: it goes back to the defaults.
-Remove an experiment with its report: one that runs ends. "undo" brings a service back.`,
+Remove an experiment with its report: one that runs ends. Remove a rollout that is over. "undo" brings a service back.`,
 		Args: exactly("KIND", "NAME"), ValidArgsFunction: a.completeArgs(completeKind, completeNamed, completeNothing),
 		RunE: a.do(func(ctx context.Context, args []string) error {
 			kind, err := kindArg(args[0])

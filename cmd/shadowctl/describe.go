@@ -15,15 +15,18 @@ const lastRevisions = 5
 
 func newDescribe(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "describe KIND NAME", Short: "Show everything about a service, a fleet or an experiment: settings, figures, proxies, last changes",
+		Use: "describe KIND NAME", Short: "Show everything about a service, a fleet, an experiment or a rollout: settings, figures, proxies, last changes",
 		Args: exactly("KIND", "NAME"), ValidArgsFunction: a.completeArgs(completeKind, completeNamed, completeNothing),
 		RunE: a.do(func(ctx context.Context, args []string) error {
 			kind, err := kindArg(args[0])
 			if err != nil {
 				return err
 			}
-			if kind == kindMirror {
+			switch kind {
+			case kindMirror:
 				return a.describeMirror(ctx, args[1])
+			case kindRollout:
+				return a.describeRollout(ctx, args[1])
 			}
 			d, err := a.description(ctx, kind, args[1])
 			if err != nil {

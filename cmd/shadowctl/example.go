@@ -18,15 +18,17 @@ var (
 	exampleFleet string
 	//go:embed examples/mirror.yaml
 	exampleMirror string
+	//go:embed examples/rollout.yaml
+	exampleRollout string
 )
 
 func newExample(a *app) *cobra.Command {
 	var discovery bool
 	cmd := &cobra.Command{
-		Use: "example service|fleet|mirror", Short: "Print a document to begin with",
-		Long:    "Print a document to begin with: a service with addresses written by hand, or with --discovery one whose endpoints ECS and EKS name; an experiment; the settings of a fleet.",
+		Use: "example service|fleet|mirror|rollout", Short: "Print a document to begin with",
+		Long:    "Print a document to begin with: a service with addresses written by hand, or with --discovery one whose endpoints ECS and EKS name; an experiment; a rollout; the settings of a fleet.",
 		Example: "  shadowctl example service > orders.yaml\n  shadowctl example service --discovery > orders.yaml",
-		Args:    exactly("KIND"), ValidArgs: []string{"service", "fleet", kindMirror},
+		Args:    exactly("KIND"), ValidArgs: []string{"service", "fleet", kindMirror, kindRollout},
 		RunE: a.do(func(_ context.Context, args []string) error {
 			kind, err := kindArg(args[0])
 			switch {
@@ -38,6 +40,8 @@ func newExample(a *app) *cobra.Command {
 				return a.print(exampleFleet)
 			case kind == kindMirror:
 				return a.print(exampleMirror)
+			case kind == kindRollout:
+				return a.print(exampleRollout)
 			case discovery:
 				return a.print(exampleDiscovery)
 			}

@@ -82,7 +82,7 @@ func badFlag(flag, value, message string) *failure {
 // exitOf gives the exit code of each kind of error.
 var exitOf = map[policy.Kind]exitCode{
 	policy.Invalid: exitInvalid, policy.Conflict: exitConflict, policy.NotFound: exitNotFound, policy.Unavailable: exitUnavailable,
-	policy.Refused: exitRefused, policy.TimedOut: exitTimedOut, policy.Held: exitHeld, policy.Internal: exitInternal,
+	policy.Refused: exitRefused, policy.TimedOut: exitTimedOut, policy.Held: exitHeld, policy.Denied: exitDenied, policy.Internal: exitInternal,
 }
 
 // failureOf turns any error into a failure.

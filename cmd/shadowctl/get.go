@@ -19,8 +19,8 @@ const pageSize = 500
 func newGet(a *app) *cobra.Command {
 	var fleet string
 	cmd := &cobra.Command{
-		Use: "get KIND [NAME]", Short: "Show services with their split and live figures, settings of a fleet, or experiments",
-		Long: `Show services or experiments, or one service, fleet or experiment. KIND is service, fleet or mirror.
+		Use: "get KIND [NAME]", Short: "Show services with their split and live figures, settings of a fleet, experiments, or rollouts",
+		Long: `Show services, experiments or rollouts, or one of them, or the settings of a fleet. KIND is service, fleet, mirror or rollout.
 
 With -o yaml it writes documents that can be applied again; "get services -o yaml" is a backup of all of them.
 Errors are answers with status 5xx or none at all. The figures are those of the last few seconds, over all fleets that serve it.`,
@@ -32,6 +32,8 @@ Errors are answers with status 5xx or none at all. The figures are those of the 
 		switch {
 		case err != nil:
 			return err
+		case len(args) == 2 && kind == kindRollout:
+			return a.getRollout(ctx, args[1])
 		case len(args) == 2:
 			return a.getOne(ctx, kind, args[1])
 		case kind == "fleet":
@@ -40,6 +42,8 @@ Errors are answers with status 5xx or none at all. The figures are those of the 
 			return f
 		case kind == kindMirror:
 			return a.getMirrors(ctx)
+		case kind == kindRollout:
+			return a.getRollouts(ctx)
 		default:
 			return a.getServices(ctx, fleet)
 		}

@@ -67,6 +67,26 @@ func TestOutput(t *testing.T) {
 		{"get-mirrors", "get mirrors", ""},
 		{"describe-mirror", "describe mirror m1", ""},
 		{"example-mirror", "example mirror", ""},
+		{"example-rollout", "example rollout", ""},
+		{"help-rollout", "rollout --help", ""},
+		{"help-rollout-start", "rollout start --help", ""},
+		{"help-rollout-run", "rollout run --help", ""},
+		{"help-rollout-approve", "rollout approve --help", ""},
+		{"rollout-start", "rollout start r1 --service orders --to eks --preset 10,50,100 --guard p99<=10s --guard p99<=1.2x:ecs --guard mirror:m1 --approve-before 50%:approver --on-failure gradual --retention 0s", ""},
+		{"rollout-start-file", "rollout start -f -", rolloutText},
+		{"rollout-start-again", "rollout start r1", ""},
+		{"rollout-start-dry", "rollout start r1 --service orders --to eks --preset 10,50,100 --dry-run", ""},
+		{"rollout-pause", "rollout pause r1 --reason lunch", ""},
+		{"rollout-resume", "rollout resume r1", ""},
+		{"rollout-approve", "rollout approve r1 --step 2", ""},
+		{"rollout-reject", "rollout reject r1", ""},
+		{"rollout-abort", "rollout abort r1", ""},
+		{"rollout-promote", "rollout promote r1", ""},
+		{"rollout-list", "rollout list", ""},
+		{"rollout-explain", "rollout explain r1", ""},
+		{"get-rollouts", "get rollouts", ""},
+		{"get-rollout", "get rollout r1", ""},
+		{"describe-rollout", "describe rollout r1", ""},
 		{"history", "history orders", ""},
 		{"undo", "undo orders --to 41", ""},
 	}
@@ -77,7 +97,7 @@ func TestOutput(t *testing.T) {
 		}
 		for _, form := range forms {
 			t.Run(tt.name+"-"+form, func(t *testing.T) {
-				d := serve(t, &double{answer: mirrorsToo(canned(world()))})
+				d := serve(t, &double{answer: rolloutsToo(mirrorsToo(canned(world())))})
 				args := append(strings.Fields(tt.args), "-o", form)
 				r := shadowctl(t.Context(), invocation{args: args, stdin: tt.stdin, env: map[string]string{"CROSSFADE_SERVER": d.address}})
 				golden(t, tt.name+"-"+form, fmt.Sprintf("$ shadowctl %s\nexit %d\n--- stdout\n%s--- stderr\n%s", strings.Join(args, " "), r.exit, r.out, r.err))

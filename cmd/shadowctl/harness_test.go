@@ -35,6 +35,10 @@ type double struct {
 	// watchMirror is the same for an experiment.
 	watchMirror func(in *crossfadev1.WatchMirrorRequest, out grpc.ServerStreamingServer[crossfadev1.WatchMirrorResponse]) error
 
+	// watchRollout and runCanary are the same for a rollout.
+	watchRollout func(in *crossfadev1.WatchRolloutRequest, out grpc.ServerStreamingServer[crossfadev1.WatchRolloutResponse]) error
+	runCanary    func(in *crossfadev1.RunCanaryRequest, out grpc.ServerStreamingServer[crossfadev1.RunCanaryResponse]) error
+
 	mu    sync.Mutex
 	calls []call
 }
@@ -82,6 +86,14 @@ func (d *double) WatchEndpoints(in *crossfadev1.WatchEndpointsRequest, out grpc.
 
 func (d *double) WatchMirror(in *crossfadev1.WatchMirrorRequest, out grpc.ServerStreamingServer[crossfadev1.WatchMirrorResponse]) error {
 	return d.watchMirror(in, out)
+}
+
+func (d *double) WatchRollout(in *crossfadev1.WatchRolloutRequest, out grpc.ServerStreamingServer[crossfadev1.WatchRolloutResponse]) error {
+	return d.watchRollout(in, out)
+}
+
+func (d *double) RunCanary(in *crossfadev1.RunCanaryRequest, out grpc.ServerStreamingServer[crossfadev1.RunCanaryResponse]) error {
+	return d.runCanary(in, out)
 }
 
 // asked returns the calls so far.

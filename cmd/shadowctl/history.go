@@ -75,6 +75,8 @@ func objectName(r *crossfadev1.Revision) string {
 		return "fleet " + r.GetService()
 	case policy.KindMirror:
 		return "mirror " + r.GetService()
+	case policy.KindRollout:
+		return "rollout " + r.GetService()
 	}
 	return r.GetService()
 }
@@ -119,6 +121,8 @@ func revisionChange(r *crossfadev1.Revision) string {
 	switch {
 	case manifest.Object(after) == nil:
 		return "deleted"
+	case after.GetRollout() != nil:
+		return rolloutChange(before.GetRollout(), after.GetRollout())
 	case manifest.Object(before) == nil && after.GetService() != nil:
 		return "created, " + splitWords(policy.Weights(after.GetService()))
 	case manifest.Object(before) == nil:
@@ -126,7 +130,7 @@ func revisionChange(r *crossfadev1.Revision) string {
 	}
 	if b, s := before.GetService(), after.GetService(); b != nil && s != nil {
 		if from, to := splitWords(policy.Weights(b)), splitWords(policy.Weights(s)); from != to {
-			return from + " → " + to
+			return from + " → " + to + causeWords(r.GetCause())
 		}
 		if words := rollbackWords(b, s); words != "" {
 			return words

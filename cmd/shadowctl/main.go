@@ -18,6 +18,7 @@ func main() { os.Exit(execute()) }
 func execute() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	defer context.AfterFunc(ctx, stop)() // a second signal ends the process, whatever a command still waits for
 	out := int(os.Stdout.Fd())
 	a := &app{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,

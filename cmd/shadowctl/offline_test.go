@@ -34,7 +34,7 @@ pins:
 
 // TestExamplesAreValid: what "example" prints is accepted by "validate".
 func TestExamplesAreValid(t *testing.T) {
-	for _, kind := range []string{"service", "service --discovery", "fleet", "mirror"} {
+	for _, kind := range []string{"service", "service --discovery", "fleet", "mirror", "rollout"} {
 		example := offline(t, "", append([]string{"example"}, strings.Fields(kind)...)...)
 		if r := offline(t, example.out, "validate", "-f", "-"); r.exit != 0 || !strings.HasSuffix(r.out, " is valid\n") {
 			t.Errorf("%s: exit %d, %s%s", kind, r.exit, r.out, r.err)

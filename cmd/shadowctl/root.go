@@ -19,7 +19,7 @@ At 3 a.m.:
 
 const exitHelp = `
 Exit codes: 0 ok, 1 internal, 2 bad input, 3 revision conflict, 4 not found, 5 unavailable, 6 refused by a proxy,
-7 waited too long (the change stands), 8 verdict Fail, 9 held or verdict Inconclusive, 10 denied, 11 applied but not recorded.
+7 waited too long (the change stands), 8 verdict Fail or rolled back, 9 held or verdict Inconclusive, 10 denied, 11 applied but not recorded.
 `
 
 // The groups of the help.
@@ -54,7 +54,7 @@ func newRoot(a *app) *cobra.Command {
 		}
 	}
 	cobra.EnableCommandSorting = false // help lists commands in this order
-	add(groupTraffic, newRollback(a), newSplit(a), newPin(a), newUndo(a), newService(a), newBreakGlass(a))
+	add(groupTraffic, newRollback(a), newSplit(a), newRollout(a), newPin(a), newUndo(a), newService(a), newBreakGlass(a))
 	add(groupLook, newGet(a), newDescribe(a), newFleet(a), newEndpoints(a), newMirror(a), newHistory(a), newWatch(a), newRoute(a))
 	add(groupDefine, newExample(a), newValidate(a), newDiff(a), newApply(a), newDelete(a))
 	add(groupRun, newBootstrap(a), newVersion(a), newCompletion(a))

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/manifest"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/policy/rollout"
 )
 
 func newValidate(a *app) *cobra.Command {
@@ -66,6 +68,8 @@ func compile(docs []*crossfadev1.Document) ([]*policy.Service, error) {
 			services[i], errs = policy.CompileService(d.GetService())
 		case d.GetMirror() != nil:
 			mirrors[i], errs = policy.CompileMirror(d.GetMirror())
+		case d.GetRollout() != nil:
+			_, errs = rollout.Compile(d.GetRollout())
 		default:
 			_, errs = policy.CompileFleet(d.GetFleet())
 		}
@@ -80,6 +84,7 @@ func compile(docs []*crossfadev1.Document) ([]*policy.Service, error) {
 	}
 	if len(found) == 0 {
 		found = append(policy.CheckServices(services), checkMirrors(mirrors, services)...)
+		found = append(found, checkRollouts(docs, services)...)
 	}
 	return services, found.Err()
 }
@@ -93,6 +98,33 @@ func checkMirrors(mirrors []*policy.Mirror, services []*policy.Service) policy.E
 				_, errs := m.For(s)
 				found = append(found, at(i, errs)...)
 			}
+		}
+	}
+	return found
+}
+
+// checkRollouts looks whether the origins of rollouts are there, of services in the same files. Roles, hooks and what is live are the server's to know.
+func checkRollouts(docs []*crossfadev1.Document, services []*policy.Service) policy.Errors {
+	var found policy.Errors
+	for i, d := range docs {
+		for _, s := range services {
+			if r := d.GetRollout(); r != nil && s != nil && s.Name == r.GetService() {
+				found = append(found, at(i, originsOf(r, s))...)
+			}
+		}
+	}
+	return found
+}
+
+func originsOf(r *crossfadev1.Rollout, s *policy.Service) policy.Errors {
+	var found policy.Errors
+	var names []string
+	for _, o := range s.Origins {
+		names = append(names, o.Name)
+	}
+	for _, f := range []struct{ field, name string }{{"to", r.GetTo()}, {"from", dashOr(r.GetFrom(), s.Primary)}} {
+		if !slices.Contains(names, f.name) {
+			found = append(found, policy.InvalidField(f.field, "origin_unknown", f.name, "the service has no origin of this name", "the service's origins are "+strings.Join(names, ", ")))
 		}
 	}
 	return found

@@ -28,6 +28,7 @@ type config struct {
 	token                      secret // by which a server knows its comparators, and that of a child; see token.go
 	sources                    sources
 	mirrors                    mirrorSettings
+	rollouts                   rolloutSettings
 }
 
 var (
@@ -79,7 +80,8 @@ Flags:
 ` + flags(&config{}).FlagUsages() + `
 Port 0 is any free port. Each flag is also an environment variable (--api-listen: CROSSFADE_API_LISTEN) and, but for --role,
 --server and --token-file, a key of the file (api-listen: 127.0.0.1:18080). A flag beats the environment, which beats the file. Only the file has the sections
-kubernetes, aws and discovery, which say where endpoints are found: docs/discovery.md; and mirrors: docs/mirrors.md.
+kubernetes, aws and discovery, which say where endpoints are found: docs/discovery.md; mirrors: docs/mirrors.md;
+and roles, hooks and prometheus: docs/rollouts.md.
 A comparator reads no file and uses --dev, --comparator-listen, --server, --token-file, --advertise (an IP address), --ready-file and --log-format.
 SIGTERM ends the server in order: proxies keep serving with what they have. A second one ends it at once.
 `

@@ -25,7 +25,7 @@ func fromFile(f *pflag.FlagSet, path string, c *config) error {
 	if err != nil {
 		return policy.Errors{invalid("bad_file", "--config", path, "cannot be read: "+reason(err), "")}
 	}
-	r := fileReader{flags: f, path: path, seen: map[string]int{}, sources: &c.sources, mirrors: &c.mirrors}
+	r := fileReader{flags: f, path: path, seen: map[string]int{}, sources: &c.sources, mirrors: &c.mirrors, rollouts: &c.rollouts}
 	root, err := r.root(data)
 	if err != nil {
 		return err
@@ -60,8 +60,9 @@ type fileReader struct {
 	seen  map[string]int // key → line
 	found manifest.Errors
 
-	sources *sources // what the sections say
-	mirrors *mirrorSettings
+	sources  *sources // what the sections say
+	mirrors  *mirrorSettings
+	rollouts *rolloutSettings
 }
 
 func (r *fileReader) add(at *yaml.Node, e *policy.Error) {

@@ -42,7 +42,10 @@ const (
 
 // sections are the keys of the file that are no flags.
 func (r *fileReader) sections() map[string]func(*yaml.Node) {
-	return map[string]func(*yaml.Node){"kubernetes": r.kubernetes, "aws": r.aws, "discovery": r.discovery, "mirrors": r.mirrorSection}
+	return map[string]func(*yaml.Node){
+		"kubernetes": r.kubernetes, "aws": r.aws, "discovery": r.discovery, "mirrors": r.mirrorSection,
+		"roles": r.roleSection, "hooks": r.hookSection, "prometheus": r.prometheusSection,
+	}
 }
 
 // setting reads the value of one key of a group.

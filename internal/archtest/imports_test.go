@@ -31,7 +31,7 @@ var boundaries = []boundary{
 	},
 	{
 		[]string{"pkg/policy/rollout"},
-		[]string{"/pkg/policy", "/pkg/policy/guard"},
+		[]string{"/api/...", "/pkg/policy", "/pkg/policy/guard"},
 		"a step is a function of state, verdicts and now",
 	},
 	{
@@ -56,7 +56,7 @@ var boundaries = []boundary{
 	},
 	{
 		[]string{"pkg/telemetry"},
-		[]string{"/pkg/policy"},
+		[]string{"/pkg/policy", "/pkg/policy/guard"},
 		"telemetry only counts; others decide",
 	},
 	{
@@ -95,6 +95,16 @@ var boundaries = []boundary{
 		"whoever leads comparators must not know how intent is kept or served",
 	},
 	{
+		[]string{"pkg/engine"},
+		[]string{"/api/...", "/pkg/policy", "/pkg/policy/guard", "/pkg/policy/rollout", "/internal/notefile"},
+		"whoever walks rollouts must not know how intent is kept, nor who counts or is asked",
+	},
+	{
+		[]string{"pkg/hook", "pkg/promql"},
+		[]string{"/api/...", "/pkg/policy", "/pkg/engine"},
+		"who is told or asked by a rollout knows neither intent nor fleets",
+	},
+	{
 		[]string{"pkg/shadow/shadowtest"},
 		nil,
 		"what draws the truth must not know who looks for it",
@@ -106,7 +116,7 @@ var boundaries = []boundary{
 	},
 	{
 		[]string{"cmd/shadowctl"},
-		[]string{"/api/...", "/pkg/policy", "/deploy/...", "/internal/manifest", "/internal/version"},
+		[]string{"/api/...", "/pkg/policy/...", "/deploy/...", "/internal/manifest", "/internal/version"},
 		"the CLI talks to the API alone, so that whatever it can do, a CI job can",
 	},
 }

@@ -36,7 +36,7 @@ func (d *decoder) message(path string, n *yaml.Node, m protoreflect.Message) {
 	d.mapping(path, n, func(key, value *yaml.Node) {
 		at := join(path, key.Value)
 		f := m.Descriptor().Fields().ByJSONName(key.Value)
-		if f == nil {
+		if f == nil || hidden(f) {
 			d.unknownField(at, key, m.Descriptor())
 			return
 		}
@@ -56,7 +56,9 @@ func (d *decoder) message(path string, n *yaml.Node, m protoreflect.Message) {
 func (d *decoder) unknownField(at string, key *yaml.Node, m protoreflect.MessageDescriptor) {
 	var known []string
 	for i := range m.Fields().Len() {
-		known = append(known, m.Fields().Get(i).JSONName())
+		if f := m.Fields().Get(i); !hidden(f) {
+			known = append(known, f.JSONName())
+		}
 	}
 	next := didYouMean(key.Value, known)
 	if next == "" {

@@ -51,7 +51,7 @@ func (e encoder) message(m protoreflect.Message) *yaml.Node {
 		return text(FormatDuration(v))
 	case *timestamppb.Timestamp:
 		return text(v.AsTime().UTC().Format(time.RFC3339Nano))
-	case *crossfadev1.Mirror:
+	case *crossfadev1.Mirror, *crossfadev1.Rollout:
 		e.sparse = true // as in a document, so that it can be applied
 	case *crossfadev1.Document:
 		if o := Object(v); o != nil {
@@ -63,7 +63,7 @@ func (e encoder) message(m protoreflect.Message) *yaml.Node {
 	fields := m.Descriptor().Fields()
 	for i := range fields.Len() {
 		f := fields.Get(i)
-		if m.Has(f) || !e.sparse && !f.HasPresence() {
+		if !hidden(f) && (m.Has(f) || !e.sparse && !f.HasPresence()) {
 			Put(out, f.JSONName(), e.field(f, m.Get(f)))
 		}
 	}

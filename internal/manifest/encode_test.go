@@ -133,7 +133,18 @@ func TestAnswerJSON(t *testing.T) {
 		},
 		{
 			"document", &crossfadev1.Revision{Before: &crossfadev1.Document{Object: &crossfadev1.Document_Fleet{Fleet: &crossfadev1.Fleet{Kind: "Fleet", Name: "1"}}}},
-			`{"revision":0,"who":"","verified":false,"action":"","service":"","reason":"","before":{"kind":"Fleet","name":"1"},"kind":"","stamp":"","rolledBack":false}`,
+			`{"revision":0,"who":"","verified":false,"action":"","service":"","reason":"","before":{"kind":"Fleet","name":"1"},"kind":"","stamp":"","rolledBack":false,"cause":""}`,
+		},
+		{
+			"a rollout can be applied again, and its walk is nobody's to read",
+			&crossfadev1.Document{Object: &crossfadev1.Document_Rollout{Rollout: &crossfadev1.Rollout{Kind: "Rollout", Steps: []*crossfadev1.RolloutStep{{Weight: 1000, MinRequests: new(int64(0))}}, Run: &crossfadev1.RolloutRun{Id: "r1@7", Walk: []byte("{}")}}}},
+			`{"kind":"Rollout","steps":[{"weight":1000,"minRequests":0}],"run":{"id":"r1@7"}}`,
+		},
+		{
+			"a guard", &crossfadev1.RolloutStatus{Guards: []*crossfadev1.GuardStatus{{Name: "errors", Verdict: "Pass", Value: 0.001, Window: durationpb.New(1e10)}}},
+			`{"name":"","service":"","state":"","step":0,"weight":0,"verdict":"","waitingFor":"",` +
+				`"guards":[{"name":"errors","verdict":"Pass","value":0.001,"limit":0,"samples":0,"window":"10s","code":"","message":"","next":"","metric":"","evidence":0,"against":""}],` +
+				`"to":"","from":"","primary":"","reason":"","startedBy":"","run":"","steps":[],"primaryGuards":[],"notes":[],"revision":0,"onFailure":"","drift":"","undelivered":0}`,
 		},
 	}
 	for _, tt := range tests {

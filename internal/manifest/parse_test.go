@@ -16,6 +16,8 @@ const head = "apiVersion: crossfade/v1\nkind: Service\n" // two lines
 
 const mirror = "apiVersion: crossfade/v1\nkind: Mirror\n" // two lines
 
+const rollout = "apiVersion: crossfade/v1\nkind: Rollout\n" // two lines
+
 func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"unknown field", head + "pathPrefix: [/]\n", `f.yaml:3:1: pathPrefix: there is no such field; did you mean pathPrefixes?`},
@@ -55,11 +57,19 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 		{"not base64", mirror + "grpc: {descriptors: secret}\n", "f.yaml:3:21: grpc.descriptors: must be base64, with + and / and padded with =; write what `base64` prints"},
 		{"bad time", mirror + "run: {started: 2026-01-31}\n", `f.yaml:3:16: run.started: "2026-01-31": must be a time such as 2026-01-31T12:00:00Z`},
 		{"time before the year 1", mirror + "run: {started: 0000-01-31T12:00:00Z}\n", `f.yaml:3:16: run.started: "0000-01-31T12:00:00Z": must be a time such as 2026-01-31T12:00:00Z`},
+		{"step without a unit", rollout + "steps: [{weight: 10.5}]\n", `f.yaml:3:18: steps[0].weight: "10.5": must be a whole number; write basis points (1000) or percent (10%)`},
+		{"step over 100 %", rollout + "steps:\n- weight: 10%\n- weight: 101%\n", `f.yaml:5:11: steps[1].weight: "101%": a weight is at most 100%`},
+		{"bake without a unit", rollout + "bake: 300\n", `f.yaml:3:7: bake: "300": must be a duration such as 500ms, 1.5s or 24h; add the unit: 300s is 300 seconds`},
+		{"role at the wrong place", rollout + "steps:\n- gate: {role: approver}\n", `f.yaml:4:10: steps[0].gate.role: there is no such field; known here: approval`},
+		{"unknown field of a guard", rollout + "guards:\n- metric: p99\n  maxratio: 1.2\n", `f.yaml:5:3: guards[0].maxratio: there is no such field; did you mean maxRatio?`},
+		{"ratio that is none", rollout + "guards: [{maxRatio: 1.2x}]\n", `f.yaml:3:21: guards[0].maxRatio: "1.2x": must be a number`},
+		{"guard of nothing", rollout + "guards: [{prometheus: }]\n", `f.yaml:3:23: guards[0].prometheus: has no value; it must be a mapping (name: value); give it one, or leave the field out`},
+		{"what only a server writes", rollout + "run: {walk: e30=}\n", `f.yaml:3:7: run.walk: there is no such field; known here: id, started, starter, from, primary, state, step, weight, reason, ended, lease`},
 		{"alias", head + "hosts: &h [a.test]\npathPrefixes: *h\n", `f.yaml:4:15: pathPrefixes: "*h": YAML aliases are not read; write the value out`},
 		{"merge key", head + "listener: {<<: {port: 1}}\n", `f.yaml:3:12: listener: a key must be a plain name`},
 		{"tag", head + "name: !secret x\n", `f.yaml:3:7: name: "!secret": YAML tags are not read; remove the tag`},
-		{"no kind", "apiVersion: crossfade/v1\n", "f.yaml:1:1: kind: is missing: it says what the document describes, Service, Fleet or Mirror; add `kind: Service`"},
-		{"unknown kind", "apiVersion: crossfade/v1\nkind: Sevice\n", `f.yaml:2:7: kind: "Sevice": must be Service, Fleet or Mirror; did you mean Service?`},
+		{"no kind", "apiVersion: crossfade/v1\n", "f.yaml:1:1: kind: is missing: it says what the document describes, Service, Fleet, Mirror or Rollout; add `kind: Service`"},
+		{"unknown kind", "apiVersion: crossfade/v1\nkind: Sevice\n", `f.yaml:2:7: kind: "Sevice": must be Service, Fleet, Mirror or Rollout; did you mean Service?`},
 		{"no version", "kind: Fleet\n", "f.yaml:1:1: apiVersion: is missing; add `apiVersion: crossfade/v1`"},
 		{"old version", "apiVersion: v0\nkind: Fleet\n", `f.yaml:1:13: apiVersion: "v0": must be crossfade/v1`},
 		{"a list", "- a\n", `f.yaml:1:1: must be a mapping (name: value), not a list`},
@@ -110,9 +120,10 @@ func TestEveryFieldIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	unset := map[string]bool{}
-	for _, m := range []proto.Message{&crossfadev1.Service{}, &crossfadev1.Fleet{}, &crossfadev1.Mirror{}} {
+	for _, m := range []proto.Message{&crossfadev1.Service{}, &crossfadev1.Fleet{}, &crossfadev1.Mirror{}, &crossfadev1.Rollout{}} {
 		listFields(m.ProtoReflect().Descriptor(), unset)
 	}
+	delete(unset, "crossfade.v1.RolloutRun.walk") // only a server reads it
 	for _, p := range parsed {
 		clearSet(Object(p.Document).ProtoReflect(), unset)
 	}

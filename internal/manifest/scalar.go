@@ -56,7 +56,7 @@ func (d *decoder) scalar(path string, n *yaml.Node, f protoreflect.FieldDescript
 // isShare says that a field holds basis points, which people write as a percentage.
 func isShare(f protoreflect.FieldDescriptor) bool {
 	switch f.FullName() {
-	case "crossfade.v1.Split.WeightsEntry.value", "crossfade.v1.Mirror.share", "crossfade.v1.MirrorNoise.share":
+	case "crossfade.v1.Split.WeightsEntry.value", "crossfade.v1.Mirror.share", "crossfade.v1.MirrorNoise.share", "crossfade.v1.RolloutStep.weight", "crossfade.v1.RolloutRun.weight":
 		return true
 	}
 	return false

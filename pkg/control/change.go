@@ -26,7 +26,10 @@ type edit struct {
 	accept *acceptance // nil: of no endpoints
 	along  bool        // it comes along with the edit that the caller named: the caller's expectation is not about it
 
-	rolledBack bool // the service is, afterwards; set by newDraft, but for a revert
+	rolledBack bool   // the service is, afterwards; set by newDraft, but for a revert
+	cause, by  string // of the service's split, afterwards; set by newDraft
+
+	start *beginning // of a rollout that starts; nil: none does
 }
 
 // change is a change that is live, on its way to the fleet.
@@ -55,6 +58,7 @@ type applied struct {
 	keptPins   bool
 	wasBack    bool // it was rolled back before
 	overtaken  bool // by a rollback, while it was written
+	start      *beginning
 }
 
 // change makes edits durable and live, and waits for the fleet as the options say. plan is called with what is live, and again if
@@ -78,6 +82,7 @@ func (c *Controller) change(ctx context.Context, o Options, plan func(live *inte
 		c.tellExperiments()
 		c.endHaltedSoon()
 	}
+	c.beginRollouts(ch)
 	if errors.Is(err, errReplayed) {
 		done, _, err := c.replay(ctx, o, called)
 		return done, err
@@ -145,6 +150,9 @@ func (c *Controller) writeAndPublish(ctx context.Context, called time.Time, o Op
 	if err := c.checkMirrorRules(d); err != nil {
 		return nil, err
 	}
+	if err := c.checkRollouts(d, o); err != nil {
+		return nil, err
+	}
 	if !o.Force {
 		if err := c.checkCapacity(d); err != nil {
 			return nil, err
@@ -195,7 +203,7 @@ func newDraft(live *intent, o Options, plan func(*intent) ([]edit, error)) (*dra
 		if o.Expect != 0 && o.Expect != have && !e.along {
 			return nil, conflict(e.key, o.Expect, have)
 		}
-		if proto.Equal(live.document(e.key), e.after) && e.accept == nil {
+		if proto.Equal(live.document(e.key), e.after) && e.accept == nil && !live.claims(e.key, o) {
 			d.unchanged = append(d.unchanged, e)
 			continue
 		}
@@ -208,6 +216,9 @@ func newDraft(live *intent, o Options, plan func(*intent) ([]edit, error)) (*dra
 			if e.key.Kind == kindService && e.action != ActionRevert {
 				e.rolledBack = s.rolledBack && !decides(e.action) && e.after != nil
 			}
+		}
+		if e.key.Kind == kindService {
+			e.cause, e.by = causeAfter(live.services.At(e.key.Name), e.after.GetService(), o, d.stamp)
 		}
 		d.edits = append(d.edits, e)
 		d.expect = append(d.expect, have)
@@ -233,7 +244,7 @@ func (c *Controller) commit(called time.Time, o Options, d *draft) ([]*crossfade
 		Time: called, Who: o.Who, Verified: o.Verified, Reason: o.Reason, IdempotencyKey: o.Key, RequestDigest: o.Digest, Stamp: d.stamp,
 	}
 	for i, e := range d.edits {
-		commit.Writes = append(commit.Writes, store.Write{Key: e.key, After: e.after, Expect: d.expect[i], Action: e.action, RolledBack: e.rolledBack})
+		commit.Writes = append(commit.Writes, store.Write{Key: e.key, After: e.after, Expect: d.expect[i], Action: e.action, RolledBack: e.rolledBack, Cause: e.cause})
 	}
 	records, replayed, err := c.commitWithin(commit)
 	switch {

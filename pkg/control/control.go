@@ -12,6 +12,7 @@ import (
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/engine"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/store"
 	"github.com/crossfade-proxy/crossfade/pkg/store/journal"
@@ -30,8 +31,11 @@ type Config struct {
 	// Experiments works on mirrors; nil: none can be started.
 	Experiments Experiments
 	Mirrors     MirrorRules
-	Log         *slog.Logger
-	Now         func() time.Time
+	// Rollouts makes who walks rollouts with what the controller shows and does; nil: none can be started.
+	Rollouts     func(engine.Control) Rollouts
+	RolloutRules RolloutRules
+	Log          *slog.Logger
+	Now          func() time.Time
 }
 
 // Controller holds what is live and changes it. All methods are safe for concurrent use.
@@ -50,6 +54,11 @@ type Controller struct {
 	telling     sync.Mutex                       // one after the other tells experiments what there is
 	comparators atomic.Pointer[[]netip.AddrPort] // where copies are sent to
 
+	rollouts     Rollouts // nil: none can be started
+	rolloutRules RolloutRules
+	sent         sent // publications of levers
+	hands        *hands
+
 	recording crew // rollbacks on their way to the store, and notes
 	ctx       context.Context
 	stop      context.CancelFunc
@@ -60,6 +69,7 @@ type Controller struct {
 
 	mu     sync.RWMutex
 	live   intent
+	made   made
 	stamps stamps // of changes that the store knows, or this process
 
 	unrecorded []*unrecorded // rollbacks that are live and not in the store, oldest first
@@ -69,7 +79,7 @@ type Controller struct {
 func New(c Config) *Controller {
 	ctl := &Controller{
 		store: c.Store, journal: c.Journal, fleets: c.Fleets, telemetry: c.Telemetry, log: c.Log, now: c.Now,
-		experiments: c.Experiments, mirrorRules: c.Mirrors,
+		experiments: c.Experiments, mirrorRules: c.Mirrors, rolloutRules: c.RolloutRules, made: made{},
 		write: make(chan struct{}, 1), live: newIntent(),
 	}
 	ctl.ctx, ctl.stop = context.WithCancel(context.Background())
@@ -80,6 +90,10 @@ func New(c Config) *Controller {
 		ctl.now = time.Now
 	}
 	ctl.openEndpoints(c.Discovery)
+	ctl.hands = &hands{c: ctl, proofs: map[string]*standing{}}
+	if c.Rollouts != nil {
+		ctl.rollouts = c.Rollouts(ctl.hands)
+	}
 	return ctl
 }
 
@@ -88,6 +102,9 @@ const closeGrace = 2 * time.Second
 
 // Close waits for what is being recorded, not for long. The store stays open.
 func (c *Controller) Close() {
+	if c.rollouts != nil {
+		c.rollouts.Close() // before what it does is closed
+	}
 	done := c.recording.close()
 	select {
 	case <-done:
@@ -135,6 +152,7 @@ type Options struct {
 	Reason   string
 	Expect   int64  // the object's last revision; 0: not compared
 	Key      string // idempotency key; empty: none
+	Cause    string // of splits that it sets: the ID of a rollout's effect; empty: it is somebody else's
 	Digest   []byte // of the request that carries the key
 	Wait     crossfadev1.Wait
 	Timeout  time.Duration // of the wait; 0: DefaultTimeout
@@ -180,6 +198,7 @@ func (c *Controller) Load(ctx context.Context) error {
 	}
 	c.tellExperiments()
 	c.recording.Go(c.endHalted)
+	c.resumeRollouts()
 	return nil
 }
 
@@ -193,6 +212,7 @@ func (c *Controller) loadHistory(ctx context.Context) error {
 		}
 		for _, r := range page {
 			c.stamps.add(r.GetStamp())
+			c.made.note(r)
 			if c.live.stamp == "" {
 				c.live.stamp = r.GetStamp()
 			}
@@ -234,6 +254,8 @@ const (
 
 	ActionMirrorStart = "mirror start"
 	ActionMirrorEnd   = "mirror end"
+
+	ActionRolloutStart = "rollout start" // further ones are the engine's: "rollout approve", "rollout step", …
 )
 
 // decides says whether an action settles where a service's traffic is, for the rule that after a rollback an apply may not raise it.

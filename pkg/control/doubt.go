@@ -113,7 +113,7 @@ func (in *intent) takeBack(stored *store.Snapshot) []store.Write {
 func (in *intent) restore(key store.ObjectKey, expect int64) store.Write {
 	w := store.Write{Key: key, After: in.document(key), Expect: expect, Action: ActionRevert}
 	if s := in.services.At(key.Name); s != nil && key.Kind == kindService {
-		w.RolledBack = s.rolledBack
+		w.RolledBack, w.Cause = s.rolledBack, s.cause
 	}
 	return w
 }
@@ -129,6 +129,9 @@ func (in *intent) keys() []store.ObjectKey {
 	}
 	for name := range in.mirrors {
 		out = append(out, store.ObjectKey{Kind: kindMirror, Name: name})
+	}
+	for name := range in.rollouts {
+		out = append(out, store.ObjectKey{Kind: kindRollout, Name: name})
 	}
 	slices.SortFunc(out, func(a, b store.ObjectKey) int { return strings.Compare(a.Kind+"/"+a.Name, b.Kind+"/"+b.Name) })
 	return out
@@ -152,6 +155,9 @@ func (in *intent) note(records []*crossfadev1.Revision) {
 			now := *m
 			now.record = r
 			in.mirrors[key.Name] = &now
+		}
+		if p := in.rollouts[key.Name]; p != nil && key.Kind == kindRollout {
+			in.setRollout(key.Name, p.doc, r)
 		}
 		in.revision = max(in.revision, r.GetRevision())
 	}

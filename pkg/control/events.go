@@ -121,7 +121,7 @@ func (h *hub) watched() bool {
 
 // revision tells of a new revision.
 func (h *hub) revision(r *crossfadev1.Revision) {
-	if r != nil {
+	if r = public(r); r != nil {
 		h.publish(r.GetService(), &crossfadev1.WatchResponse{Type: "revision", Time: r.GetTime(), Object: &crossfadev1.WatchResponse_Revision{Revision: r}})
 	}
 }

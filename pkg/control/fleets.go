@@ -79,11 +79,14 @@ func (in *intent) fleetsOf(kind, name string) []string {
 
 // serviceOf names the service that a live object is or concerns, empty if it is none.
 func (in *intent) serviceOf(key store.ObjectKey) string {
-	switch m := in.mirrors[key.Name]; {
+	m, p := in.mirrors[key.Name], in.rollouts[key.Name]
+	switch {
 	case key.Kind == kindService:
 		return key.Name
 	case key.Kind == kindMirror && m != nil:
 		return m.compiled.Service
+	case key.Kind == kindRollout && p != nil:
+		return p.doc.GetService()
 	}
 	return ""
 }

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,6 +19,7 @@ const (
 	kindService = "Service"
 	kindFleet   = "Fleet"
 	kindMirror  = "Mirror"
+	kindRollout = "Rollout"
 )
 
 // intent is what is live. What its maps hold is never changed, only replaced, so that a clone is a snapshot: one for each change, whatever the
@@ -26,6 +28,7 @@ type intent struct {
 	services   cow.Map[string, *service]
 	fleets     map[string]*fleetSettings
 	mirrors    map[string]*mirror
+	rollouts   map[string]*plan
 	structures map[string]*translate.Structure // of fleets, as they were built last
 	revision   int64
 	stamp      string // of the last change of levers
@@ -39,6 +42,7 @@ type service struct {
 	record     *crossfadev1.Revision // the last one
 	rolledBack bool                  // in all fleets, and nobody has deliberately moved traffic since
 	rollbacks  int                   // the number of its last one in this process: a change that is being written meanwhile is published rolled back
+	cause, by  string                // what last set its split, see causes.go, and who that was
 	rolls      map[string]rolls      // of those in one fleet, by its name, and of those in all, under ""; replaced, never changed
 }
 
@@ -51,12 +55,12 @@ type fleetSettings struct {
 // clone returns a snapshot.
 func (in *intent) clone() *intent {
 	out := *in
-	out.fleets, out.structures, out.mirrors = maps.Clone(in.fleets), maps.Clone(in.structures), maps.Clone(in.mirrors)
+	out.fleets, out.structures, out.mirrors, out.rollouts = maps.Clone(in.fleets), maps.Clone(in.structures), maps.Clone(in.mirrors), maps.Clone(in.rollouts)
 	return &out
 }
 
 func newIntent() intent {
-	return intent{fleets: map[string]*fleetSettings{}, structures: map[string]*translate.Structure{}, mirrors: map[string]*mirror{}}
+	return intent{fleets: map[string]*fleetSettings{}, structures: map[string]*translate.Structure{}, mirrors: map[string]*mirror{}, rollouts: map[string]*plan{}}
 }
 
 // load takes an object from the store.
@@ -67,7 +71,7 @@ func (in *intent) load(o store.Object) error {
 		if len(errs) > 0 {
 			return fmt.Errorf("the store holds a service %q that this version does not accept: %w", o.Key.Name, errs)
 		}
-		in.services.Set(o.Key.Name, &service{doc: o.Document.GetService(), compiled: compiled, record: o.Record, rolledBack: o.Record.GetRolledBack()})
+		in.services.Set(o.Key.Name, &service{doc: o.Document.GetService(), compiled: compiled, record: o.Record, rolledBack: o.Record.GetRolledBack(), cause: cmp.Or(o.Record.GetCause(), fmt.Sprintf("%srevision-%d", causeChange, o.Revision)), by: o.Record.GetWho()})
 	case o.Document.GetFleet() != nil:
 		compiled, errs := policy.CompileFleet(o.Document.GetFleet())
 		if len(errs) > 0 {
@@ -81,6 +85,8 @@ func (in *intent) load(o store.Object) error {
 			m.compiled, m.unread = &policy.Mirror{Name: o.Key.Name, Service: m.doc.GetService(), Mode: policy.Dark}, errs
 		}
 		in.mirrors[o.Key.Name] = m
+	case o.Document.GetRollout() != nil:
+		in.setRollout(o.Key.Name, o.Document.GetRollout(), o.Record)
 	}
 	return nil
 }
@@ -146,6 +152,9 @@ func (in *intent) document(key store.ObjectKey) *crossfadev1.Document {
 	if m, ok := in.mirrors[key.Name]; ok && key.Kind == kindMirror {
 		return mirrorDocument(m.doc)
 	}
+	if p, ok := in.rollouts[key.Name]; ok && key.Kind == kindRollout {
+		return rolloutDocument(p.doc)
+	}
 	return nil
 }
 
@@ -159,6 +168,9 @@ func (in *intent) record(key store.ObjectKey) *crossfadev1.Revision {
 	}
 	if m, ok := in.mirrors[key.Name]; ok && key.Kind == kindMirror {
 		return m.record
+	}
+	if p, ok := in.rollouts[key.Name]; ok && key.Kind == kindRollout {
+		return p.record
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/policy/rollout"
 	"github.com/crossfade-proxy/crossfade/pkg/store"
 )
 
@@ -30,7 +31,7 @@ func planApply(live *intent, docs []*crossfadev1.Document, force bool, now time.
 			})
 		}
 		seen[key] = i
-		edits = append(edits, edit{key: key, after: after, action: ActionApply})
+		edits = append(edits, edit{key: key, after: after, action: ActionApply, start: startedBy(after)})
 	}
 	if len(docs) == 0 {
 		all = append(all, &policy.Error{Kind: policy.Invalid, Code: "required", Field: "documents", Message: "at least one document is needed"})
@@ -66,8 +67,11 @@ func mergeDocument(live *intent, doc *crossfadev1.Document, force bool, now time
 	case doc.GetMirror() != nil:
 		merged, errs := mergeMirror(live, doc.GetMirror(), now)
 		return store.ObjectKey{Kind: kindMirror, Name: doc.GetMirror().GetName()}, mirrorDocument(merged), errs
+	case doc.GetRollout() != nil:
+		merged, errs := mergeRollout(live, doc.GetRollout())
+		return store.ObjectKey{Kind: kindRollout, Name: doc.GetRollout().GetName()}, rolloutDocument(merged), errs
 	default:
-		return store.ObjectKey{}, nil, policy.Errors{{Kind: policy.Invalid, Code: "empty_document", Field: "kind", Message: "a document is a Service, a Fleet or a Mirror"}}
+		return store.ObjectKey{}, nil, policy.Errors{{Kind: policy.Invalid, Code: "empty_document", Field: "kind", Message: "a document is a Service, a Fleet, a Mirror or a Rollout"}}
 	}
 }
 
@@ -93,11 +97,15 @@ func (c *Controller) Diff(docs []*crossfadev1.Document) ([]*crossfadev1.Differen
 	if err != nil {
 		return nil, err
 	}
-	if err := (&draft{live: live, edits: edits}).check(); err != nil {
+	d := &draft{live: live, edits: edits}
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	if err := c.checkRollouts(d, Options{}); err != nil {
 		return nil, err
 	}
 	out := make([]*crossfadev1.Difference, 0, len(edits))
-	for _, e := range edits {
+	for _, e := range d.edits {
 		before := live.document(e.key)
 		diff := &crossfadev1.Difference{Kind: e.key.Kind, Name: e.key.Name, Action: "update"}
 		switch e.key.Kind {
@@ -107,6 +115,8 @@ func (c *Controller) Diff(docs []*crossfadev1.Document) ([]*crossfadev1.Differen
 			diff.Fields = policy.Diff(before.GetFleet(), e.after.GetFleet())
 		case kindMirror:
 			diff.Fields = policy.Diff(withoutRun(before.GetMirror()), withoutRun(e.after.GetMirror()))
+		case kindRollout:
+			diff.Fields = policy.Diff(rollout.Asked(before.GetRollout()), rollout.Asked(e.after.GetRollout()))
 		}
 		switch {
 		case before == nil:
@@ -147,8 +157,10 @@ func keyOf(kind, name string) (store.ObjectKey, error) {
 		return store.ObjectKey{Kind: kindFleet, Name: name}, nil
 	case "mirror":
 		return store.ObjectKey{Kind: kindMirror, Name: name}, nil
+	case "rollout":
+		return store.ObjectKey{Kind: kindRollout, Name: name}, nil
 	}
-	return store.ObjectKey{}, &policy.Error{Kind: policy.Invalid, Code: "unknown_kind", Field: "kind", Value: kind, Message: "kinds are service, fleet and mirror"}
+	return store.ObjectKey{}, &policy.Error{Kind: policy.Invalid, Code: "unknown_kind", Field: "kind", Value: kind, Message: "kinds are service, fleet, mirror and rollout"}
 }
 
 func one(changes []*crossfadev1.Change, err error) (*crossfadev1.Change, error) {

@@ -43,6 +43,9 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 		c.live.stamp = d.stamp
 		c.stamps.add(d.stamp)
 	}
+	for _, r := range d.records {
+		c.made.note(r)
+	}
 	revision := c.live.revision
 	for name, u := range updates {
 		u.Revision, u.Stamp, u.Structure = revision, c.stampOf(name, d.stamp), d.structures[name]
@@ -99,7 +102,7 @@ func (c *Controller) stampOf(fleet, stamp string) string {
 // replace makes one edit live and adds it to the updates of its fleets. c.mu is held.
 func (c *Controller) replace(d *draft, i int, ch *change, updates map[string]*xds.Update) *applied {
 	e, record := d.edits[i], d.records[i]
-	a := &applied{key: e.key, action: e.action, before: c.live.document(e.key), after: e.after, record: record}
+	a := &applied{key: e.key, action: e.action, before: c.live.document(e.key), after: e.after, record: record, start: e.start}
 	if e.key.Kind == kindFleet {
 		a.fleets, a.structural = []string{e.key.Name}, true
 		updateFor(updates, e.key.Name)
@@ -112,6 +115,10 @@ func (c *Controller) replace(d *draft, i int, ch *change, updates map[string]*xd
 	}
 	if e.key.Kind == kindMirror {
 		c.replaceMirror(d, i, a)
+		return a
+	}
+	if e.key.Kind == kindRollout {
+		c.live.setRollout(e.key.Name, e.after.GetRollout(), record)
 		return a
 	}
 	if e.accept != nil {
@@ -128,12 +135,13 @@ func (c *Controller) replace(d *draft, i int, ch *change, updates map[string]*xd
 		}
 		return a
 	}
-	s := &service{doc: e.after.GetService(), compiled: d.services[i], record: record, rolledBack: e.rolledBack}
+	s := &service{doc: e.after.GetService(), compiled: d.services[i], record: record, rolledBack: e.rolledBack, cause: e.cause, by: e.by}
 	a.structural = old == nil || !sameStructure(old.doc, s.doc) || !sameRun(old.compiled.Mirror, s.compiled.Mirror)
 	if old != nil {
 		s.rollbacks, s.rolls, a.wasBack = old.rollbacks, old.rolls, old.rolledBack
 		if number := d.rollbacks[e.key.Name]; old.rollbacks != number {
 			s = s.rolledSince(number)
+			s.cause, s.by = old.cause, old.by
 			a.after, a.overtaken = serviceDocument(s.doc), true
 		}
 	}
@@ -189,7 +197,9 @@ func (c *Controller) send(fleet string, u xds.Update) *following {
 		c.mu.RUnlock() // a rollback does not wait while it is built
 		return translate.Build(settings, services, translate.Options{InlineWeights: true})
 	}
-	return &following{fleet: f, waiter: f.Publish(u)}
+	w := f.Publish(u)
+	c.sent.note(fleet, u.Levers, w.Seq())
+	return &following{fleet: f, waiter: w}
 }
 
 // publish builds the whole structure of a fleet and sends it, with all endpoints as they are known then: at start.

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,6 +83,33 @@ func (c *Controller) Rollback(ctx context.Context, t RollbackTarget, o Options) 
 	return changes, nil
 }
 
+// rollBackBeside is a rollback that returns when it is live. What becomes of it goes to the history.
+func (c *Controller) rollBackBeside(t RollbackTarget, o Options) error {
+	ch, r, err := c.rollBackLive(c.now(), t, o, newStamp())
+	if err != nil {
+		return err
+	}
+	c.recording.Go(func() {
+		id, journaled := c.journalRollback(r, t)
+		c.record(r, id, journaled)
+	})
+	c.endHaltedSoon()
+	c.recording.Go(func() {
+		changes, err := c.follow(c.ctx, ch)
+		var failed *ChangeError
+		if errors.As(err, &failed) {
+			changes = failed.Changes
+		}
+		select {
+		case <-r.recorded:
+		case <-c.ctx.Done():
+		}
+		c.markRecorded(changes, r)
+		c.annotate(changes)
+	})
+	return nil
+}
+
 // recordGrace is how much longer than the fleet an answer waits for the store.
 const recordGrace = 500 * time.Millisecond
 
@@ -108,7 +136,7 @@ func (c *Controller) rollBackLive(called time.Time, t RollbackTarget, o Options,
 		return nil, nil, err
 	}
 	for _, s := range targets {
-		r.edits = append(r.edits, c.live.rollBack(s, t, updates))
+		r.edits = append(r.edits, c.live.rollBack(s, t, r, updates))
 	}
 	c.live.stamp = r.stamp
 	c.stamps.add(r.stamp)
@@ -141,7 +169,7 @@ func (in *intent) targets(t RollbackTarget) ([]*service, error) {
 }
 
 // rollBack replaces a live service by itself rolled back, and adds that to the updates of its fleets.
-func (in *intent) rollBack(old *service, t RollbackTarget, updates map[string]*xds.Update) *applied {
+func (in *intent) rollBack(old *service, t RollbackTarget, r *unrecorded, updates map[string]*xds.Update) *applied {
 	a := &applied{
 		key: store.ObjectKey{Kind: kindService, Name: old.compiled.Name}, action: ActionRollback, before: serviceDocument(old.doc),
 		fleets: old.compiled.Fleets, keptPins: t.KeepPins, wasBack: old.rolledBack,
@@ -152,6 +180,7 @@ func (in *intent) rollBack(old *service, t RollbackTarget, updates map[string]*x
 	s := old.rolled(a.narrow, t.KeepPins)
 	in.rollbacks++
 	s.roll(a.narrow, in.rollbacks, t.KeepPins)
+	s.cause, s.by = cmp.Or(r.o.Cause, causeRollback+r.stamp), r.o.Who
 	in.services.Set(a.key.Name, s)
 	a.after = serviceDocument(s.doc)
 	for _, fleet := range a.fleets {
@@ -194,7 +223,7 @@ func (c *Controller) journalRollback(r *unrecorded, t RollbackTarget) (id journa
 		return 0, false
 	}
 	entry := &crossfadev1.Revision{
-		Time: timestamppb.New(r.called), Who: r.o.Who, Verified: r.o.Verified, Action: ActionRollback, Service: t.Service, Reason: r.o.Reason, Stamp: r.stamp,
+		Time: timestamppb.New(r.called), Who: r.o.Who, Verified: r.o.Verified, Action: ActionRollback, Service: t.Service, Reason: r.o.Reason, Stamp: r.stamp, Cause: r.o.Cause,
 	}
 	if t.KeepPins {
 		entry.Kind = keepPinsMark
@@ -268,7 +297,7 @@ func (c *Controller) rollbackCommit(r *unrecorded) store.Commit {
 	for _, e := range r.edits {
 		if s := c.live.services.At(e.key.Name); s != nil {
 			commit.Writes = append(commit.Writes, store.Write{
-				Key: e.key, After: serviceDocument(s.doc), Expect: store.AnyRevision, Action: ActionRollback, RolledBack: s.rolledBack,
+				Key: e.key, After: serviceDocument(s.doc), Expect: store.AnyRevision, Action: ActionRollback, RolledBack: s.rolledBack, Cause: s.cause,
 			})
 		}
 	}
@@ -279,6 +308,7 @@ func (c *Controller) recorded(r *unrecorded, records []*crossfadev1.Revision) {
 	c.mu.Lock()
 	c.live.note(records)
 	for _, record := range records {
+		c.made.note(record)
 		for _, e := range r.edits {
 			if e.key.Name == record.GetService() {
 				e.record = record
@@ -335,7 +365,7 @@ func (c *Controller) replayEntry(ctx context.Context, id journal.ID, old *crossf
 		return c.journal.Done(ctx, id)
 	}
 	t := RollbackTarget{Service: old.GetService(), All: old.GetService() == "", KeepPins: old.GetKind() == keepPinsMark, Fleet: old.GetFleet().GetName()}
-	o := Options{Who: old.GetWho(), Verified: old.GetVerified(), Reason: old.GetReason()}
+	o := Options{Who: old.GetWho(), Verified: old.GetVerified(), Reason: old.GetReason(), Cause: old.GetCause()}
 	ch, r, err := c.rollBackLive(old.GetTime().AsTime(), t, o, old.GetStamp())
 	if err != nil {
 		c.log.Warn("a rollback in the journal no longer applies", "service", t.Service, "error", err)

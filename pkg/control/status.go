@@ -8,6 +8,7 @@ import (
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/policy/rollout"
 	"github.com/crossfade-proxy/crossfade/pkg/store"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 )
@@ -22,6 +23,9 @@ func (c *Controller) Get(kind, name string) (*crossfadev1.Document, *crossfadev1
 	doc := live.document(key)
 	if doc == nil {
 		return nil, nil, notFound(kind, name)
+	}
+	if key.Kind == kindRollout {
+		return rolloutDocument(rollout.Public(doc.GetRollout())), nil, nil
 	}
 	if s := live.services.At(name); key.Kind == kindService {
 		return doc, c.status(s, ""), nil
@@ -123,6 +127,9 @@ func (c *Controller) History(ctx context.Context, service string, before int64, 
 	records, err := c.store.History(ctx, q)
 	if err != nil {
 		return nil, storeError(err)
+	}
+	for i, r := range records {
+		records[i] = public(r)
 	}
 	return records, nil
 }

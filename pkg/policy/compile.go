@@ -15,6 +15,7 @@ const (
 	KindService = "Service"
 	KindFleet   = "Fleet"
 	KindMirror  = "Mirror"
+	KindRollout = "Rollout"
 )
 
 // CompileService gives a document its meaning: defaults filled in, every rule checked. It returns a service or everything that is

@@ -17,6 +17,7 @@ const (
 	Refused     Kind = "refused"     // by a proxy; exit 6
 	TimedOut    Kind = "timed_out"   // the change stands; exit 7
 	Held        Kind = "held"        // not now, needs a deliberate act; exit 9
+	Denied      Kind = "denied"      // whoever asks may not; exit 10
 	Internal    Kind = "internal"    // ours; exit 1
 )
 

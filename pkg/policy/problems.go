@@ -11,7 +11,7 @@ type problems struct{ found Errors }
 
 // add records that a field holds something that is not allowed. Message and next follow the rules of [Error].
 func (p *problems) add(field, code, value, message, next string) {
-	p.found = append(p.found, &Error{Kind: Invalid, Code: code, Field: field, Value: clip(value), Message: message, Next: next})
+	p.found = append(p.found, InvalidField(field, code, value, message, next))
 }
 
 // count refuses a list that is longer than max, and says whether it did. The list is then not looked into.

@@ -66,11 +66,11 @@ func allDigits(s string) bool {
 
 // FormatWeight writes a share as [ParseWeight] reads it: "12.5%".
 func FormatWeight(w BasisPoints) string {
-	sign := ""
-	if w < 0 {
-		sign, w = "-", -w
+	sign, n := "", int64(w)
+	if n < 0 {
+		sign, n = "-", -n
 	}
-	s := fmt.Sprintf("%s%d.%02d", sign, w/100, w%100)
+	s := fmt.Sprintf("%s%d.%02d", sign, n/100, n%100)
 	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".") + "%"
 }
 

@@ -43,6 +43,18 @@ type Controller interface {
 	MirrorReport(name string) (*crossfadev1.MirrorReport, error)
 	// MirrorsChanged returns a channel that is closed when a report changes after the call.
 	MirrorsChanged() <-chan struct{}
+	// StartRollout starts a rollout: a document, or by name one that is over. With a lease it is aborted if nobody attends to it for so long; 0: never.
+	// A key that was used before starts nothing: the change is that of the first call, and the status is the present one.
+	StartRollout(ctx context.Context, doc *crossfadev1.Rollout, name string, lease time.Duration, o control.Options) (*crossfadev1.Change, *crossfadev1.RolloutStatus, error)
+	// CheckRollout says how it would be if StartRollout were called; its errors are those that StartRollout would have.
+	CheckRollout(doc *crossfadev1.Rollout, name string, o control.Options) (*crossfadev1.RolloutStatus, error)
+	ActOnRollout(ctx context.Context, name, action string, step int, o control.Options) (*crossfadev1.RolloutStatus, error)
+	Rollouts(service string) []*crossfadev1.RolloutStatus
+	Rollout(name string) (*crossfadev1.RolloutStatus, error)
+	// RolloutChanged returns a channel that is closed when a rollout changes after the call.
+	RolloutChanged(name string) <-chan struct{}
+	// AttendRollout says that somebody waits for the end of a rollout, until leave is called.
+	AttendRollout(name string) (leave func())
 	Revision() int64
 }
 

@@ -123,6 +123,7 @@ func TestAnIdempotencyKeyIsOfOneRequestWhateverItWaitsFor(t *testing.T) {
 	}
 	for _, o := range []*crossfadev1.ChangeOptions{
 		{}, {Wait: crossfadev1.Wait_WAIT_NONE}, {Timeout: durationpb.New(time.Second)}, {Wait: crossfadev1.Wait_WAIT_ACKED, Timeout: durationpb.New(time.Minute)},
+		{Actor: "ci@another-machine"},
 	} {
 		if revision, err := set(100, o); err != nil || revision != 2 {
 			t.Errorf("with %v: revision %d, %v; want 2", o, revision, err)

@@ -28,6 +28,7 @@ var statusOf = map[policy.Kind]codes.Code{
 	policy.Refused:     codes.FailedPrecondition,
 	policy.TimedOut:    codes.DeadlineExceeded,
 	policy.Held:        codes.FailedPrecondition,
+	policy.Denied:      codes.PermissionDenied,
 	policy.Internal:    codes.Internal,
 }
 

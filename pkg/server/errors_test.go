@@ -29,7 +29,7 @@ func fails(t *testing.T, err error) (*fixture, error) {
 func TestEachKindOfErrorHasItsStatus(t *testing.T) {
 	for kind, want := range map[policy.Kind]codes.Code{
 		policy.Invalid: codes.InvalidArgument, policy.Conflict: codes.Aborted, policy.NotFound: codes.NotFound, policy.Unavailable: codes.Unavailable,
-		policy.Refused: codes.FailedPrecondition, policy.TimedOut: codes.DeadlineExceeded, policy.Held: codes.FailedPrecondition, policy.Internal: codes.Internal,
+		policy.Refused: codes.FailedPrecondition, policy.TimedOut: codes.DeadlineExceeded, policy.Held: codes.FailedPrecondition, policy.Denied: codes.PermissionDenied, policy.Internal: codes.Internal,
 		"": codes.Internal,
 	} {
 		t.Run(string(kind), func(t *testing.T) {

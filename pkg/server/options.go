@@ -61,11 +61,11 @@ func (p *problems) options(ctx context.Context, r changeRequest) (control.Option
 	return o, p.Err()
 }
 
-// requestDigest identifies what a request asks for, whatever it wants to wait for.
+// requestDigest identifies what a request asks for, whatever it wants to wait for, and from wherever: a job that is run again may run on another machine.
 func requestDigest(r changeRequest) ([]byte, error) {
 	c := proto.Clone(r).(changeRequest)
 	if o := c.GetOptions(); o != nil {
-		o.Wait, o.Timeout = crossfadev1.Wait_WAIT_UNSPECIFIED, nil
+		o.Wait, o.Timeout, o.Actor = crossfadev1.Wait_WAIT_UNSPECIFIED, nil, ""
 	}
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(c)
 	if err != nil {
@@ -129,8 +129,8 @@ func (p *problems) name(field, value string) {
 func (p *problems) optionalName(field, value string) { p.text(field, value, maxName, "") }
 
 func (p *problems) kind(value string) {
-	if value != "service" && value != "fleet" && value != "mirror" {
-		p.add("kind_unknown", "kind", value, "must be service, fleet or mirror")
+	if value != "service" && value != "fleet" && value != "mirror" && value != "rollout" {
+		p.add("kind_unknown", "kind", value, "must be service, fleet, mirror or rollout")
 	}
 }
 
@@ -141,7 +141,7 @@ func (p *problems) documents(docs []*crossfadev1.Document) {
 	}
 	for i, d := range docs {
 		if d.GetObject() == nil {
-			e := invalid("document_empty", fmt.Sprintf("documents[%d]", i), "", "holds no service, fleet or mirror", "")
+			e := invalid("document_empty", fmt.Sprintf("documents[%d]", i), "", "holds no service, fleet, mirror or rollout", "")
 			e.Document = i
 			p.Errors = append(p.Errors, e)
 		}

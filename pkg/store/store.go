@@ -33,7 +33,7 @@ var (
 
 // ObjectKey names a live object.
 type ObjectKey struct {
-	Kind string // "Service", "Fleet" or "Mirror"
+	Kind string // "Service", "Fleet", "Mirror" or "Rollout"
 	Name string
 }
 
@@ -48,6 +48,8 @@ type Write struct {
 	Action string                // for the history, for example "split set"
 	// RolledBack says that the service is rolled back afterwards; kept in the revision.
 	RolledBack bool
+	// Cause is what last set the split of a service; kept in the revision.
+	Cause string
 }
 
 // Commit is one atomic change: all writes or none. Each write becomes one revision, in order.

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,8 @@ func KeyOf(d *crossfadev1.Document) (ObjectKey, error) {
 		return ObjectKey{Kind: "Fleet", Name: o.Fleet.GetName()}, nil
 	case *crossfadev1.Document_Mirror:
 		return ObjectKey{Kind: "Mirror", Name: o.Mirror.GetName()}, nil
+	case *crossfadev1.Document_Rollout:
+		return ObjectKey{Kind: "Rollout", Name: o.Rollout.GetName()}, nil
 	default:
 		return ObjectKey{}, fmt.Errorf("%w: a document without an object", ErrInvalid)
 	}
@@ -69,7 +72,7 @@ func (c *Commit) Validate() error {
 func (w *Write) validate() error {
 	k := w.Key
 	switch {
-	case k.Kind != "Service" && k.Kind != "Fleet" && k.Kind != "Mirror":
+	case !slices.Contains([]string{"Service", "Fleet", "Mirror", "Rollout"}, k.Kind):
 		return fmt.Errorf("%w: unknown kind %q", ErrInvalid, k.Kind)
 	case k.Name == "" || len(k.Name) > MaxKeyBytes || strings.ContainsRune(k.Name, 0):
 		return fmt.Errorf("%w: name of %d bytes; 1 to %d, none of them zero", ErrInvalid, len(k.Name), MaxKeyBytes)

@@ -77,7 +77,9 @@ func (b *bench) slowly(at string) <-chan answer {
 	b.t.Helper()
 	out := make(chan answer, 1)
 	go func() { out <- b.get("/slow", "x-answer: delay=700ms") }()
-	b.eventually("the slow request at "+at, func() bool { return b.origins[at].InFlight() == 1 })
+	b.eventually("the slow request at "+at, func() bool { // what is in flight there alone may be a health check
+		return b.stat("cluster.c.upstream_rq_active") == 1 && b.origins[at].InFlight() > 0
+	})
 	return out
 }
 

@@ -281,6 +281,7 @@ type Document struct {
 	//	*Document_Service
 	//	*Document_Fleet
 	//	*Document_Mirror
+	//	*Document_Rollout
 	Object        isDocument_Object `protobuf_oneof:"object"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -350,6 +351,15 @@ func (x *Document) GetMirror() *Mirror {
 	return nil
 }
 
+func (x *Document) GetRollout() *Rollout {
+	if x != nil {
+		if x, ok := x.Object.(*Document_Rollout); ok {
+			return x.Rollout
+		}
+	}
+	return nil
+}
+
 type isDocument_Object interface {
 	isDocument_Object()
 }
@@ -369,11 +379,18 @@ type Document_Mirror struct {
 	Mirror *Mirror `protobuf:"bytes,3,opt,name=mirror,proto3,oneof"`
 }
 
+type Document_Rollout struct {
+	// A plan that moves traffic.
+	Rollout *Rollout `protobuf:"bytes,4,opt,name=rollout,proto3,oneof"`
+}
+
 func (*Document_Service) isDocument_Object() {}
 
 func (*Document_Fleet) isDocument_Object() {}
 
 func (*Document_Mirror) isDocument_Object() {}
+
+func (*Document_Rollout) isDocument_Object() {}
 
 // ApplyRequest holds documents that are applied together.
 type ApplyRequest struct {
@@ -567,7 +584,7 @@ func (x *DiffResponse) GetDifferences() []*Difference {
 // Difference says what an apply of one document would change.
 type Difference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "Service", "Fleet" or "Mirror".
+	// "Service", "Fleet", "Mirror" or "Rollout".
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// "create", "update" or "none".
@@ -700,7 +717,7 @@ func (x *FieldChange) GetAfter() string {
 // GetRequest names one object.
 type GetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "service", "fleet" or "mirror".
+	// "service", "fleet", "mirror" or "rollout".
 	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1191,7 +1208,7 @@ func (x *OriginTraffic) GetWindow() *durationpb.Duration {
 // DeleteRequest names one object.
 type DeleteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "service", "fleet" or "mirror".
+	// "service", "fleet", "mirror" or "rollout".
 	Kind          string         `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Name          string         `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Options       *ChangeOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
@@ -1956,7 +1973,7 @@ func (x *UndoResponse) GetChange() *Change {
 // Change says what became of one change.
 type Change struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Name of the object: a service's, or that of a fleet or mirror, see kind.
+	// Name of the object: a service's, or that of a fleet, mirror or rollout, see kind.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// 0 where nothing was to change.
 	Revision int64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
@@ -1969,7 +1986,7 @@ type Change struct {
 	// Of several fleets, the worst of theirs: unknown before pending before silent before proven.
 	Proof    *Proof   `protobuf:"bytes,6,opt,name=proof,proto3" json:"proof,omitempty"`
 	Warnings []string `protobuf:"bytes,7,rep,name=warnings,proto3" json:"warnings,omitempty"`
-	// "Service", "Fleet" or "Mirror".
+	// "Service", "Fleet", "Mirror" or "Rollout".
 	Kind string `protobuf:"bytes,8,opt,name=kind,proto3" json:"kind,omitempty"`
 	// What was done, for example "split set".
 	Action string `protobuf:"bytes,9,opt,name=action,proto3" json:"action,omitempty"`
@@ -2954,12 +2971,14 @@ type Revision struct {
 	After   *Document   `protobuf:"bytes,9,opt,name=after,proto3" json:"after,omitempty"`
 	Fleet   *FleetState `protobuf:"bytes,10,opt,name=fleet,proto3" json:"fleet,omitempty"`
 	Proof   *Proof      `protobuf:"bytes,11,opt,name=proof,proto3" json:"proof,omitempty"`
-	// "Service", "Fleet" or "Mirror".
+	// "Service", "Fleet", "Mirror" or "Rollout".
 	Kind string `protobuf:"bytes,12,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Identifies the change on the proxies, whatever its number became.
 	Stamp string `protobuf:"bytes,13,opt,name=stamp,proto3" json:"stamp,omitempty"`
 	// The service is rolled back after it: until a deliberate change an apply may not raise weights.
-	RolledBack    bool `protobuf:"varint,14,opt,name=rolled_back,json=rolledBack,proto3" json:"rolled_back,omitempty"`
+	RolledBack bool `protobuf:"varint,14,opt,name=rolled_back,json=rolledBack,proto3" json:"rolled_back,omitempty"`
+	// Of a service: what last set its split, for example "r1@3f9a2c1b/step-2/set" of a rollout. Changes that leave the split leave it.
+	Cause         string `protobuf:"bytes,15,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3090,6 +3109,13 @@ func (x *Revision) GetRolledBack() bool {
 		return x.RolledBack
 	}
 	return false
+}
+
+func (x *Revision) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
 }
 
 // WatchRequest names what to watch.
@@ -4692,6 +4718,689 @@ func (x *WatchMirrorResponse) GetReport() *MirrorReport {
 	return nil
 }
 
+// StartRolloutRequest says what to start: a document, or the name of a rollout that is over.
+type StartRolloutRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The plan. If one of its name is over, this takes its place.
+	Rollout *Rollout `protobuf:"bytes,1,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	// The name of a rollout that is over: it is walked again. In place of rollout.
+	Name    string         `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Options *ChangeOptions `protobuf:"bytes,3,opt,name=options,proto3" json:"options,omitempty"`
+	// Only checks it, and says when each step comes at the earliest.
+	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartRolloutRequest) Reset() {
+	*x = StartRolloutRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartRolloutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartRolloutRequest) ProtoMessage() {}
+
+func (x *StartRolloutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartRolloutRequest.ProtoReflect.Descriptor instead.
+func (*StartRolloutRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *StartRolloutRequest) GetRollout() *Rollout {
+	if x != nil {
+		return x.Rollout
+	}
+	return nil
+}
+
+func (x *StartRolloutRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *StartRolloutRequest) GetOptions() *ChangeOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *StartRolloutRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// StartRolloutResponse says what was started.
+type StartRolloutResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent in a dry run.
+	Change *Change `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	// How it is, with its timetable in steps.
+	Status *RolloutStatus `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	// If nothing holds it, it ends so long after the start.
+	EarliestEnd   *durationpb.Duration `protobuf:"bytes,3,opt,name=earliest_end,json=earliestEnd,proto3" json:"earliest_end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StartRolloutResponse) Reset() {
+	*x = StartRolloutResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StartRolloutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StartRolloutResponse) ProtoMessage() {}
+
+func (x *StartRolloutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StartRolloutResponse.ProtoReflect.Descriptor instead.
+func (*StartRolloutResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *StartRolloutResponse) GetChange() *Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *StartRolloutResponse) GetStatus() *RolloutStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *StartRolloutResponse) GetEarliestEnd() *durationpb.Duration {
+	if x != nil {
+		return x.EarliestEnd
+	}
+	return nil
+}
+
+// ActOnRolloutRequest is what somebody decides.
+type ActOnRolloutRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// "pause", "resume", "approve", "reject", "abort" or "promote".
+	Action string `protobuf:"bytes,2,opt,name=action,proto3" json:"action,omitempty"`
+	// Of approve and reject: the step before which the gate stands, from 1. 0: the present one.
+	Step          int32          `protobuf:"varint,3,opt,name=step,proto3" json:"step,omitempty"`
+	Options       *ChangeOptions `protobuf:"bytes,4,opt,name=options,proto3" json:"options,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActOnRolloutRequest) Reset() {
+	*x = ActOnRolloutRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActOnRolloutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActOnRolloutRequest) ProtoMessage() {}
+
+func (x *ActOnRolloutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActOnRolloutRequest.ProtoReflect.Descriptor instead.
+func (*ActOnRolloutRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *ActOnRolloutRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ActOnRolloutRequest) GetAction() string {
+	if x != nil {
+		return x.Action
+	}
+	return ""
+}
+
+func (x *ActOnRolloutRequest) GetStep() int32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *ActOnRolloutRequest) GetOptions() *ChangeOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+// ActOnRolloutResponse says how it is then.
+type ActOnRolloutResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        *RolloutStatus         `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActOnRolloutResponse) Reset() {
+	*x = ActOnRolloutResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActOnRolloutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActOnRolloutResponse) ProtoMessage() {}
+
+func (x *ActOnRolloutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActOnRolloutResponse.ProtoReflect.Descriptor instead.
+func (*ActOnRolloutResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *ActOnRolloutResponse) GetStatus() *RolloutStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+// ListRolloutsRequest pages through the rollouts by name.
+type ListRolloutsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only those of this service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// At most this many, 1 to 1000. Default 200.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the last answer.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRolloutsRequest) Reset() {
+	*x = ListRolloutsRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRolloutsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRolloutsRequest) ProtoMessage() {}
+
+func (x *ListRolloutsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRolloutsRequest.ProtoReflect.Descriptor instead.
+func (*ListRolloutsRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *ListRolloutsRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ListRolloutsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRolloutsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListRolloutsResponse is one page of rollouts.
+type ListRolloutsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         []*RolloutStatus       `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRolloutsResponse) Reset() {
+	*x = ListRolloutsResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRolloutsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRolloutsResponse) ProtoMessage() {}
+
+func (x *ListRolloutsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRolloutsResponse.ProtoReflect.Descriptor instead.
+func (*ListRolloutsResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *ListRolloutsResponse) GetItems() []*RolloutStatus {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *ListRolloutsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetRolloutRequest names a rollout.
+type GetRolloutRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRolloutRequest) Reset() {
+	*x = GetRolloutRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRolloutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRolloutRequest) ProtoMessage() {}
+
+func (x *GetRolloutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRolloutRequest.ProtoReflect.Descriptor instead.
+func (*GetRolloutRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *GetRolloutRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// GetRolloutResponse says how it is.
+type GetRolloutResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        *RolloutStatus         `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRolloutResponse) Reset() {
+	*x = GetRolloutResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRolloutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRolloutResponse) ProtoMessage() {}
+
+func (x *GetRolloutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRolloutResponse.ProtoReflect.Descriptor instead.
+func (*GetRolloutResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *GetRolloutResponse) GetStatus() *RolloutStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+// WatchRolloutRequest names a rollout.
+type WatchRolloutRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRolloutRequest) Reset() {
+	*x = WatchRolloutRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRolloutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRolloutRequest) ProtoMessage() {}
+
+func (x *WatchRolloutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRolloutRequest.ProtoReflect.Descriptor instead.
+func (*WatchRolloutRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *WatchRolloutRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// WatchRolloutResponse is how it is now.
+type WatchRolloutResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Status        *RolloutStatus         `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRolloutResponse) Reset() {
+	*x = WatchRolloutResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRolloutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRolloutResponse) ProtoMessage() {}
+
+func (x *WatchRolloutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRolloutResponse.ProtoReflect.Descriptor instead.
+func (*WatchRolloutResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *WatchRolloutResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *WatchRolloutResponse) GetStatus() *RolloutStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+// RunCanaryRequest is a rollout that somebody waits for.
+type RunCanaryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The plan; often of one step.
+	Rollout *Rollout `protobuf:"bytes,1,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	// With an idempotency key, a second call waits for the same run.
+	Options *ChangeOptions `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
+	// If nobody waits for its end for so long, it is aborted. Default 1m, at least 5s.
+	Lease         *durationpb.Duration `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunCanaryRequest) Reset() {
+	*x = RunCanaryRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunCanaryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunCanaryRequest) ProtoMessage() {}
+
+func (x *RunCanaryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunCanaryRequest.ProtoReflect.Descriptor instead.
+func (*RunCanaryRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *RunCanaryRequest) GetRollout() *Rollout {
+	if x != nil {
+		return x.Rollout
+	}
+	return nil
+}
+
+func (x *RunCanaryRequest) GetOptions() *ChangeOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+func (x *RunCanaryRequest) GetLease() *durationpb.Duration {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+// RunCanaryResponse is how it is now; the last one is its end.
+type RunCanaryResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Time   *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Status *RolloutStatus         `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	// Of the last one: "Pass" (it is complete), "Fail" (it was rolled back), or "Inconclusive" (it was aborted). Else empty.
+	Verdict       string `protobuf:"bytes,3,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunCanaryResponse) Reset() {
+	*x = RunCanaryResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunCanaryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunCanaryResponse) ProtoMessage() {}
+
+func (x *RunCanaryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunCanaryResponse.ProtoReflect.Descriptor instead.
+func (*RunCanaryResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *RunCanaryResponse) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *RunCanaryResponse) GetStatus() *RolloutStatus {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *RunCanaryResponse) GetVerdict() string {
+	if x != nil {
+		return x.Verdict
+	}
+	return ""
+}
+
 // GetServerInfoRequest is empty.
 type GetServerInfoRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4701,7 +5410,7 @@ type GetServerInfoRequest struct {
 
 func (x *GetServerInfoRequest) Reset() {
 	*x = GetServerInfoRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[65]
+	mi := &file_crossfade_v1_api_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4713,7 +5422,7 @@ func (x *GetServerInfoRequest) String() string {
 func (*GetServerInfoRequest) ProtoMessage() {}
 
 func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[65]
+	mi := &file_crossfade_v1_api_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4726,7 +5435,7 @@ func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetServerInfoRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{65}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{77}
 }
 
 // GetServerInfoResponse says what is running.
@@ -4745,7 +5454,7 @@ type GetServerInfoResponse struct {
 
 func (x *GetServerInfoResponse) Reset() {
 	*x = GetServerInfoResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[66]
+	mi := &file_crossfade_v1_api_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4757,7 +5466,7 @@ func (x *GetServerInfoResponse) String() string {
 func (*GetServerInfoResponse) ProtoMessage() {}
 
 func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[66]
+	mi := &file_crossfade_v1_api_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4770,7 +5479,7 @@ func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{66}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *GetServerInfoResponse) GetVersion() string {
@@ -4812,7 +5521,7 @@ var File_crossfade_v1_api_proto protoreflect.FileDescriptor
 
 const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\n" +
-	"\x16crossfade/v1/api.proto\x12\fcrossfade.v1\x1a\x19crossfade/v1/mirror.proto\x1a\x1acrossfade/v1/service.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n" +
+	"\x16crossfade/v1/api.proto\x12\fcrossfade.v1\x1a\x19crossfade/v1/mirror.proto\x1a\x1acrossfade/v1/rollout.proto\x1a\x1acrossfade/v1/service.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n" +
 	"\vErrorDetail\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x14\n" +
 	"\x05field\x18\x02 \x01(\tR\x05field\x12\x14\n" +
@@ -4827,11 +5536,12 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x04wait\x18\x04 \x01(\x0e2\x12.crossfade.v1.WaitR\x04wait\x123\n" +
 	"\atimeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x14\n" +
 	"\x05actor\x18\x06 \x01(\tR\x05actor\x12\x14\n" +
-	"\x05force\x18\a \x01(\bR\x05force\"\xa4\x01\n" +
+	"\x05force\x18\a \x01(\bR\x05force\"\xd7\x01\n" +
 	"\bDocument\x121\n" +
 	"\aservice\x18\x01 \x01(\v2\x15.crossfade.v1.ServiceH\x00R\aservice\x12+\n" +
 	"\x05fleet\x18\x02 \x01(\v2\x13.crossfade.v1.FleetH\x00R\x05fleet\x12.\n" +
-	"\x06mirror\x18\x03 \x01(\v2\x14.crossfade.v1.MirrorH\x00R\x06mirrorB\b\n" +
+	"\x06mirror\x18\x03 \x01(\v2\x14.crossfade.v1.MirrorH\x00R\x06mirror\x121\n" +
+	"\arollout\x18\x04 \x01(\v2\x15.crossfade.v1.RolloutH\x00R\arolloutB\b\n" +
 	"\x06object\"{\n" +
 	"\fApplyRequest\x124\n" +
 	"\tdocuments\x18\x01 \x03(\v2\x16.crossfade.v1.DocumentR\tdocuments\x125\n" +
@@ -5042,7 +5752,7 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"k\n" +
 	"\x13ListHistoryResponse\x12,\n" +
 	"\x05items\x18\x01 \x03(\v2\x16.crossfade.v1.RevisionR\x05items\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd2\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe8\x03\n" +
 	"\bRevision\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x10\n" +
@@ -5059,7 +5769,8 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x04kind\x18\f \x01(\tR\x04kind\x12\x14\n" +
 	"\x05stamp\x18\r \x01(\tR\x05stamp\x12\x1f\n" +
 	"\vrolled_back\x18\x0e \x01(\bR\n" +
-	"rolledBack\"(\n" +
+	"rolledBack\x12\x14\n" +
+	"\x05cause\x18\x0f \x01(\tR\x05cause\"(\n" +
 	"\fWatchRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\"\xf9\x01\n" +
 	"\rWatchResponse\x12\x12\n" +
@@ -5176,7 +5887,48 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"y\n" +
 	"\x13WatchMirrorResponse\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x122\n" +
-	"\x06report\x18\x02 \x01(\v2\x1a.crossfade.v1.MirrorReportR\x06report\"\x16\n" +
+	"\x06report\x18\x02 \x01(\v2\x1a.crossfade.v1.MirrorReportR\x06report\"\xaa\x01\n" +
+	"\x13StartRolloutRequest\x12/\n" +
+	"\arollout\x18\x01 \x01(\v2\x15.crossfade.v1.RolloutR\arollout\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x125\n" +
+	"\aoptions\x18\x03 \x01(\v2\x1b.crossfade.v1.ChangeOptionsR\aoptions\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"\xb7\x01\n" +
+	"\x14StartRolloutResponse\x12,\n" +
+	"\x06change\x18\x01 \x01(\v2\x14.crossfade.v1.ChangeR\x06change\x123\n" +
+	"\x06status\x18\x02 \x01(\v2\x1b.crossfade.v1.RolloutStatusR\x06status\x12<\n" +
+	"\fearliest_end\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\vearliestEnd\"\x8c\x01\n" +
+	"\x13ActOnRolloutRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06action\x18\x02 \x01(\tR\x06action\x12\x12\n" +
+	"\x04step\x18\x03 \x01(\x05R\x04step\x125\n" +
+	"\aoptions\x18\x04 \x01(\v2\x1b.crossfade.v1.ChangeOptionsR\aoptions\"K\n" +
+	"\x14ActOnRolloutResponse\x123\n" +
+	"\x06status\x18\x01 \x01(\v2\x1b.crossfade.v1.RolloutStatusR\x06status\"k\n" +
+	"\x13ListRolloutsRequest\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"q\n" +
+	"\x14ListRolloutsResponse\x121\n" +
+	"\x05items\x18\x01 \x03(\v2\x1b.crossfade.v1.RolloutStatusR\x05items\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"'\n" +
+	"\x11GetRolloutRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"I\n" +
+	"\x12GetRolloutResponse\x123\n" +
+	"\x06status\x18\x01 \x01(\v2\x1b.crossfade.v1.RolloutStatusR\x06status\")\n" +
+	"\x13WatchRolloutRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"{\n" +
+	"\x14WatchRolloutResponse\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x123\n" +
+	"\x06status\x18\x02 \x01(\v2\x1b.crossfade.v1.RolloutStatusR\x06status\"\xab\x01\n" +
+	"\x10RunCanaryRequest\x12/\n" +
+	"\arollout\x18\x01 \x01(\v2\x15.crossfade.v1.RolloutR\arollout\x125\n" +
+	"\aoptions\x18\x02 \x01(\v2\x1b.crossfade.v1.ChangeOptionsR\aoptions\x12/\n" +
+	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"\x92\x01\n" +
+	"\x11RunCanaryResponse\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x123\n" +
+	"\x06status\x18\x02 \x01(\v2\x1b.crossfade.v1.RolloutStatusR\x06status\x12\x18\n" +
+	"\averdict\x18\x03 \x01(\tR\averdict\"\x16\n" +
 	"\x14GetServerInfoRequest\"\xab\x02\n" +
 	"\x15GetServerInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x16\n" +
@@ -5192,7 +5944,7 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\tWAIT_NONE\x10\x01\x12\x0e\n" +
 	"\n" +
 	"WAIT_ACKED\x10\x02\x12\x0f\n" +
-	"\vWAIT_PROVEN\x10\x032\xf1\x0e\n" +
+	"\vWAIT_PROVEN\x10\x032\xf0\x12\n" +
 	"\x10CrossfadeService\x12@\n" +
 	"\x05Apply\x12\x1a.crossfade.v1.ApplyRequest\x1a\x1b.crossfade.v1.ApplyResponse\x12=\n" +
 	"\x04Diff\x12\x19.crossfade.v1.DiffRequest\x1a\x1a.crossfade.v1.DiffResponse\x12:\n" +
@@ -5218,7 +5970,14 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"StopMirror\x12\x1f.crossfade.v1.StopMirrorRequest\x1a .crossfade.v1.StopMirrorResponse\x12R\n" +
 	"\vListMirrors\x12 .crossfade.v1.ListMirrorsRequest\x1a!.crossfade.v1.ListMirrorsResponse\x12^\n" +
 	"\x0fGetMirrorReport\x12$.crossfade.v1.GetMirrorReportRequest\x1a%.crossfade.v1.GetMirrorReportResponse\x12T\n" +
-	"\vWatchMirror\x12 .crossfade.v1.WatchMirrorRequest\x1a!.crossfade.v1.WatchMirrorResponse0\x01\x12X\n" +
+	"\vWatchMirror\x12 .crossfade.v1.WatchMirrorRequest\x1a!.crossfade.v1.WatchMirrorResponse0\x01\x12U\n" +
+	"\fStartRollout\x12!.crossfade.v1.StartRolloutRequest\x1a\".crossfade.v1.StartRolloutResponse\x12U\n" +
+	"\fActOnRollout\x12!.crossfade.v1.ActOnRolloutRequest\x1a\".crossfade.v1.ActOnRolloutResponse\x12U\n" +
+	"\fListRollouts\x12!.crossfade.v1.ListRolloutsRequest\x1a\".crossfade.v1.ListRolloutsResponse\x12O\n" +
+	"\n" +
+	"GetRollout\x12\x1f.crossfade.v1.GetRolloutRequest\x1a .crossfade.v1.GetRolloutResponse\x12W\n" +
+	"\fWatchRollout\x12!.crossfade.v1.WatchRolloutRequest\x1a\".crossfade.v1.WatchRolloutResponse0\x01\x12N\n" +
+	"\tRunCanary\x12\x1e.crossfade.v1.RunCanaryRequest\x1a\x1f.crossfade.v1.RunCanaryResponse0\x01\x12X\n" +
 	"\rGetServerInfo\x12\".crossfade.v1.GetServerInfoRequest\x1a#.crossfade.v1.GetServerInfoResponseBCZAgithub.com/crossfade-proxy/crossfade/api/crossfade/v1;crossfadev1b\x06proto3"
 
 var (
@@ -5234,7 +5993,7 @@ func file_crossfade_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_crossfade_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_crossfade_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 76)
+var file_crossfade_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
 var file_crossfade_v1_api_proto_goTypes = []any{
 	(Wait)(0),                       // 0: crossfade.v1.Wait
 	(*ErrorDetail)(nil),             // 1: crossfade.v1.ErrorDetail
@@ -5302,172 +6061,215 @@ var file_crossfade_v1_api_proto_goTypes = []any{
 	(*GetMirrorReportResponse)(nil), // 63: crossfade.v1.GetMirrorReportResponse
 	(*WatchMirrorRequest)(nil),      // 64: crossfade.v1.WatchMirrorRequest
 	(*WatchMirrorResponse)(nil),     // 65: crossfade.v1.WatchMirrorResponse
-	(*GetServerInfoRequest)(nil),    // 66: crossfade.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil),   // 67: crossfade.v1.GetServerInfoResponse
-	nil,                             // 68: crossfade.v1.ServiceStatus.SplitEntry
-	nil,                             // 69: crossfade.v1.ServiceStatus.TrafficEntry
-	nil,                             // 70: crossfade.v1.SetSplitRequest.WeightsEntry
-	nil,                             // 71: crossfade.v1.Change.SplitEntry
-	nil,                             // 72: crossfade.v1.FleetChange.SplitEntry
-	nil,                             // 73: crossfade.v1.Proof.OpenStreamsEntry
-	nil,                             // 74: crossfade.v1.ExplainRouteResponse.ChancesEntry
-	nil,                             // 75: crossfade.v1.Endpoint.MetadataEntry
-	nil,                             // 76: crossfade.v1.GetServerInfoResponse.AddressesEntry
-	(*durationpb.Duration)(nil),     // 77: google.protobuf.Duration
-	(*Service)(nil),                 // 78: crossfade.v1.Service
-	(*Fleet)(nil),                   // 79: crossfade.v1.Fleet
-	(*Mirror)(nil),                  // 80: crossfade.v1.Mirror
-	(*timestamppb.Timestamp)(nil),   // 81: google.protobuf.Timestamp
-	(*Pin)(nil),                     // 82: crossfade.v1.Pin
-	(*MirrorEstimate)(nil),          // 83: crossfade.v1.MirrorEstimate
-	(*MirrorStatus)(nil),            // 84: crossfade.v1.MirrorStatus
-	(*MirrorReport)(nil),            // 85: crossfade.v1.MirrorReport
+	(*StartRolloutRequest)(nil),     // 66: crossfade.v1.StartRolloutRequest
+	(*StartRolloutResponse)(nil),    // 67: crossfade.v1.StartRolloutResponse
+	(*ActOnRolloutRequest)(nil),     // 68: crossfade.v1.ActOnRolloutRequest
+	(*ActOnRolloutResponse)(nil),    // 69: crossfade.v1.ActOnRolloutResponse
+	(*ListRolloutsRequest)(nil),     // 70: crossfade.v1.ListRolloutsRequest
+	(*ListRolloutsResponse)(nil),    // 71: crossfade.v1.ListRolloutsResponse
+	(*GetRolloutRequest)(nil),       // 72: crossfade.v1.GetRolloutRequest
+	(*GetRolloutResponse)(nil),      // 73: crossfade.v1.GetRolloutResponse
+	(*WatchRolloutRequest)(nil),     // 74: crossfade.v1.WatchRolloutRequest
+	(*WatchRolloutResponse)(nil),    // 75: crossfade.v1.WatchRolloutResponse
+	(*RunCanaryRequest)(nil),        // 76: crossfade.v1.RunCanaryRequest
+	(*RunCanaryResponse)(nil),       // 77: crossfade.v1.RunCanaryResponse
+	(*GetServerInfoRequest)(nil),    // 78: crossfade.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil),   // 79: crossfade.v1.GetServerInfoResponse
+	nil,                             // 80: crossfade.v1.ServiceStatus.SplitEntry
+	nil,                             // 81: crossfade.v1.ServiceStatus.TrafficEntry
+	nil,                             // 82: crossfade.v1.SetSplitRequest.WeightsEntry
+	nil,                             // 83: crossfade.v1.Change.SplitEntry
+	nil,                             // 84: crossfade.v1.FleetChange.SplitEntry
+	nil,                             // 85: crossfade.v1.Proof.OpenStreamsEntry
+	nil,                             // 86: crossfade.v1.ExplainRouteResponse.ChancesEntry
+	nil,                             // 87: crossfade.v1.Endpoint.MetadataEntry
+	nil,                             // 88: crossfade.v1.GetServerInfoResponse.AddressesEntry
+	(*durationpb.Duration)(nil),     // 89: google.protobuf.Duration
+	(*Service)(nil),                 // 90: crossfade.v1.Service
+	(*Fleet)(nil),                   // 91: crossfade.v1.Fleet
+	(*Mirror)(nil),                  // 92: crossfade.v1.Mirror
+	(*Rollout)(nil),                 // 93: crossfade.v1.Rollout
+	(*timestamppb.Timestamp)(nil),   // 94: google.protobuf.Timestamp
+	(*Pin)(nil),                     // 95: crossfade.v1.Pin
+	(*MirrorEstimate)(nil),          // 96: crossfade.v1.MirrorEstimate
+	(*MirrorStatus)(nil),            // 97: crossfade.v1.MirrorStatus
+	(*MirrorReport)(nil),            // 98: crossfade.v1.MirrorReport
+	(*RolloutStatus)(nil),           // 99: crossfade.v1.RolloutStatus
 }
 var file_crossfade_v1_api_proto_depIdxs = []int32{
 	0,   // 0: crossfade.v1.ChangeOptions.wait:type_name -> crossfade.v1.Wait
-	77,  // 1: crossfade.v1.ChangeOptions.timeout:type_name -> google.protobuf.Duration
-	78,  // 2: crossfade.v1.Document.service:type_name -> crossfade.v1.Service
-	79,  // 3: crossfade.v1.Document.fleet:type_name -> crossfade.v1.Fleet
-	80,  // 4: crossfade.v1.Document.mirror:type_name -> crossfade.v1.Mirror
-	3,   // 5: crossfade.v1.ApplyRequest.documents:type_name -> crossfade.v1.Document
-	2,   // 6: crossfade.v1.ApplyRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 7: crossfade.v1.ApplyResponse.changes:type_name -> crossfade.v1.Change
-	3,   // 8: crossfade.v1.DiffRequest.documents:type_name -> crossfade.v1.Document
-	8,   // 9: crossfade.v1.DiffResponse.differences:type_name -> crossfade.v1.Difference
-	9,   // 10: crossfade.v1.Difference.fields:type_name -> crossfade.v1.FieldChange
-	3,   // 11: crossfade.v1.GetResponse.document:type_name -> crossfade.v1.Document
-	14,  // 12: crossfade.v1.GetResponse.status:type_name -> crossfade.v1.ServiceStatus
-	14,  // 13: crossfade.v1.ListResponse.items:type_name -> crossfade.v1.ServiceStatus
-	68,  // 14: crossfade.v1.ServiceStatus.split:type_name -> crossfade.v1.ServiceStatus.SplitEntry
-	81,  // 15: crossfade.v1.ServiceStatus.changed:type_name -> google.protobuf.Timestamp
-	69,  // 16: crossfade.v1.ServiceStatus.traffic:type_name -> crossfade.v1.ServiceStatus.TrafficEntry
-	51,  // 17: crossfade.v1.ServiceStatus.origins:type_name -> crossfade.v1.OriginStatus
-	77,  // 18: crossfade.v1.OriginTraffic.window:type_name -> google.protobuf.Duration
-	2,   // 19: crossfade.v1.DeleteRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 20: crossfade.v1.DeleteResponse.change:type_name -> crossfade.v1.Change
-	70,  // 21: crossfade.v1.SetSplitRequest.weights:type_name -> crossfade.v1.SetSplitRequest.WeightsEntry
-	2,   // 22: crossfade.v1.SetSplitRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 23: crossfade.v1.SetSplitResponse.change:type_name -> crossfade.v1.Change
-	82,  // 24: crossfade.v1.PutPinRequest.pin:type_name -> crossfade.v1.Pin
-	2,   // 25: crossfade.v1.PutPinRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 26: crossfade.v1.PutPinResponse.change:type_name -> crossfade.v1.Change
-	2,   // 27: crossfade.v1.DeletePinRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 28: crossfade.v1.DeletePinResponse.change:type_name -> crossfade.v1.Change
-	2,   // 29: crossfade.v1.SetPrimaryRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 30: crossfade.v1.SetPrimaryResponse.change:type_name -> crossfade.v1.Change
-	2,   // 31: crossfade.v1.RollbackRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 32: crossfade.v1.RollbackResponse.changes:type_name -> crossfade.v1.Change
-	2,   // 33: crossfade.v1.UndoRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 34: crossfade.v1.UndoResponse.change:type_name -> crossfade.v1.Change
-	71,  // 35: crossfade.v1.Change.split:type_name -> crossfade.v1.Change.SplitEntry
-	32,  // 36: crossfade.v1.Change.fleet:type_name -> crossfade.v1.FleetState
-	34,  // 37: crossfade.v1.Change.proof:type_name -> crossfade.v1.Proof
-	31,  // 38: crossfade.v1.Change.fleets:type_name -> crossfade.v1.FleetChange
-	32,  // 39: crossfade.v1.FleetChange.fleet:type_name -> crossfade.v1.FleetState
-	34,  // 40: crossfade.v1.FleetChange.proof:type_name -> crossfade.v1.Proof
-	72,  // 41: crossfade.v1.FleetChange.split:type_name -> crossfade.v1.FleetChange.SplitEntry
-	33,  // 42: crossfade.v1.FleetState.refused:type_name -> crossfade.v1.Refusal
-	73,  // 43: crossfade.v1.Proof.open_streams:type_name -> crossfade.v1.Proof.OpenStreamsEntry
-	35,  // 44: crossfade.v1.Proof.per_proxy:type_name -> crossfade.v1.ProxyProof
-	38,  // 45: crossfade.v1.ListProxiesResponse.items:type_name -> crossfade.v1.Proxy
-	51,  // 46: crossfade.v1.ListProxiesResponse.origins:type_name -> crossfade.v1.OriginStatus
-	39,  // 47: crossfade.v1.Proxy.last_nack:type_name -> crossfade.v1.Nack
-	81,  // 48: crossfade.v1.Proxy.connected_since:type_name -> google.protobuf.Timestamp
-	81,  // 49: crossfade.v1.Proxy.last_seen:type_name -> google.protobuf.Timestamp
-	81,  // 50: crossfade.v1.Nack.time:type_name -> google.protobuf.Timestamp
-	42,  // 51: crossfade.v1.ListHistoryResponse.items:type_name -> crossfade.v1.Revision
-	81,  // 52: crossfade.v1.Revision.time:type_name -> google.protobuf.Timestamp
-	3,   // 53: crossfade.v1.Revision.before:type_name -> crossfade.v1.Document
-	3,   // 54: crossfade.v1.Revision.after:type_name -> crossfade.v1.Document
-	32,  // 55: crossfade.v1.Revision.fleet:type_name -> crossfade.v1.FleetState
-	34,  // 56: crossfade.v1.Revision.proof:type_name -> crossfade.v1.Proof
-	81,  // 57: crossfade.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	14,  // 58: crossfade.v1.WatchResponse.service:type_name -> crossfade.v1.ServiceStatus
-	42,  // 59: crossfade.v1.WatchResponse.revision:type_name -> crossfade.v1.Revision
-	38,  // 60: crossfade.v1.WatchResponse.proxy:type_name -> crossfade.v1.Proxy
-	46,  // 61: crossfade.v1.ExplainRouteRequest.headers:type_name -> crossfade.v1.Header
-	3,   // 62: crossfade.v1.ExplainRouteRequest.documents:type_name -> crossfade.v1.Document
-	74,  // 63: crossfade.v1.ExplainRouteResponse.chances:type_name -> crossfade.v1.ExplainRouteResponse.ChancesEntry
-	50,  // 64: crossfade.v1.ListEndpointsResponse.items:type_name -> crossfade.v1.Endpoint
-	51,  // 65: crossfade.v1.ListEndpointsResponse.origins:type_name -> crossfade.v1.OriginStatus
-	75,  // 66: crossfade.v1.Endpoint.metadata:type_name -> crossfade.v1.Endpoint.MetadataEntry
-	81,  // 67: crossfade.v1.Endpoint.held_since:type_name -> google.protobuf.Timestamp
-	81,  // 68: crossfade.v1.OriginStatus.held_since:type_name -> google.protobuf.Timestamp
-	81,  // 69: crossfade.v1.OriginStatus.failing_since:type_name -> google.protobuf.Timestamp
-	1,   // 70: crossfade.v1.OriginStatus.error:type_name -> crossfade.v1.ErrorDetail
-	81,  // 71: crossfade.v1.WatchEndpointsResponse.time:type_name -> google.protobuf.Timestamp
-	50,  // 72: crossfade.v1.WatchEndpointsResponse.endpoint:type_name -> crossfade.v1.Endpoint
-	51,  // 73: crossfade.v1.WatchEndpointsResponse.origin:type_name -> crossfade.v1.OriginStatus
-	2,   // 74: crossfade.v1.AcceptEndpointsRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 75: crossfade.v1.AcceptEndpointsResponse.change:type_name -> crossfade.v1.Change
-	50,  // 76: crossfade.v1.AcceptEndpointsResponse.accepted:type_name -> crossfade.v1.Endpoint
-	80,  // 77: crossfade.v1.StartMirrorRequest.mirror:type_name -> crossfade.v1.Mirror
-	2,   // 78: crossfade.v1.StartMirrorRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 79: crossfade.v1.StartMirrorResponse.change:type_name -> crossfade.v1.Change
-	83,  // 80: crossfade.v1.StartMirrorResponse.estimate:type_name -> crossfade.v1.MirrorEstimate
-	80,  // 81: crossfade.v1.StartMirrorResponse.mirror:type_name -> crossfade.v1.Mirror
-	2,   // 82: crossfade.v1.StopMirrorRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 83: crossfade.v1.StopMirrorResponse.change:type_name -> crossfade.v1.Change
-	84,  // 84: crossfade.v1.ListMirrorsResponse.items:type_name -> crossfade.v1.MirrorStatus
-	85,  // 85: crossfade.v1.GetMirrorReportResponse.report:type_name -> crossfade.v1.MirrorReport
-	81,  // 86: crossfade.v1.WatchMirrorResponse.time:type_name -> google.protobuf.Timestamp
-	85,  // 87: crossfade.v1.WatchMirrorResponse.report:type_name -> crossfade.v1.MirrorReport
-	76,  // 88: crossfade.v1.GetServerInfoResponse.addresses:type_name -> crossfade.v1.GetServerInfoResponse.AddressesEntry
-	81,  // 89: crossfade.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
-	15,  // 90: crossfade.v1.ServiceStatus.TrafficEntry.value:type_name -> crossfade.v1.OriginTraffic
-	4,   // 91: crossfade.v1.CrossfadeService.Apply:input_type -> crossfade.v1.ApplyRequest
-	6,   // 92: crossfade.v1.CrossfadeService.Diff:input_type -> crossfade.v1.DiffRequest
-	10,  // 93: crossfade.v1.CrossfadeService.Get:input_type -> crossfade.v1.GetRequest
-	12,  // 94: crossfade.v1.CrossfadeService.List:input_type -> crossfade.v1.ListRequest
-	16,  // 95: crossfade.v1.CrossfadeService.Delete:input_type -> crossfade.v1.DeleteRequest
-	18,  // 96: crossfade.v1.CrossfadeService.SetSplit:input_type -> crossfade.v1.SetSplitRequest
-	20,  // 97: crossfade.v1.CrossfadeService.PutPin:input_type -> crossfade.v1.PutPinRequest
-	22,  // 98: crossfade.v1.CrossfadeService.DeletePin:input_type -> crossfade.v1.DeletePinRequest
-	24,  // 99: crossfade.v1.CrossfadeService.SetPrimary:input_type -> crossfade.v1.SetPrimaryRequest
-	26,  // 100: crossfade.v1.CrossfadeService.Rollback:input_type -> crossfade.v1.RollbackRequest
-	28,  // 101: crossfade.v1.CrossfadeService.Undo:input_type -> crossfade.v1.UndoRequest
-	36,  // 102: crossfade.v1.CrossfadeService.ListProxies:input_type -> crossfade.v1.ListProxiesRequest
-	40,  // 103: crossfade.v1.CrossfadeService.ListHistory:input_type -> crossfade.v1.ListHistoryRequest
-	43,  // 104: crossfade.v1.CrossfadeService.Watch:input_type -> crossfade.v1.WatchRequest
-	45,  // 105: crossfade.v1.CrossfadeService.ExplainRoute:input_type -> crossfade.v1.ExplainRouteRequest
-	48,  // 106: crossfade.v1.CrossfadeService.ListEndpoints:input_type -> crossfade.v1.ListEndpointsRequest
-	52,  // 107: crossfade.v1.CrossfadeService.WatchEndpoints:input_type -> crossfade.v1.WatchEndpointsRequest
-	54,  // 108: crossfade.v1.CrossfadeService.AcceptEndpoints:input_type -> crossfade.v1.AcceptEndpointsRequest
-	56,  // 109: crossfade.v1.CrossfadeService.StartMirror:input_type -> crossfade.v1.StartMirrorRequest
-	58,  // 110: crossfade.v1.CrossfadeService.StopMirror:input_type -> crossfade.v1.StopMirrorRequest
-	60,  // 111: crossfade.v1.CrossfadeService.ListMirrors:input_type -> crossfade.v1.ListMirrorsRequest
-	62,  // 112: crossfade.v1.CrossfadeService.GetMirrorReport:input_type -> crossfade.v1.GetMirrorReportRequest
-	64,  // 113: crossfade.v1.CrossfadeService.WatchMirror:input_type -> crossfade.v1.WatchMirrorRequest
-	66,  // 114: crossfade.v1.CrossfadeService.GetServerInfo:input_type -> crossfade.v1.GetServerInfoRequest
-	5,   // 115: crossfade.v1.CrossfadeService.Apply:output_type -> crossfade.v1.ApplyResponse
-	7,   // 116: crossfade.v1.CrossfadeService.Diff:output_type -> crossfade.v1.DiffResponse
-	11,  // 117: crossfade.v1.CrossfadeService.Get:output_type -> crossfade.v1.GetResponse
-	13,  // 118: crossfade.v1.CrossfadeService.List:output_type -> crossfade.v1.ListResponse
-	17,  // 119: crossfade.v1.CrossfadeService.Delete:output_type -> crossfade.v1.DeleteResponse
-	19,  // 120: crossfade.v1.CrossfadeService.SetSplit:output_type -> crossfade.v1.SetSplitResponse
-	21,  // 121: crossfade.v1.CrossfadeService.PutPin:output_type -> crossfade.v1.PutPinResponse
-	23,  // 122: crossfade.v1.CrossfadeService.DeletePin:output_type -> crossfade.v1.DeletePinResponse
-	25,  // 123: crossfade.v1.CrossfadeService.SetPrimary:output_type -> crossfade.v1.SetPrimaryResponse
-	27,  // 124: crossfade.v1.CrossfadeService.Rollback:output_type -> crossfade.v1.RollbackResponse
-	29,  // 125: crossfade.v1.CrossfadeService.Undo:output_type -> crossfade.v1.UndoResponse
-	37,  // 126: crossfade.v1.CrossfadeService.ListProxies:output_type -> crossfade.v1.ListProxiesResponse
-	41,  // 127: crossfade.v1.CrossfadeService.ListHistory:output_type -> crossfade.v1.ListHistoryResponse
-	44,  // 128: crossfade.v1.CrossfadeService.Watch:output_type -> crossfade.v1.WatchResponse
-	47,  // 129: crossfade.v1.CrossfadeService.ExplainRoute:output_type -> crossfade.v1.ExplainRouteResponse
-	49,  // 130: crossfade.v1.CrossfadeService.ListEndpoints:output_type -> crossfade.v1.ListEndpointsResponse
-	53,  // 131: crossfade.v1.CrossfadeService.WatchEndpoints:output_type -> crossfade.v1.WatchEndpointsResponse
-	55,  // 132: crossfade.v1.CrossfadeService.AcceptEndpoints:output_type -> crossfade.v1.AcceptEndpointsResponse
-	57,  // 133: crossfade.v1.CrossfadeService.StartMirror:output_type -> crossfade.v1.StartMirrorResponse
-	59,  // 134: crossfade.v1.CrossfadeService.StopMirror:output_type -> crossfade.v1.StopMirrorResponse
-	61,  // 135: crossfade.v1.CrossfadeService.ListMirrors:output_type -> crossfade.v1.ListMirrorsResponse
-	63,  // 136: crossfade.v1.CrossfadeService.GetMirrorReport:output_type -> crossfade.v1.GetMirrorReportResponse
-	65,  // 137: crossfade.v1.CrossfadeService.WatchMirror:output_type -> crossfade.v1.WatchMirrorResponse
-	67,  // 138: crossfade.v1.CrossfadeService.GetServerInfo:output_type -> crossfade.v1.GetServerInfoResponse
-	115, // [115:139] is the sub-list for method output_type
-	91,  // [91:115] is the sub-list for method input_type
-	91,  // [91:91] is the sub-list for extension type_name
-	91,  // [91:91] is the sub-list for extension extendee
-	0,   // [0:91] is the sub-list for field type_name
+	89,  // 1: crossfade.v1.ChangeOptions.timeout:type_name -> google.protobuf.Duration
+	90,  // 2: crossfade.v1.Document.service:type_name -> crossfade.v1.Service
+	91,  // 3: crossfade.v1.Document.fleet:type_name -> crossfade.v1.Fleet
+	92,  // 4: crossfade.v1.Document.mirror:type_name -> crossfade.v1.Mirror
+	93,  // 5: crossfade.v1.Document.rollout:type_name -> crossfade.v1.Rollout
+	3,   // 6: crossfade.v1.ApplyRequest.documents:type_name -> crossfade.v1.Document
+	2,   // 7: crossfade.v1.ApplyRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 8: crossfade.v1.ApplyResponse.changes:type_name -> crossfade.v1.Change
+	3,   // 9: crossfade.v1.DiffRequest.documents:type_name -> crossfade.v1.Document
+	8,   // 10: crossfade.v1.DiffResponse.differences:type_name -> crossfade.v1.Difference
+	9,   // 11: crossfade.v1.Difference.fields:type_name -> crossfade.v1.FieldChange
+	3,   // 12: crossfade.v1.GetResponse.document:type_name -> crossfade.v1.Document
+	14,  // 13: crossfade.v1.GetResponse.status:type_name -> crossfade.v1.ServiceStatus
+	14,  // 14: crossfade.v1.ListResponse.items:type_name -> crossfade.v1.ServiceStatus
+	80,  // 15: crossfade.v1.ServiceStatus.split:type_name -> crossfade.v1.ServiceStatus.SplitEntry
+	94,  // 16: crossfade.v1.ServiceStatus.changed:type_name -> google.protobuf.Timestamp
+	81,  // 17: crossfade.v1.ServiceStatus.traffic:type_name -> crossfade.v1.ServiceStatus.TrafficEntry
+	51,  // 18: crossfade.v1.ServiceStatus.origins:type_name -> crossfade.v1.OriginStatus
+	89,  // 19: crossfade.v1.OriginTraffic.window:type_name -> google.protobuf.Duration
+	2,   // 20: crossfade.v1.DeleteRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 21: crossfade.v1.DeleteResponse.change:type_name -> crossfade.v1.Change
+	82,  // 22: crossfade.v1.SetSplitRequest.weights:type_name -> crossfade.v1.SetSplitRequest.WeightsEntry
+	2,   // 23: crossfade.v1.SetSplitRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 24: crossfade.v1.SetSplitResponse.change:type_name -> crossfade.v1.Change
+	95,  // 25: crossfade.v1.PutPinRequest.pin:type_name -> crossfade.v1.Pin
+	2,   // 26: crossfade.v1.PutPinRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 27: crossfade.v1.PutPinResponse.change:type_name -> crossfade.v1.Change
+	2,   // 28: crossfade.v1.DeletePinRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 29: crossfade.v1.DeletePinResponse.change:type_name -> crossfade.v1.Change
+	2,   // 30: crossfade.v1.SetPrimaryRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 31: crossfade.v1.SetPrimaryResponse.change:type_name -> crossfade.v1.Change
+	2,   // 32: crossfade.v1.RollbackRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 33: crossfade.v1.RollbackResponse.changes:type_name -> crossfade.v1.Change
+	2,   // 34: crossfade.v1.UndoRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 35: crossfade.v1.UndoResponse.change:type_name -> crossfade.v1.Change
+	83,  // 36: crossfade.v1.Change.split:type_name -> crossfade.v1.Change.SplitEntry
+	32,  // 37: crossfade.v1.Change.fleet:type_name -> crossfade.v1.FleetState
+	34,  // 38: crossfade.v1.Change.proof:type_name -> crossfade.v1.Proof
+	31,  // 39: crossfade.v1.Change.fleets:type_name -> crossfade.v1.FleetChange
+	32,  // 40: crossfade.v1.FleetChange.fleet:type_name -> crossfade.v1.FleetState
+	34,  // 41: crossfade.v1.FleetChange.proof:type_name -> crossfade.v1.Proof
+	84,  // 42: crossfade.v1.FleetChange.split:type_name -> crossfade.v1.FleetChange.SplitEntry
+	33,  // 43: crossfade.v1.FleetState.refused:type_name -> crossfade.v1.Refusal
+	85,  // 44: crossfade.v1.Proof.open_streams:type_name -> crossfade.v1.Proof.OpenStreamsEntry
+	35,  // 45: crossfade.v1.Proof.per_proxy:type_name -> crossfade.v1.ProxyProof
+	38,  // 46: crossfade.v1.ListProxiesResponse.items:type_name -> crossfade.v1.Proxy
+	51,  // 47: crossfade.v1.ListProxiesResponse.origins:type_name -> crossfade.v1.OriginStatus
+	39,  // 48: crossfade.v1.Proxy.last_nack:type_name -> crossfade.v1.Nack
+	94,  // 49: crossfade.v1.Proxy.connected_since:type_name -> google.protobuf.Timestamp
+	94,  // 50: crossfade.v1.Proxy.last_seen:type_name -> google.protobuf.Timestamp
+	94,  // 51: crossfade.v1.Nack.time:type_name -> google.protobuf.Timestamp
+	42,  // 52: crossfade.v1.ListHistoryResponse.items:type_name -> crossfade.v1.Revision
+	94,  // 53: crossfade.v1.Revision.time:type_name -> google.protobuf.Timestamp
+	3,   // 54: crossfade.v1.Revision.before:type_name -> crossfade.v1.Document
+	3,   // 55: crossfade.v1.Revision.after:type_name -> crossfade.v1.Document
+	32,  // 56: crossfade.v1.Revision.fleet:type_name -> crossfade.v1.FleetState
+	34,  // 57: crossfade.v1.Revision.proof:type_name -> crossfade.v1.Proof
+	94,  // 58: crossfade.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	14,  // 59: crossfade.v1.WatchResponse.service:type_name -> crossfade.v1.ServiceStatus
+	42,  // 60: crossfade.v1.WatchResponse.revision:type_name -> crossfade.v1.Revision
+	38,  // 61: crossfade.v1.WatchResponse.proxy:type_name -> crossfade.v1.Proxy
+	46,  // 62: crossfade.v1.ExplainRouteRequest.headers:type_name -> crossfade.v1.Header
+	3,   // 63: crossfade.v1.ExplainRouteRequest.documents:type_name -> crossfade.v1.Document
+	86,  // 64: crossfade.v1.ExplainRouteResponse.chances:type_name -> crossfade.v1.ExplainRouteResponse.ChancesEntry
+	50,  // 65: crossfade.v1.ListEndpointsResponse.items:type_name -> crossfade.v1.Endpoint
+	51,  // 66: crossfade.v1.ListEndpointsResponse.origins:type_name -> crossfade.v1.OriginStatus
+	87,  // 67: crossfade.v1.Endpoint.metadata:type_name -> crossfade.v1.Endpoint.MetadataEntry
+	94,  // 68: crossfade.v1.Endpoint.held_since:type_name -> google.protobuf.Timestamp
+	94,  // 69: crossfade.v1.OriginStatus.held_since:type_name -> google.protobuf.Timestamp
+	94,  // 70: crossfade.v1.OriginStatus.failing_since:type_name -> google.protobuf.Timestamp
+	1,   // 71: crossfade.v1.OriginStatus.error:type_name -> crossfade.v1.ErrorDetail
+	94,  // 72: crossfade.v1.WatchEndpointsResponse.time:type_name -> google.protobuf.Timestamp
+	50,  // 73: crossfade.v1.WatchEndpointsResponse.endpoint:type_name -> crossfade.v1.Endpoint
+	51,  // 74: crossfade.v1.WatchEndpointsResponse.origin:type_name -> crossfade.v1.OriginStatus
+	2,   // 75: crossfade.v1.AcceptEndpointsRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 76: crossfade.v1.AcceptEndpointsResponse.change:type_name -> crossfade.v1.Change
+	50,  // 77: crossfade.v1.AcceptEndpointsResponse.accepted:type_name -> crossfade.v1.Endpoint
+	92,  // 78: crossfade.v1.StartMirrorRequest.mirror:type_name -> crossfade.v1.Mirror
+	2,   // 79: crossfade.v1.StartMirrorRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 80: crossfade.v1.StartMirrorResponse.change:type_name -> crossfade.v1.Change
+	96,  // 81: crossfade.v1.StartMirrorResponse.estimate:type_name -> crossfade.v1.MirrorEstimate
+	92,  // 82: crossfade.v1.StartMirrorResponse.mirror:type_name -> crossfade.v1.Mirror
+	2,   // 83: crossfade.v1.StopMirrorRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 84: crossfade.v1.StopMirrorResponse.change:type_name -> crossfade.v1.Change
+	97,  // 85: crossfade.v1.ListMirrorsResponse.items:type_name -> crossfade.v1.MirrorStatus
+	98,  // 86: crossfade.v1.GetMirrorReportResponse.report:type_name -> crossfade.v1.MirrorReport
+	94,  // 87: crossfade.v1.WatchMirrorResponse.time:type_name -> google.protobuf.Timestamp
+	98,  // 88: crossfade.v1.WatchMirrorResponse.report:type_name -> crossfade.v1.MirrorReport
+	93,  // 89: crossfade.v1.StartRolloutRequest.rollout:type_name -> crossfade.v1.Rollout
+	2,   // 90: crossfade.v1.StartRolloutRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 91: crossfade.v1.StartRolloutResponse.change:type_name -> crossfade.v1.Change
+	99,  // 92: crossfade.v1.StartRolloutResponse.status:type_name -> crossfade.v1.RolloutStatus
+	89,  // 93: crossfade.v1.StartRolloutResponse.earliest_end:type_name -> google.protobuf.Duration
+	2,   // 94: crossfade.v1.ActOnRolloutRequest.options:type_name -> crossfade.v1.ChangeOptions
+	99,  // 95: crossfade.v1.ActOnRolloutResponse.status:type_name -> crossfade.v1.RolloutStatus
+	99,  // 96: crossfade.v1.ListRolloutsResponse.items:type_name -> crossfade.v1.RolloutStatus
+	99,  // 97: crossfade.v1.GetRolloutResponse.status:type_name -> crossfade.v1.RolloutStatus
+	94,  // 98: crossfade.v1.WatchRolloutResponse.time:type_name -> google.protobuf.Timestamp
+	99,  // 99: crossfade.v1.WatchRolloutResponse.status:type_name -> crossfade.v1.RolloutStatus
+	93,  // 100: crossfade.v1.RunCanaryRequest.rollout:type_name -> crossfade.v1.Rollout
+	2,   // 101: crossfade.v1.RunCanaryRequest.options:type_name -> crossfade.v1.ChangeOptions
+	89,  // 102: crossfade.v1.RunCanaryRequest.lease:type_name -> google.protobuf.Duration
+	94,  // 103: crossfade.v1.RunCanaryResponse.time:type_name -> google.protobuf.Timestamp
+	99,  // 104: crossfade.v1.RunCanaryResponse.status:type_name -> crossfade.v1.RolloutStatus
+	88,  // 105: crossfade.v1.GetServerInfoResponse.addresses:type_name -> crossfade.v1.GetServerInfoResponse.AddressesEntry
+	94,  // 106: crossfade.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
+	15,  // 107: crossfade.v1.ServiceStatus.TrafficEntry.value:type_name -> crossfade.v1.OriginTraffic
+	4,   // 108: crossfade.v1.CrossfadeService.Apply:input_type -> crossfade.v1.ApplyRequest
+	6,   // 109: crossfade.v1.CrossfadeService.Diff:input_type -> crossfade.v1.DiffRequest
+	10,  // 110: crossfade.v1.CrossfadeService.Get:input_type -> crossfade.v1.GetRequest
+	12,  // 111: crossfade.v1.CrossfadeService.List:input_type -> crossfade.v1.ListRequest
+	16,  // 112: crossfade.v1.CrossfadeService.Delete:input_type -> crossfade.v1.DeleteRequest
+	18,  // 113: crossfade.v1.CrossfadeService.SetSplit:input_type -> crossfade.v1.SetSplitRequest
+	20,  // 114: crossfade.v1.CrossfadeService.PutPin:input_type -> crossfade.v1.PutPinRequest
+	22,  // 115: crossfade.v1.CrossfadeService.DeletePin:input_type -> crossfade.v1.DeletePinRequest
+	24,  // 116: crossfade.v1.CrossfadeService.SetPrimary:input_type -> crossfade.v1.SetPrimaryRequest
+	26,  // 117: crossfade.v1.CrossfadeService.Rollback:input_type -> crossfade.v1.RollbackRequest
+	28,  // 118: crossfade.v1.CrossfadeService.Undo:input_type -> crossfade.v1.UndoRequest
+	36,  // 119: crossfade.v1.CrossfadeService.ListProxies:input_type -> crossfade.v1.ListProxiesRequest
+	40,  // 120: crossfade.v1.CrossfadeService.ListHistory:input_type -> crossfade.v1.ListHistoryRequest
+	43,  // 121: crossfade.v1.CrossfadeService.Watch:input_type -> crossfade.v1.WatchRequest
+	45,  // 122: crossfade.v1.CrossfadeService.ExplainRoute:input_type -> crossfade.v1.ExplainRouteRequest
+	48,  // 123: crossfade.v1.CrossfadeService.ListEndpoints:input_type -> crossfade.v1.ListEndpointsRequest
+	52,  // 124: crossfade.v1.CrossfadeService.WatchEndpoints:input_type -> crossfade.v1.WatchEndpointsRequest
+	54,  // 125: crossfade.v1.CrossfadeService.AcceptEndpoints:input_type -> crossfade.v1.AcceptEndpointsRequest
+	56,  // 126: crossfade.v1.CrossfadeService.StartMirror:input_type -> crossfade.v1.StartMirrorRequest
+	58,  // 127: crossfade.v1.CrossfadeService.StopMirror:input_type -> crossfade.v1.StopMirrorRequest
+	60,  // 128: crossfade.v1.CrossfadeService.ListMirrors:input_type -> crossfade.v1.ListMirrorsRequest
+	62,  // 129: crossfade.v1.CrossfadeService.GetMirrorReport:input_type -> crossfade.v1.GetMirrorReportRequest
+	64,  // 130: crossfade.v1.CrossfadeService.WatchMirror:input_type -> crossfade.v1.WatchMirrorRequest
+	66,  // 131: crossfade.v1.CrossfadeService.StartRollout:input_type -> crossfade.v1.StartRolloutRequest
+	68,  // 132: crossfade.v1.CrossfadeService.ActOnRollout:input_type -> crossfade.v1.ActOnRolloutRequest
+	70,  // 133: crossfade.v1.CrossfadeService.ListRollouts:input_type -> crossfade.v1.ListRolloutsRequest
+	72,  // 134: crossfade.v1.CrossfadeService.GetRollout:input_type -> crossfade.v1.GetRolloutRequest
+	74,  // 135: crossfade.v1.CrossfadeService.WatchRollout:input_type -> crossfade.v1.WatchRolloutRequest
+	76,  // 136: crossfade.v1.CrossfadeService.RunCanary:input_type -> crossfade.v1.RunCanaryRequest
+	78,  // 137: crossfade.v1.CrossfadeService.GetServerInfo:input_type -> crossfade.v1.GetServerInfoRequest
+	5,   // 138: crossfade.v1.CrossfadeService.Apply:output_type -> crossfade.v1.ApplyResponse
+	7,   // 139: crossfade.v1.CrossfadeService.Diff:output_type -> crossfade.v1.DiffResponse
+	11,  // 140: crossfade.v1.CrossfadeService.Get:output_type -> crossfade.v1.GetResponse
+	13,  // 141: crossfade.v1.CrossfadeService.List:output_type -> crossfade.v1.ListResponse
+	17,  // 142: crossfade.v1.CrossfadeService.Delete:output_type -> crossfade.v1.DeleteResponse
+	19,  // 143: crossfade.v1.CrossfadeService.SetSplit:output_type -> crossfade.v1.SetSplitResponse
+	21,  // 144: crossfade.v1.CrossfadeService.PutPin:output_type -> crossfade.v1.PutPinResponse
+	23,  // 145: crossfade.v1.CrossfadeService.DeletePin:output_type -> crossfade.v1.DeletePinResponse
+	25,  // 146: crossfade.v1.CrossfadeService.SetPrimary:output_type -> crossfade.v1.SetPrimaryResponse
+	27,  // 147: crossfade.v1.CrossfadeService.Rollback:output_type -> crossfade.v1.RollbackResponse
+	29,  // 148: crossfade.v1.CrossfadeService.Undo:output_type -> crossfade.v1.UndoResponse
+	37,  // 149: crossfade.v1.CrossfadeService.ListProxies:output_type -> crossfade.v1.ListProxiesResponse
+	41,  // 150: crossfade.v1.CrossfadeService.ListHistory:output_type -> crossfade.v1.ListHistoryResponse
+	44,  // 151: crossfade.v1.CrossfadeService.Watch:output_type -> crossfade.v1.WatchResponse
+	47,  // 152: crossfade.v1.CrossfadeService.ExplainRoute:output_type -> crossfade.v1.ExplainRouteResponse
+	49,  // 153: crossfade.v1.CrossfadeService.ListEndpoints:output_type -> crossfade.v1.ListEndpointsResponse
+	53,  // 154: crossfade.v1.CrossfadeService.WatchEndpoints:output_type -> crossfade.v1.WatchEndpointsResponse
+	55,  // 155: crossfade.v1.CrossfadeService.AcceptEndpoints:output_type -> crossfade.v1.AcceptEndpointsResponse
+	57,  // 156: crossfade.v1.CrossfadeService.StartMirror:output_type -> crossfade.v1.StartMirrorResponse
+	59,  // 157: crossfade.v1.CrossfadeService.StopMirror:output_type -> crossfade.v1.StopMirrorResponse
+	61,  // 158: crossfade.v1.CrossfadeService.ListMirrors:output_type -> crossfade.v1.ListMirrorsResponse
+	63,  // 159: crossfade.v1.CrossfadeService.GetMirrorReport:output_type -> crossfade.v1.GetMirrorReportResponse
+	65,  // 160: crossfade.v1.CrossfadeService.WatchMirror:output_type -> crossfade.v1.WatchMirrorResponse
+	67,  // 161: crossfade.v1.CrossfadeService.StartRollout:output_type -> crossfade.v1.StartRolloutResponse
+	69,  // 162: crossfade.v1.CrossfadeService.ActOnRollout:output_type -> crossfade.v1.ActOnRolloutResponse
+	71,  // 163: crossfade.v1.CrossfadeService.ListRollouts:output_type -> crossfade.v1.ListRolloutsResponse
+	73,  // 164: crossfade.v1.CrossfadeService.GetRollout:output_type -> crossfade.v1.GetRolloutResponse
+	75,  // 165: crossfade.v1.CrossfadeService.WatchRollout:output_type -> crossfade.v1.WatchRolloutResponse
+	77,  // 166: crossfade.v1.CrossfadeService.RunCanary:output_type -> crossfade.v1.RunCanaryResponse
+	79,  // 167: crossfade.v1.CrossfadeService.GetServerInfo:output_type -> crossfade.v1.GetServerInfoResponse
+	138, // [138:168] is the sub-list for method output_type
+	108, // [108:138] is the sub-list for method input_type
+	108, // [108:108] is the sub-list for extension type_name
+	108, // [108:108] is the sub-list for extension extendee
+	0,   // [0:108] is the sub-list for field type_name
 }
 
 func init() { file_crossfade_v1_api_proto_init() }
@@ -5476,11 +6278,13 @@ func file_crossfade_v1_api_proto_init() {
 		return
 	}
 	file_crossfade_v1_mirror_proto_init()
+	file_crossfade_v1_rollout_proto_init()
 	file_crossfade_v1_service_proto_init()
 	file_crossfade_v1_api_proto_msgTypes[2].OneofWrappers = []any{
 		(*Document_Service)(nil),
 		(*Document_Fleet)(nil),
 		(*Document_Mirror)(nil),
+		(*Document_Rollout)(nil),
 	}
 	file_crossfade_v1_api_proto_msgTypes[14].OneofWrappers = []any{}
 	file_crossfade_v1_api_proto_msgTypes[43].OneofWrappers = []any{
@@ -5498,7 +6302,7 @@ func file_crossfade_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_crossfade_v1_api_proto_rawDesc), len(file_crossfade_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   76,
+			NumMessages:   88,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

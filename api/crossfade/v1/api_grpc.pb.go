@@ -44,6 +44,12 @@ const (
 	CrossfadeService_ListMirrors_FullMethodName     = "/crossfade.v1.CrossfadeService/ListMirrors"
 	CrossfadeService_GetMirrorReport_FullMethodName = "/crossfade.v1.CrossfadeService/GetMirrorReport"
 	CrossfadeService_WatchMirror_FullMethodName     = "/crossfade.v1.CrossfadeService/WatchMirror"
+	CrossfadeService_StartRollout_FullMethodName    = "/crossfade.v1.CrossfadeService/StartRollout"
+	CrossfadeService_ActOnRollout_FullMethodName    = "/crossfade.v1.CrossfadeService/ActOnRollout"
+	CrossfadeService_ListRollouts_FullMethodName    = "/crossfade.v1.CrossfadeService/ListRollouts"
+	CrossfadeService_GetRollout_FullMethodName      = "/crossfade.v1.CrossfadeService/GetRollout"
+	CrossfadeService_WatchRollout_FullMethodName    = "/crossfade.v1.CrossfadeService/WatchRollout"
+	CrossfadeService_RunCanary_FullMethodName       = "/crossfade.v1.CrossfadeService/RunCanary"
 	CrossfadeService_GetServerInfo_FullMethodName   = "/crossfade.v1.CrossfadeService/GetServerInfo"
 )
 
@@ -103,6 +109,19 @@ type CrossfadeServiceClient interface {
 	GetMirrorReport(ctx context.Context, in *GetMirrorReportRequest, opts ...grpc.CallOption) (*GetMirrorReportResponse, error)
 	// WatchMirror streams the report of an experiment, when it changes, until the experiment has ended.
 	WatchMirror(ctx context.Context, in *WatchMirrorRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchMirrorResponse], error)
+	// StartRollout starts a rollout: a new one, or one that is over anew.
+	StartRollout(ctx context.Context, in *StartRolloutRequest, opts ...grpc.CallOption) (*StartRolloutResponse, error)
+	// ActOnRollout pauses, resumes, approves, rejects, aborts or promotes a rollout.
+	ActOnRollout(ctx context.Context, in *ActOnRolloutRequest, opts ...grpc.CallOption) (*ActOnRolloutResponse, error)
+	// ListRollouts returns the rollouts, by name.
+	ListRollouts(ctx context.Context, in *ListRolloutsRequest, opts ...grpc.CallOption) (*ListRolloutsResponse, error)
+	// GetRollout says where a rollout is, what every guard says, and what it waits for.
+	GetRollout(ctx context.Context, in *GetRolloutRequest, opts ...grpc.CallOption) (*GetRolloutResponse, error)
+	// WatchRollout streams how a rollout is, when that changes, until it is over.
+	WatchRollout(ctx context.Context, in *WatchRolloutRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRolloutResponse], error)
+	// RunCanary starts a rollout and streams how it is until it is over: all of a CI job's work in one call. If the call ends before, somebody may
+	// wait on by the same idempotency key; if nobody does for a while, the rollout is aborted.
+	RunCanary(ctx context.Context, in *RunCanaryRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RunCanaryResponse], error)
 	// GetServerInfo returns the version and the addresses of the server.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
 }
@@ -372,6 +391,84 @@ func (c *crossfadeServiceClient) WatchMirror(ctx context.Context, in *WatchMirro
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type CrossfadeService_WatchMirrorClient = grpc.ServerStreamingClient[WatchMirrorResponse]
 
+func (c *crossfadeServiceClient) StartRollout(ctx context.Context, in *StartRolloutRequest, opts ...grpc.CallOption) (*StartRolloutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StartRolloutResponse)
+	err := c.cc.Invoke(ctx, CrossfadeService_StartRollout_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crossfadeServiceClient) ActOnRollout(ctx context.Context, in *ActOnRolloutRequest, opts ...grpc.CallOption) (*ActOnRolloutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ActOnRolloutResponse)
+	err := c.cc.Invoke(ctx, CrossfadeService_ActOnRollout_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crossfadeServiceClient) ListRollouts(ctx context.Context, in *ListRolloutsRequest, opts ...grpc.CallOption) (*ListRolloutsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRolloutsResponse)
+	err := c.cc.Invoke(ctx, CrossfadeService_ListRollouts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crossfadeServiceClient) GetRollout(ctx context.Context, in *GetRolloutRequest, opts ...grpc.CallOption) (*GetRolloutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetRolloutResponse)
+	err := c.cc.Invoke(ctx, CrossfadeService_GetRollout_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *crossfadeServiceClient) WatchRollout(ctx context.Context, in *WatchRolloutRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchRolloutResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &CrossfadeService_ServiceDesc.Streams[3], CrossfadeService_WatchRollout_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRolloutRequest, WatchRolloutResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CrossfadeService_WatchRolloutClient = grpc.ServerStreamingClient[WatchRolloutResponse]
+
+func (c *crossfadeServiceClient) RunCanary(ctx context.Context, in *RunCanaryRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RunCanaryResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &CrossfadeService_ServiceDesc.Streams[4], CrossfadeService_RunCanary_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[RunCanaryRequest, RunCanaryResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CrossfadeService_RunCanaryClient = grpc.ServerStreamingClient[RunCanaryResponse]
+
 func (c *crossfadeServiceClient) GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetServerInfoResponse)
@@ -438,6 +535,19 @@ type CrossfadeServiceServer interface {
 	GetMirrorReport(context.Context, *GetMirrorReportRequest) (*GetMirrorReportResponse, error)
 	// WatchMirror streams the report of an experiment, when it changes, until the experiment has ended.
 	WatchMirror(*WatchMirrorRequest, grpc.ServerStreamingServer[WatchMirrorResponse]) error
+	// StartRollout starts a rollout: a new one, or one that is over anew.
+	StartRollout(context.Context, *StartRolloutRequest) (*StartRolloutResponse, error)
+	// ActOnRollout pauses, resumes, approves, rejects, aborts or promotes a rollout.
+	ActOnRollout(context.Context, *ActOnRolloutRequest) (*ActOnRolloutResponse, error)
+	// ListRollouts returns the rollouts, by name.
+	ListRollouts(context.Context, *ListRolloutsRequest) (*ListRolloutsResponse, error)
+	// GetRollout says where a rollout is, what every guard says, and what it waits for.
+	GetRollout(context.Context, *GetRolloutRequest) (*GetRolloutResponse, error)
+	// WatchRollout streams how a rollout is, when that changes, until it is over.
+	WatchRollout(*WatchRolloutRequest, grpc.ServerStreamingServer[WatchRolloutResponse]) error
+	// RunCanary starts a rollout and streams how it is until it is over: all of a CI job's work in one call. If the call ends before, somebody may
+	// wait on by the same idempotency key; if nobody does for a while, the rollout is aborted.
+	RunCanary(*RunCanaryRequest, grpc.ServerStreamingServer[RunCanaryResponse]) error
 	// GetServerInfo returns the version and the addresses of the server.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
 	mustEmbedUnimplementedCrossfadeServiceServer()
@@ -518,6 +628,24 @@ func (UnimplementedCrossfadeServiceServer) GetMirrorReport(context.Context, *Get
 }
 func (UnimplementedCrossfadeServiceServer) WatchMirror(*WatchMirrorRequest, grpc.ServerStreamingServer[WatchMirrorResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchMirror not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) StartRollout(context.Context, *StartRolloutRequest) (*StartRolloutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StartRollout not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) ActOnRollout(context.Context, *ActOnRolloutRequest) (*ActOnRolloutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ActOnRollout not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) ListRollouts(context.Context, *ListRolloutsRequest) (*ListRolloutsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRollouts not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) GetRollout(context.Context, *GetRolloutRequest) (*GetRolloutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetRollout not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) WatchRollout(*WatchRolloutRequest, grpc.ServerStreamingServer[WatchRolloutResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchRollout not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) RunCanary(*RunCanaryRequest, grpc.ServerStreamingServer[RunCanaryResponse]) error {
+	return status.Error(codes.Unimplemented, "method RunCanary not implemented")
 }
 func (UnimplementedCrossfadeServiceServer) GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetServerInfo not implemented")
@@ -936,6 +1064,100 @@ func _CrossfadeService_WatchMirror_Handler(srv interface{}, stream grpc.ServerSt
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type CrossfadeService_WatchMirrorServer = grpc.ServerStreamingServer[WatchMirrorResponse]
 
+func _CrossfadeService_StartRollout_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StartRolloutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrossfadeServiceServer).StartRollout(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrossfadeService_StartRollout_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrossfadeServiceServer).StartRollout(ctx, req.(*StartRolloutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrossfadeService_ActOnRollout_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ActOnRolloutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrossfadeServiceServer).ActOnRollout(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrossfadeService_ActOnRollout_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrossfadeServiceServer).ActOnRollout(ctx, req.(*ActOnRolloutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrossfadeService_ListRollouts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRolloutsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrossfadeServiceServer).ListRollouts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrossfadeService_ListRollouts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrossfadeServiceServer).ListRollouts(ctx, req.(*ListRolloutsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrossfadeService_GetRollout_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetRolloutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrossfadeServiceServer).GetRollout(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrossfadeService_GetRollout_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrossfadeServiceServer).GetRollout(ctx, req.(*GetRolloutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CrossfadeService_WatchRollout_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRolloutRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(CrossfadeServiceServer).WatchRollout(m, &grpc.GenericServerStream[WatchRolloutRequest, WatchRolloutResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CrossfadeService_WatchRolloutServer = grpc.ServerStreamingServer[WatchRolloutResponse]
+
+func _CrossfadeService_RunCanary_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(RunCanaryRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(CrossfadeServiceServer).RunCanary(m, &grpc.GenericServerStream[RunCanaryRequest, RunCanaryResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type CrossfadeService_RunCanaryServer = grpc.ServerStreamingServer[RunCanaryResponse]
+
 func _CrossfadeService_GetServerInfo_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetServerInfoRequest)
 	if err := dec(in); err != nil {
@@ -1042,6 +1264,22 @@ var CrossfadeService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _CrossfadeService_GetMirrorReport_Handler,
 		},
 		{
+			MethodName: "StartRollout",
+			Handler:    _CrossfadeService_StartRollout_Handler,
+		},
+		{
+			MethodName: "ActOnRollout",
+			Handler:    _CrossfadeService_ActOnRollout_Handler,
+		},
+		{
+			MethodName: "ListRollouts",
+			Handler:    _CrossfadeService_ListRollouts_Handler,
+		},
+		{
+			MethodName: "GetRollout",
+			Handler:    _CrossfadeService_GetRollout_Handler,
+		},
+		{
 			MethodName: "GetServerInfo",
 			Handler:    _CrossfadeService_GetServerInfo_Handler,
 		},
@@ -1060,6 +1298,16 @@ var CrossfadeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WatchMirror",
 			Handler:       _CrossfadeService_WatchMirror_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "WatchRollout",
+			Handler:       _CrossfadeService_WatchRollout_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "RunCanary",
+			Handler:       _CrossfadeService_RunCanary_Handler,
 			ServerStreams: true,
 		},
 	},

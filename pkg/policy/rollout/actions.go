@@ -7,9 +7,6 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
-// denied is the class of what somebody may not do; exit 10.
-const denied policy.Kind = "denied"
-
 // refusal says why an action is not done though a row might allow it.
 func (l *look) refusal() error {
 	switch a := l.action; a.Kind {
@@ -43,9 +40,9 @@ func (l *look) refuseApproval(a *Action) error {
 			Message: fmt.Sprintf("the gate that is waited at is that of step %d", l.s.Step+1), Next: fmt.Sprintf("look at it with `shadowctl rollout explain %s` first", l.p.Name),
 		}
 	case !slices.Contains(a.Roles, gate.Role):
-		return &policy.Error{Kind: denied, Code: "role_needed", Value: a.Who, Message: fmt.Sprintf("the gate before step %d needs role %s", l.s.Step+1, gate.Role), Next: "ask somebody who has it"}
+		return &policy.Error{Kind: policy.Denied, Code: "role_needed", Value: a.Who, Message: fmt.Sprintf("the gate before step %d needs role %s", l.s.Step+1, gate.Role), Next: "ask somebody who has it"}
 	case a.Kind == Approve && gate.NotStarter && a.Who == l.p.Starter:
-		return &policy.Error{Kind: denied, Code: "approver_is_starter", Value: a.Who, Message: "has started this rollout, and who starts it must not approve this gate", Next: "ask somebody else with role " + gate.Role}
+		return &policy.Error{Kind: policy.Denied, Code: "approver_is_starter", Value: a.Who, Message: "has started this rollout, and who starts it must not approve this gate", Next: "ask somebody else with role " + gate.Role}
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func (l *look) tellFail()    { l.s.FailTold = true }
 
 // failing makes the condition of the rows of failed guards. Whoever pauses a rollback has decided about the failure.
 func failing(is OnFailure) func(*look) bool {
-	return func(l *look) bool { return l.exposed() && l.ours() && l.s.Resume != RollingBack && l.p.failure() == is }
+	return func(l *look) bool { return l.exposed() && l.ours() && l.s.Resume != RollingBack && l.p.Failure() == is }
 }
 
 // resumes makes the condition of the rows of resumed plans.

@@ -4,24 +4,34 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
-// World is what a plan is held against: the service that it moves and who may approve.
+// World is what a plan is held against: the service that it moves, who may approve, and what the server can ask.
 type World struct {
 	Origins []string            // of the service, in its order
 	Primary string              // of the service
 	Share   map[string]int32    // basis points now, see [policy.Weights]
 	Roles   map[string][]string // who has which role
+	Starter string              // whoever starts the plan
 	Running string              // the rollout that is on its way on this service; empty: none
+
+	Mirrors map[string]Mirror       // mirror experiments, by name
+	Server  func(name string) error // says why a Prometheus is not known; nil: none is
+	Hook    func(url string) error  // says why a URL may not be called; nil: none may
+}
+
+// Mirror is what a plan must know of a mirror experiment.
+type Mirror struct {
+	Service, Candidate string
+	Dark               bool // it compares nothing
 }
 
 // invalid is an error about a field of a document.
 func invalid(field, code, value, message, next string) *policy.Error {
-	return &policy.Error{Kind: policy.Invalid, Code: code, Field: field, Value: value, Message: message, Next: next}
+	return policy.InvalidField(field, code, value, message, next)
 }
 
 // checker collects what is wrong.
@@ -34,45 +44,36 @@ func (c *checker) add(field, code, value, message, next string) {
 // Check says what is wrong with a plan as such and in its world, in the order of its fields. It is asked before a rollout starts, and by a dry run.
 // What guards measure is looked at by package guard.
 func Check(p *Plan, w *World) policy.Errors {
-	var c checker
-	c.names(p)
-	c.origins(p, w)
-	c.failure(p)
-	c.steps(p)
-	c.gates(p, w)
-	c.guards(p, w)
-	c.times(p)
-	c.hook(p.Hook)
+	c := checker{found: checkPlan(p)}
+	c.inWorld(p, w)
 	if len(c.found) == 0 {
 		c.start(p, w)
 	}
+	return inOrder(c.found)
+}
+
+// checkPlan says what is wrong with a plan as such. Its origins may be open yet.
+func checkPlan(p *Plan) policy.Errors {
+	var c checker
+	c.names(p)
+	c.failure(p)
+	c.steps(p)
+	c.guardNames(p)
+	c.times(p)
+	c.hook(p.Hook)
 	return c.found
 }
 
 func (c *checker) names(p *Plan) {
-	for _, n := range []struct{ field, name, what string }{{"name", p.Name, "the rollout"}, {"service", p.Service, "the service"}} {
-		switch {
-		case n.name == "":
-			c.add(n.field, "name_missing", "", "a name is needed for "+n.what, "choose one of lower-case letters, digits and dashes")
-		case !policy.ValidName(n.name):
-			c.add(n.field, "name_invalid", n.name, "only lower-case letters, digits and dashes are allowed, at most 63, with a letter or digit at both ends", "")
-		}
-	}
-}
-
-func (c *checker) origins(p *Plan, w *World) {
-	known := "the service's origins are " + strings.Join(w.Origins, ", ")
+	c.found = append(c.found, policy.CheckName("name", p.Name, "the rollout")...)
+	c.found = append(c.found, policy.CheckName("service", p.Service, "the service whose traffic moves")...)
+	c.found = append(c.found, policy.CheckName("to", p.To, "the origin that traffic moves to")...)
 	switch {
-	case p.To == "":
-		c.add("to", "origin_missing", "", "the origin that traffic moves to is needed", known)
-	case !slices.Contains(w.Origins, p.To):
-		c.add("to", "origin_unknown", p.To, "the service has no origin of this name", known)
+	case p.From == "":
 	case p.From == p.To:
-		c.add("from", "origin_same", p.From, "traffic cannot move from an origin to itself", known)
-	case !slices.Contains(w.Origins, p.From):
-		c.add("from", "origin_unknown", p.From, "the service has no origin of this name", known)
-	case p.From != w.Primary && p.To != w.Primary:
-		c.add("to", "origin_not_primary", p.To, fmt.Sprintf("neither this origin nor %s is the primary (%s): a rollback would go to a third", p.From, w.Primary), "move traffic from the primary, or to it")
+		c.add("from", "origin_same", p.From, "traffic cannot move from an origin to itself", "name two different origins")
+	default:
+		c.found = append(c.found, policy.CheckName("from", p.From, "the origin that traffic moves from")...)
 	}
 }
 
@@ -80,7 +81,7 @@ func (c *checker) failure(p *Plan) {
 	switch p.OnFailure {
 	case "", Freeze:
 	case BackAtOnce, BackInStep:
-		if p.Reverse() {
+		if p.Primary != "" && p.Reverse() {
 			c.add("onFailure", "on_failure_reverse", string(p.OnFailure), "the plan goes to the primary: a rollback would send everything to the side that fails", "write onFailure: freeze, or leave it out")
 		}
 	default:
@@ -106,6 +107,7 @@ func (c *checker) steps(p *Plan) {
 				"write weights that rise; to move traffic back, start a rollout to the other origin")
 		}
 		c.bake(at+"bake", s.Bake, p.Guards)
+		c.gate(at+"gate.approval.role", s.Gate)
 		if s.MinRequests < 0 || s.MinRequests > MaxMinRequests {
 			c.add(at+"minRequests", "out_of_range", fmt.Sprint(s.MinRequests), fmt.Sprintf("must be 0 to %d", MaxMinRequests), "")
 		}
@@ -123,33 +125,32 @@ func (c *checker) bake(field string, bake time.Duration, guards []PlanGuard) {
 		return
 	}
 	for _, g := range guards {
-		if bake < g.Window {
+		switch {
+		case bake >= g.Window:
+			continue
+		case g.Query != nil:
+			c.add(field, "bake_below_window", bake.String(), fmt.Sprintf("is shorter than the time between two questions of guard %s (%s), so an answer could be about the step before", g.Name, g.Window),
+				fmt.Sprintf("write bake: %s or more, or ask more often (every)", g.Window))
+		default:
 			c.add(field, "bake_below_window", bake.String(), fmt.Sprintf("is shorter than the window of guard %s (%s), which would judge traffic of the step before", g.Name, g.Window),
 				fmt.Sprintf("write bake: %s or more, or a shorter window", g.Window))
-			return
 		}
+		return
 	}
 }
 
-func (c *checker) gates(p *Plan, w *World) {
-	for i, s := range p.Steps {
-		if s.Gate == nil {
-			continue
-		}
-		field := fmt.Sprintf("steps[%d].gate.approval.role", i)
-		have := w.Roles[s.Gate.Role]
-		switch {
-		case s.Gate.Role == "":
-			c.add(field, "role_missing", "", "a gate needs the role that approves", "")
-		case len(have) == 0:
-			c.add(field, "role_empty", s.Gate.Role, "nobody has this role, so the gate would never open", "give it to somebody in the server's settings")
-		case s.Gate.NotStarter && !slices.ContainsFunc(have, func(who string) bool { return who != p.Starter }):
-			c.add(field, "role_only_starter", s.Gate.Role, fmt.Sprintf("only %s has this role, and who starts a rollout must not approve this gate", p.Starter), "have somebody else start it, or give the role to one more")
-		}
+// gate looks at the gate before a step; whether anybody may open it is the world's.
+func (c *checker) gate(field string, g *Gate) {
+	switch {
+	case g == nil:
+	case g.Role == "":
+		c.add(field, "role_missing", "", "a gate needs the role that approves", "write for example gate: {approval: {role: approver}}")
+	default:
+		c.found = append(c.found, policy.CheckName(field, g.Role, "the role that approves")...)
 	}
 }
 
-func (c *checker) guards(p *Plan, w *World) {
+func (c *checker) guardNames(p *Plan) {
 	if len(p.Guards) > MaxGuards {
 		c.add("guards", "too_many", fmt.Sprint(len(p.Guards)), fmt.Sprintf("too many guards: at most %d are allowed", MaxGuards), "")
 		return
@@ -157,24 +158,31 @@ func (c *checker) guards(p *Plan, w *World) {
 	seen := map[string]bool{}
 	for i, g := range p.Guards {
 		at := fmt.Sprintf("guards[%d].", i)
-		switch {
-		case g.Name == "":
-			c.add(at+"name", "name_missing", "", "a name is needed for the guard", "")
-		case seen[g.Name]:
-			c.add(at+"name", "name_twice", g.Name, "two guards have this name", "")
+		if seen[g.Name] && g.Name != "" {
+			c.add(at+"name", "name_twice", g.Name, "two guards have this name", "give each guard a name of its own")
+		} else {
+			c.found = append(c.found, policy.CheckName(at+"name", g.Name, "the guard")...)
 		}
 		seen[g.Name] = true
-		switch {
-		case g.Relative && (g.Against == "" || g.Against == p.To):
-			c.add(at+"against", "against_missing", g.Against, "a relative guard compares with another origin", fmt.Sprintf("write against: %s", p.From))
-		case g.Against != "" && !slices.Contains(w.Origins, g.Against):
-			c.add(at+"against", "origin_unknown", g.Against, "the service has no origin of this name", "the service's origins are "+strings.Join(w.Origins, ", "))
+		if g.Mirror != "" {
+			c.found = append(c.found, policy.CheckName(at+"mirror", g.Mirror, "the mirror experiment")...)
+		}
+		if g.Relative && g.Against != "" && g.Against == p.To {
+			c.add(at+"against", "against_itself", g.Against, "is where the rollout leads: an origin compared with itself shows nothing", againstNext(p))
 		}
 	}
 	if onlyRelative(p) {
 		c.add("guards", "guards_only_relative", "", "all guards compare with another origin, which gets nothing at 100%: nothing would watch the last step",
 			"add a guard with a limit of its own, for example errorRate with max: 0.5%")
 	}
+}
+
+// againstNext says what a relative guard can be compared with.
+func againstNext(p *Plan) string {
+	if p.From == "" {
+		return "leave it out: it is compared with the origin that traffic moves from"
+	}
+	return "write against: " + p.From + ", or leave it out"
 }
 
 // onlyRelative says whether a plan comes to 100 % with no guard that can say anything there.
@@ -207,27 +215,5 @@ func (c *checker) hook(hook string) {
 		c.add("hook.url", "hook_credentials", "", "holds a user or password, which would be seen in the history", "the signature says who calls")
 	case u.Fragment != "":
 		c.add("hook.url", "hook_fragment", hook, "has a fragment (#…), which is never sent", "")
-	}
-}
-
-// start holds a plan against what is live.
-func (c *checker) start(p *Plan, w *World) {
-	if w.Running != "" {
-		c.found = append(c.found, &policy.Error{
-			Kind: policy.Conflict, Code: "rollout_running", Field: "service", Value: p.Service,
-			Message: fmt.Sprintf("rollout %s is on its way on this service; one at a time", w.Running), Next: fmt.Sprintf("wait for it, or run `shadowctl rollout abort %s`", w.Running),
-		})
-		return
-	}
-	for _, o := range w.Origins {
-		if o != p.From && o != p.To && w.Share[o] != 0 {
-			c.add("to", "split_elsewhere", p.To, fmt.Sprintf("%s has %s of the service, and a rollout moves only between %s and %s", o, policy.FormatWeight(policy.BasisPoints(w.Share[o])), p.From, p.To),
-				"set a split of these two first")
-			return
-		}
-	}
-	if share := policy.BasisPoints(w.Share[p.To]); share > p.Steps[0].Weight {
-		c.add("steps[0].weight", "step_below_split", policy.FormatWeight(p.Steps[0].Weight), fmt.Sprintf("%s has %s already: the first step would take traffic from it", p.To, policy.FormatWeight(share)),
-			fmt.Sprintf("begin with %s or more", policy.FormatWeight(share)))
 	}
 }

@@ -11,6 +11,7 @@ import (
 func here() *World {
 	return &World{
 		Origins: []string{"ecs", "eks", "old"}, Primary: "ecs", Share: map[string]int32{"ecs": 10_000}, Roles: map[string][]string{"approver": {"ann", "bob"}, "owner": {"ann"}},
+		Mirrors: map[string]Mirror{"m1": {Service: "orders", Candidate: "eks"}}, Hook: func(string) error { return nil },
 	}
 }
 
@@ -40,7 +41,7 @@ func TestBadPlans(t *testing.T) {
 	}{
 		{"name_missing", "name", func(p *Plan, _ *World) { p.Name = "" }},
 		{"name_invalid", "service", func(p *Plan, _ *World) { p.Service = "a b" }},
-		{"origin_missing", "to", func(p *Plan, _ *World) { p.To = "" }},
+		{"name_missing", "to", func(p *Plan, _ *World) { p.To = "" }},
 		{"origin_unknown", "to", func(p *Plan, _ *World) { p.To = "gke" }},
 		{"origin_unknown", "from", func(p *Plan, _ *World) { p.From = "gke" }},
 		{"origin_same", "from", func(p *Plan, _ *World) { p.From = "eks" }},
@@ -64,7 +65,8 @@ func TestBadPlans(t *testing.T) {
 		{"name_missing", "guards[0].name", func(p *Plan, _ *World) { p.Guards[0].Name = "" }},
 		{"name_twice", "guards[1].name", func(p *Plan, _ *World) { p.Guards[1].Name = "err" }},
 		{"against_missing", "guards[1].against", func(p *Plan, _ *World) { p.Guards[1].Against = "" }},
-		{"against_missing", "guards[1].against", func(p *Plan, _ *World) { p.Guards[1].Against = "eks" }},
+		{"against_itself", "guards[1].against", func(p *Plan, _ *World) { p.Guards[1].Against = "eks" }},
+		{"against_idle", "guards[1].against", func(p *Plan, _ *World) { p.Guards[1].Against = "old" }},
 		{"origin_unknown", "guards[1].against", func(p *Plan, _ *World) { p.Guards[1].Against = "gke" }},
 		{"guards_only_relative", "guards", func(p *Plan, _ *World) { p.Guards = p.Guards[1:] }},
 		{"too_many", "guards", func(p *Plan, _ *World) { p.Guards = make([]PlanGuard, MaxGuards+1) }},

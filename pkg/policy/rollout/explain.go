@@ -111,7 +111,7 @@ func explainKept(p *Plan, s State) string {
 	if s.Free {
 		return "is over: " + s.Reason
 	}
-	left := max(0, p.retention()-s.Kept)
+	left := RetainedFor(p, s)
 	return fmt.Sprintf("is complete; %s is kept for %s more, for a rollback%s", p.From, left.Round(time.Second), primary(s))
 }
 

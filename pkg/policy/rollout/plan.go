@@ -3,15 +3,17 @@ package rollout
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/policy/guard"
 )
 
 // Bounds and defaults of plans.
 const (
 	MaxSteps         = 50
-	MaxGuards        = 32
+	MaxGuards        = guard.MaxGuards
 	MinBake          = time.Second         // one report of the proxies
 	MaxBake          = 30 * 24 * time.Hour // of one step
 	MaxMinRequests   = 1_000_000_000       // of one step
@@ -60,9 +62,17 @@ type Gate struct {
 // PlanGuard is what the walk needs to know of a guard; what it measures is package guard's.
 type PlanGuard struct {
 	Name     string
-	Window   time.Duration // the longest that it looks back; 0: not a window
+	Window   time.Duration // the longest that it looks back, or the time between two questions; 0: neither
 	Relative bool          // it compares To with Against
 	Against  string        // origin
+	Mirror   string        // the mirror experiment whose verdict it is, in place of a metric
+	Query    *Query        // what it asks Prometheus, in place of a metric
+}
+
+// IsRun says whether a text is the ID of a run.
+func IsRun(id string) bool {
+	name, run, ok := strings.Cut(id, "@")
+	return ok && run != "" && policy.ValidName(name)
 }
 
 // Reverse says whether the plan moves traffic to the primary. Then there is nothing that a rollback could do about a failure.
@@ -76,8 +86,8 @@ func (p *Plan) home() policy.BasisPoints {
 	return 0
 }
 
-// failure is what the plan does when a guard fails.
-func (p *Plan) failure() OnFailure {
+// Failure is what the plan does when a guard fails.
+func (p *Plan) Failure() OnFailure {
 	switch {
 	case p.Reverse():
 		return Freeze

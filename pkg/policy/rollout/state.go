@@ -89,18 +89,37 @@ func Start(p *Plan, split Split, now time.Time) State {
 // Retaining says whether a promoted rollout still keeps the origin that traffic moved from.
 func Retaining(s State) bool { return s.Phase == Completed && !s.Free }
 
-// MustSave says whether the state after a call has to be stored before its effects are performed. If not, only counts and what was seen are
-// newer: it is enough to store them every few seconds.
-func MustSave(before, after State) bool { return !reflect.DeepEqual(settled(before), settled(after)) }
+// RetainedFor is for how long a promoted rollout keeps that origin yet.
+func RetainedFor(p *Plan, s State) time.Duration { return max(0, p.retention()-s.Kept) }
 
-// settled is a state without what is only counted or seen.
+// MustSave says whether the state after a call has to be stored before its effects are performed; before is the one that is stored. If not, what is newer
+// is of a kind that a crash may lose:
+//
+//   - counts, and what was seen: it is enough to store them every few seconds;
+//   - which notes were taken: they are told again, by the same IDs;
+//   - that the rollout's own change of the split was seen live: the split says so again, by its cause.
+func MustSave(before, after State) bool {
+	b, a := settled(before), settled(after)
+	if sawOwn(b, a) {
+		b.Want, b.Confirmed, b.Weight = nil, a.Confirmed, a.Weight
+	}
+	return !reflect.DeepEqual(b, a)
+}
+
+// settled is a state without what may be lost. It shares what it refers to with s.
 func settled(s State) State {
-	s = clone(s)
 	s.Bake, s.Requests, s.Kept, s.Mark, s.Seen = 0, 0, 0, Mark{}, Seen{}
+	s.Outbox, s.Dropped, s.Revision = nil, 0, 0 // a new note counts in Notes
 	if s.Back != nil {
+		s.Back = new(*s.Back)
 		s.Back.Rest = 0
 	}
 	return s
+}
+
+// sawOwn says whether what was on its way before has come through, and nothing else was asked for since.
+func sawOwn(before, after State) bool {
+	return before.Want != nil && after.Want == nil && after.Confirmed == before.Want.ID && after.Weight == before.Want.Weight
 }
 
 // wall is a time as it is stored: what is read back is equal to it.

@@ -178,6 +178,9 @@ func TestRandomWalks(t *testing.T) {
 			t.Errorf("of %d walks %d ended %s: the walks are not what they should be", walks, ends[end], end)
 		}
 	}
+	if !reasons["own change not stored"] {
+		t.Error("no walk went on from a state that had not seen its own change")
+	}
 	for _, row := range table {
 		if !slices.ContainsFunc(keys(reasons), func(r string) bool {
 			return strings.HasPrefix(strings.TrimPrefix(r, string(row.From[0])+">"), row.Reason)

@@ -45,7 +45,7 @@ type world struct {
 
 func newWorld(t *testing.T, rng *rand.Rand, p *Plan, now func() time.Time) *world {
 	w := &world{
-		t: t, rng: rng, p: p, now: now, mood: []float64{0.1, 0.3, 1}[rng.IntN(3)], done: map[string]int64{}, hooks: map[string]HookAnswer{}, approved: map[int]bool{}, ended: map[int]bool{},
+		t: t, rng: rng, p: p, now: now, mood: []float64{0.02, 0.1, 0.3, 1}[rng.IntN(4)], done: map[string]int64{}, hooks: map[string]HookAnswer{}, approved: map[int]bool{}, ended: map[int]bool{},
 		baked: map[int]time.Duration{}, sets: map[int][]string{}, reasons: map[string]bool{},
 	}
 	w.live = Split{Cause: "apply-3", Revision: 3}
@@ -79,8 +79,10 @@ func (w *world) turn() {
 	w.outside()
 	in := w.inputs()
 	before := w.mem
-	after, effects, err := Step(w.p, before, in, w.now())
+	now := w.now()
+	after, effects, err := Step(w.p, before, in, now)
 	w.check(before, after, in, effects, err)
+	w.nothingLost(before, after, in, now)
 	if w.chance(0.03) { // killed before it was stored; a rollback may be out already
 		w.perform(effects, func(e Effect) bool { return e.Kind == Rollback })
 		w.crash()
@@ -95,13 +97,6 @@ func (w *world) turn() {
 		return
 	}
 	w.perform(effects, func(Effect) bool { return true })
-}
-
-func (w *world) crash() {
-	w.say("crash")
-	w.mem = reread(w.t, w.stored)
-	w.clock++
-	w.at, w.requests = 0, 0
 }
 
 func (w *world) store(s State, in Inputs, err error) {
@@ -126,11 +121,12 @@ func (w *world) outside() {
 	if w.chance(0.02) || w.mem.Phase == RollingBack && w.chance(0.1) {
 		w.primary = !w.primary
 	}
-	if w.chance(0.015) || w.mem.Phase == RollingBack && w.chance(0.03) {
+	keeps := !w.calm && Retaining(w.mem) && w.rng.IntN(20) == 0
+	if w.chance(0.015) || w.mem.Phase == RollingBack && w.chance(0.03) || keeps {
 		w.foreign++
 		w.change(Split{Weight: policy.BasisPoints(w.rng.IntN(10_001)), Cause: fmt.Sprintf("hand-%d", w.foreign), By: "carl"})
 	}
-	if w.chance(0.005) {
+	if w.chance(0.005) || keeps && w.rng.IntN(2) == 0 {
 		w.foreign++
 		w.change(Split{Weight: w.p.home(), Cause: fmt.Sprintf("hand-%d", w.foreign), Rollback: true, By: "carl"})
 	}
@@ -200,7 +196,7 @@ func (w *world) change(s Split) {
 // allowed holds a change that goes live against the plan.
 func (w *world) allowed(e Effect) {
 	if !strings.Contains(e.ID, "/set") {
-		if e.Weight > 0 && w.p.failure() != BackInStep || e.Weight > w.p.Steps[w.stored.Step].Weight {
+		if e.Weight > 0 && w.p.Failure() != BackInStep || e.Weight > w.p.Steps[w.stored.Step].Weight {
 			w.failf("a rollback set %d", e.Weight)
 		}
 		return
@@ -268,7 +264,8 @@ func (w *world) user() *Action {
 		}
 		return nil
 	}
-	if w.rng.Float64() > 0.02+0.15*w.mood {
+	last := w.mem.Phase == Baking && w.mem.Step == len(w.p.Steps)-1
+	if w.rng.Float64() > 0.02+0.15*w.mood && !(last && w.rng.IntN(10) == 0) {
 		return nil
 	}
 	kinds := []ActionKind{Pause, Pause, Pause, Resume, Resume, Resume, Approve, Approve, Reject, Promote, Abort}
@@ -281,6 +278,9 @@ func (w *world) user() *Action {
 	}
 	if w.mem.Phase == RollingBack && w.rng.IntN(2) == 0 {
 		a.Kind = Pause
+	}
+	if last && w.rng.IntN(2) == 0 {
+		a.Kind = Promote
 	}
 	a.Step = w.rng.IntN(len(w.p.Steps) + 1)
 	return a

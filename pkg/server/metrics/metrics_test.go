@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/server/metrics"
 	"github.com/crossfade-proxy/crossfade/pkg/store"
@@ -47,6 +49,13 @@ func (source) MirrorReport(name string) (*crossfadev1.MirrorReport, error) {
 		return nil, errors.New("not there")
 	}
 	return &crossfadev1.MirrorReport{Mirrored: 10, Compared: 5, Unrepresentative: 2, Dropped: map[string]int64{"cap": 3}}, nil
+}
+
+func (source) Rollouts(string) []*crossfadev1.RolloutStatus {
+	at := func(hour int) *timestamppb.Timestamp { return timestamppb.New(time.Date(2026, 11, 27, hour, 0, 0, 0, time.UTC)) }
+	return []*crossfadev1.RolloutStatus{
+		{Name: "again", Service: "orders", State: "Baking", Started: at(9)}, {Name: "r1", Service: "orders", State: "RolledBack", Started: at(8)},
+	}
 }
 
 func calls() map[string]int64 { return map[string]int64{"ListTasks": 12} }
@@ -129,6 +138,7 @@ func TestNamesAndLabelsAreThoseOfTheInterface(t *testing.T) {
 		`crossfade_mirror_total{mirror="m1",result="unrepresentative"} 2`,
 		`crossfade_mirror_total{mirror="m1",result="target_failed"} 0`,
 		`crossfade_mirror_total{mirror="m1",result="dropped_cap"} 3`,
+		`crossfade_rollout_state{service="orders",state="Baking"} 1`,
 		`go_goroutines `,
 		`process_resident_memory_bytes `,
 	} {

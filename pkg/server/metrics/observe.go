@@ -18,6 +18,7 @@ type Source interface {
 	AllOrigins() []*crossfadev1.OriginStatus
 	Mirrors(service string) []*crossfadev1.MirrorStatus
 	MirrorReport(name string) (*crossfadev1.MirrorReport, error)
+	Rollouts(service string) []*crossfadev1.RolloutStatus
 	Revision() int64
 }
 
@@ -29,7 +30,7 @@ type Requests struct {
 
 // Observe asks source, requests and calls at each scrape. Calls are how often AWS was asked for endpoints since the process began, by action.
 func (m *Metrics) Observe(source Source, requests func() []Requests, calls func() map[string]int64) error {
-	if err := errors.Join(m.observeEndpoints(source, calls), m.observeMirrors(source)); err != nil {
+	if err := errors.Join(m.observeEndpoints(source, calls), m.observeMirrors(source), m.observeRollouts(source)); err != nil {
 		return err
 	}
 	var errs [4]error

@@ -174,6 +174,7 @@ func (b *batch) addWrite(c *store.Commit, w *store.Write) *crossfadev1.Revision 
 		After:    w.After,
 
 		RolledBack: w.RolledBack,
+		Cause:      w.Cause,
 	}
 	b.putRevision(r)
 	last, err := lastOf(b.tx, w.Key)

@@ -44,8 +44,8 @@ var commitTests = []test{
 		k := service("orders")
 		e.commit(put(k, 1, 0))
 		c := store.Commit{
-			Writes: []store.Write{{Key: k, After: document(k, 2), Expect: 1, Action: "split set"}},
-			Time:   now.Add(time.Hour), Who: "bob", Verified: true, Reason: "ticket 7",
+			Writes: []store.Write{{Key: k, After: document(k, 2), Expect: 1, Action: "split set", RolledBack: true, Cause: "r1@3f9a/step-2/set"}},
+			Time:   now.Add(time.Hour), Who: "bob", Verified: true, Reason: "ticket 7", Stamp: "5e1f",
 		}
 		rs, _, err := e.s.Commit(e.Context(), c)
 		if err != nil {
@@ -53,7 +53,7 @@ var commitTests = []test{
 		}
 		want := &crossfadev1.Revision{
 			Revision: 2, Time: timestamppb.New(now.Add(time.Hour)), Who: "bob", Verified: true, Action: "split set", Kind: "Service",
-			Service: "orders", Reason: "ticket 7", Before: document(k, 1), After: document(k, 2),
+			Service: "orders", Reason: "ticket 7", Before: document(k, 1), After: document(k, 2), Stamp: "5e1f", RolledBack: true, Cause: "r1@3f9a/step-2/set",
 		}
 		e.equal(want, rs[0])
 		e.equal(want, e.revision(2))

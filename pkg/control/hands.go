@@ -1,0 +1,225 @@
+package control
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/engine"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/policy/rollout"
+	"github.com/crossfade-proxy/crossfade/pkg/store"
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
+)
+
+// hands are what the engine sees and does with: its port to the controller.
+type hands struct {
+	c *Controller
+
+	mu     sync.Mutex
+	proofs map[string]*standing // by the ID of the plan
+}
+
+// standing is a proof that is followed for as long as a rollout waits for it.
+type standing struct {
+	cause  string
+	ch     *change
+	proofs *proofs
+}
+
+func (s *standing) close() {
+	if s != nil {
+		s.proofs.close()
+		s.ch.close()
+	}
+}
+
+// sent remembers by which publication each fleet got the levers of a service last.
+type sent struct {
+	mu sync.Mutex
+	at map[place]int64
+}
+
+func (s *sent) note(fleet string, levers map[string][]translate.Lever, seq int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.at == nil {
+		s.at = map[place]int64{}
+	}
+	for service, l := range levers {
+		if l == nil {
+			delete(s.at, place{service, fleet})
+		} else {
+			s.at[place{service, fleet}] = seq
+		}
+	}
+}
+
+func (s *sent) of(service, fleet string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.at[place{service, fleet}]
+}
+
+// See implements [engine.Control].
+func (h *hands) See(p *rollout.Plan, prove bool) engine.Sight {
+	c := h.c
+	c.order.Lock() // what is live was sent
+	c.mu.RLock()
+	s := c.live.services.At(p.Service)
+	seen := maps.Clone(c.made[p.ID])
+	c.mu.RUnlock()
+	seq := map[string]int64{}
+	if s != nil {
+		for _, fleet := range s.compiled.Fleets {
+			seq[fleet] = c.sent.of(p.Service, fleet)
+		}
+	}
+	c.order.Unlock()
+	if s == nil || !has(s.compiled, p.To) || !has(s.compiled, p.From) {
+		h.Done(p.ID)
+		return engine.Sight{Gone: true}
+	}
+	weights := policy.Weights(s.doc)
+	out := engine.Sight{
+		Split: rollout.Split{
+			Weight: policy.BasisPoints(weights[p.To]), Cause: s.cause, Revision: s.record.GetRevision(), Rollback: s.rolledBack, By: s.by,
+		},
+		Made: seen, Fleets: s.compiled.Fleets, Ready: c.ready(s.compiled, p.To), Primary: c.primaryHealth(s.compiled, p.Primary), Drift: c.drift(s.compiled),
+	}
+	out.Fleet = c.levered(s, seq)
+	if prove {
+		out.Fleet = h.prove(p.ID, s, out.Fleet)
+	} else {
+		h.Done(p.ID)
+	}
+	return out
+}
+
+func has(s *policy.Service, origin string) bool {
+	return slices.ContainsFunc(s.Origins, func(o policy.Origin) bool { return o.Name == origin })
+}
+
+// levered says how far the live split of a service has come.
+func (c *Controller) levered(s *service, seq map[string]int64) rollout.Fleet {
+	out := rollout.Fleet{Cause: s.cause, Applied: true}
+	connected := 0
+	var behind []string
+	for _, fleet := range s.compiled.Fleets {
+		n, late := c.fleets.Fleet(fleet).Levered(seq[fleet])
+		connected += n
+		behind = append(behind, late...)
+		for _, proxy := range c.overriddenIn(fleet) {
+			behind = append(behind, proxy+" (an override at its admin interface)")
+		}
+	}
+	switch {
+	case connected == 0:
+		out.Applied, out.Why = false, "no proxy is connected"
+	case len(behind) > 0:
+		out.Applied, out.Why = false, fmt.Sprintf("%d of %d proxies do not have it: %s", len(behind), connected, brief(behind))
+	}
+	return out
+}
+
+// prove follows what the data plane shows of the live split. What has to be shown is that origins without weight get nothing.
+func (h *hands) prove(plan string, s *service, f rollout.Fleet) rollout.Fleet {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	st := h.proofs[plan]
+	if st == nil || st.cause != s.cause {
+		st.close()
+		e := &applied{key: store.ObjectKey{Kind: kindService, Name: s.compiled.Name}, action: ActionRollback, before: serviceDocument(s.doc), after: serviceDocument(s.doc), fleets: s.compiled.Fleets}
+		ch := &change{edits: []*applied{e}, called: h.c.now(), o: Options{Wait: crossfadev1.Wait_WAIT_PROVEN}, fleets: map[string]*following{}}
+		h.c.followRest(ch)
+		st = &standing{cause: s.cause, ch: ch, proofs: h.c.startProofs(ch)}
+		h.proofs[plan] = st
+	}
+	st.proofs.acked(st.ch)
+	now := h.c.now()
+	f.Proven = f.Applied
+	for at, proof := range st.proofs.followed {
+		if !proof.settled(now) {
+			f.Proven, f.Why = false, "fleet "+at.fleet+": "+proof.proof.State(now).Reason
+		}
+	}
+	return f
+}
+
+// Done implements [engine.Control].
+func (h *hands) Done(planID string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.proofs[planID].close()
+	delete(h.proofs, planID)
+}
+
+// SetSplit implements [engine.Control].
+func (h *hands) SetSplit(ctx context.Context, ch engine.Change) error {
+	if h.made(ch) {
+		return nil
+	}
+	p := ch.Plan
+	_, err := h.c.SetSplit(ctx, p.Service, map[string]int32{p.To: ch.Weight, p.From: int32(policy.Whole) - ch.Weight}, h.options(ch))
+	return err
+}
+
+// RollBack implements [engine.Control]. What the fleets make of it is added to the history beside it.
+func (h *hands) RollBack(ch engine.Change) error {
+	if h.made(ch) {
+		return nil
+	}
+	o := h.options(ch)
+	o.Expect, o.Wait = 0, crossfadev1.Wait_WAIT_PROVEN
+	return h.c.rollBackBeside(RollbackTarget{Service: ch.Plan.Service}, o)
+}
+
+func (h *hands) made(ch engine.Change) bool {
+	h.c.mu.RLock()
+	defer h.c.mu.RUnlock()
+	_, ok := h.c.made[ch.Plan.ID][ch.ID]
+	return ok
+}
+
+func (h *hands) options(ch engine.Change) Options {
+	digest := sha256.Sum256([]byte(ch.ID))
+	return Options{
+		Who: ch.Who, Verified: true, Reason: ch.Reason, Expect: ch.Expect, Key: ch.ID, Digest: digest[:], Cause: ch.ID, Wait: crossfadev1.Wait_WAIT_NONE,
+	}
+}
+
+// Save implements [engine.Control]. Nobody else writes a rollout that is on its way, so that another revision than the expected one is our own: of a write
+// that was refused, in doubt, and taken back. Another run is somebody else's.
+func (h *hands) Save(ctx context.Context, doc *crossfadev1.Rollout, expect int64, s engine.Saving) (int64, error) {
+	o := Options{Who: s.Who, Reason: s.Reason, Wait: crossfadev1.Wait_WAIT_NONE}
+	change, err := one(h.c.change(ctx, o, func(live *intent) ([]edit, error) {
+		p := live.rollouts[doc.GetName()]
+		switch {
+		case p == nil:
+			return nil, notFound("rollout", doc.GetName())
+		case p.doc.GetRun().GetId() != doc.GetRun().GetId():
+			return nil, conflict(rolloutKey(doc.GetName()), expect, p.record.GetRevision())
+		}
+		return []edit{{key: rolloutKey(doc.GetName()), after: rolloutDocument(doc), action: s.Action}}, nil
+	}))
+	return change.GetRevision(), err
+}
+
+// Mirror implements [engine.Control].
+func (h *hands) Mirror(name string) (rollout.Verdict, string) {
+	r, err := h.c.MirrorReport(name)
+	if err != nil {
+		return rollout.Error, "there is no mirror " + name
+	}
+	why := fmt.Sprintf("mirror %s (%s) compared %d pairs", name, r.GetState(), r.GetCompared())
+	for _, w := range r.GetWhy() {
+		why += "; " + w.GetMessage()
+	}
+	return rollout.Verdict(r.GetVerdict()), why
+}
+
+func rolloutKey(name string) store.ObjectKey { return store.ObjectKey{Kind: kindRollout, Name: name} }

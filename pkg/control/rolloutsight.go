@@ -1,0 +1,69 @@
+package control
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/policy/rollout"
+)
+
+// ready says whether an origin can get traffic: it has endpoints, and there are proxies in each fleet.
+func (c *Controller) ready(s *policy.Service, origin string) rollout.Ready {
+	for _, fleet := range s.Fleets {
+		if n, _ := c.fleets.Fleet(fleet).Levered(0); n == 0 {
+			return rollout.Ready{Why: "no proxy of fleet " + fleet + " is connected"}
+		}
+	}
+	if o := c.originState(s, origin); o.GetState() == OriginEmpty || o.GetState() != OriginResolved && o.GetReady()+o.GetHeld() == 0 {
+		return rollout.Ready{Why: origin + " has no endpoint that takes requests (" + o.GetState() + "): " + o.GetDetail()}
+	}
+	return rollout.Ready{OK: true}
+}
+
+// primaryHealth is bad where the primary has no endpoint at all.
+func (c *Controller) primaryHealth(s *policy.Service, primary string) rollout.Health {
+	if o := c.originState(s, primary); o.GetState() == OriginEmpty && o.GetReady()+o.GetDraining()+o.GetHeld() == 0 {
+		return rollout.Health{Bad: true, Why: primary + ": " + o.GetDetail()}
+	}
+	return rollout.Health{}
+}
+
+// originState says how well the endpoints of one origin are known; empty if the service has none of this name.
+func (c *Controller) originState(s *policy.Service, origin string) *crossfadev1.OriginStatus {
+	for i := range s.Origins {
+		if s.Origins[i].Name == origin {
+			return c.endpoints.origin(s.Name, &s.Origins[i], c.now())
+		}
+	}
+	return &crossfadev1.OriginStatus{State: OriginEmpty, Detail: "there is no origin of this name"}
+}
+
+// overriddenIn names the proxies of a fleet whose admin interface overrides levers.
+func (c *Controller) overriddenIn(fleet string) []string {
+	if c.telemetry == nil {
+		return nil
+	}
+	return c.telemetry.Overridden(fleet)
+}
+
+// drift names what the store says and a fleet does not do, or may not.
+func (c *Controller) drift(s *policy.Service) string {
+	var out []string
+	for _, fleet := range s.Fleets {
+		if lost := c.fleets.Fleet(fleet).Lost(); len(lost) > 0 {
+			out = append(out, fmt.Sprintf("%s of fleet %s not connected, which keep what they had: %s", counted(len(lost), "proxy"), fleet, brief(lost)))
+		}
+		if over := c.overriddenIn(fleet); len(over) > 0 {
+			out = append(out, fmt.Sprintf("an override at the admin interface of %s: `shadowctl break-glass %s` shows how to clear it", brief(over), s.Name))
+		}
+	}
+	for _, r := range s.RolledBackIn {
+		if slices.Contains(s.Fleets, r.Fleet) {
+			out = append(out, "rolled back in fleet "+r.Fleet)
+		}
+	}
+	return strings.Join(out, "; ")
+}
