@@ -50,6 +50,7 @@ type walker struct {
 	stored   rollout.State
 	state    rollout.State // the same with later counts
 	lost     string        // why it cannot go on
+	sight    Sight         // the last one
 
 	begun    time.Time
 	looked   time.Time
@@ -194,6 +195,7 @@ func (w *walker) look(a *act) {
 		a.reply <- err
 		a = nil
 	}
+	w.sight = sight
 	w.show(next, &sight)
 	if w.saving {
 		return
@@ -369,10 +371,11 @@ func (w *walker) wasStored(next rollout.State, doc *crossfadev1.Rollout, revisio
 	switch {
 	case err == nil:
 		w.stored, w.state, w.doc, w.revision = next, next, doc, revision
+		w.show(next, &w.sight) // before somebody is told that it is so
 		w.e.keep.write(w.name, w.state, w.guards)
 	case errors.As(err, &coded) && (coded.Kind == policy.Conflict || coded.Kind == policy.NotFound):
 		w.lost = "somebody else has written this rollout: " + sentence(err)
-		w.show(w.state, &Sight{})
+		w.show(w.state, &w.sight)
 		w.e.Log.Error("a rollout was changed by another server, so this one leaves it", "rollout", w.name, "error", err)
 		w.stop()
 	default:

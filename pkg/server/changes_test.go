@@ -122,7 +122,10 @@ func TestAnIdempotencyKeyIsOfOneRequestWhateverItWaitsFor(t *testing.T) {
 		return got.GetChange().GetRevision(), err
 	}
 	for _, o := range []*crossfadev1.ChangeOptions{
-		{}, {Wait: crossfadev1.Wait_WAIT_NONE}, {Timeout: durationpb.New(time.Second)}, {Wait: crossfadev1.Wait_WAIT_ACKED, Timeout: durationpb.New(time.Minute)},
+		{},
+		{Wait: crossfadev1.Wait_WAIT_NONE},
+		{Timeout: durationpb.New(time.Second)},
+		{Wait: crossfadev1.Wait_WAIT_ACKED, Timeout: durationpb.New(time.Minute)},
 		{Actor: "ci@another-machine"},
 	} {
 		if revision, err := set(100, o); err != nil || revision != 2 {
