@@ -34,6 +34,7 @@ type parts struct {
 	desk       *experiment.Desk
 	roster     *roster.File
 	finders    *finders
+	asked      *asked
 	serving    atomic.Bool
 }
 
@@ -56,10 +57,14 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 	if p.finders, err = openFinders(ctx, c, log); err != nil {
 		return nil, err
 	}
+	if p.asked, err = openAsked(c, log); err != nil {
+		p.finders.close()
+		return nil, err
+	}
 	p.desk = p.openDesk(c, log)
 	p.control = control.New(control.Config{
 		Store: m.Store(d.store), Journal: d.journal, Fleets: p.fleets, Telemetry: p.telemetry, Log: log,
-		Experiments: p.desk, Mirrors: c.mirrors.rules(),
+		Experiments: p.desk, Mirrors: c.mirrors.rules(), Rollouts: p.walks(c, log), RolloutRules: p.asked.rules(c),
 		Discovery: control.Discovery{Watch: p.finders.watch, File: filepath.Join(c.dataDir, endpointsFile), Rules: c.sources.rules},
 	})
 	if err := p.control.Load(ctx); err != nil {
@@ -108,6 +113,7 @@ func (p *parts) requests() []metrics.Requests {
 func (p *parts) closeControl() {
 	p.control.Close()
 	p.finders.close()
+	p.asked.close()
 }
 
 func (p *parts) setServing(serving bool) {

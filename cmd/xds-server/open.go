@@ -20,6 +20,7 @@ const (
 
 	endpointsFile = "endpoints.json"
 	mirrorsDir    = "mirrors"
+	rolloutsDir   = "rollouts"
 )
 
 // disk is what is kept over a restart.
