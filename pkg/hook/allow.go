@@ -21,6 +21,9 @@ type target struct {
 	path   string // clean, without a slash at the end: "" or "/a/b"
 }
 
+// plain is what paths may be made of: servers read an encoded slash, a backslash or "..;" in different ways.
+const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~+@:=,/"
+
 // parse reads a URL. Whatever two readers could read in two ways is refused, so that what was checked is what is called. The error shows
 // nothing of the URL, since it may hold a secret.
 func parse(text string) (target, error) {
@@ -36,9 +39,9 @@ func parse(text string) (target, error) {
 		return target{}, errors.New("holds a user or password; the signature says who calls")
 	case u.Fragment != "" || strings.HasSuffix(text, "#"):
 		return target{}, errors.New("has a fragment (#…), which is never sent")
-	case strings.ContainsAny(u.EscapedPath(), `%\`) || strings.ContainsAny(t.host, "%"):
-		return target{}, errors.New("has an encoded (%…) part before its query; plain letters, digits and - . _ ~ are allowed")
-	case t.path != "" && path.Clean(t.path) != t.path:
+	case strings.Trim(u.Path, plain) != "" || u.RawPath != "" || strings.Contains(t.host, "%"):
+		return target{}, errors.New("has more in its path than letters, digits and - . _ ~ + @ : = ,")
+	case t.path != "" && path.Clean(t.path) != t.path || strings.Contains(u.Path, "//"):
 		return target{}, errors.New(`has "." or ".." or nothing between two slashes`)
 	case u.Scheme == "http" && !isLoopback(t.host):
 		return target{}, errors.New("is http, by which anybody on the way could read and change it; https is allowed, and http on loopback")
