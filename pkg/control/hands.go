@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -163,8 +164,12 @@ func (h *hands) SetSplit(ctx context.Context, ch engine.Change) error {
 	if h.made(ch) {
 		return nil
 	}
-	p := ch.Plan
-	_, err := h.c.SetSplit(ctx, p.Service, map[string]int32{p.To: ch.Weight, p.From: int32(policy.Whole) - ch.Weight}, h.options(ch))
+	p, o := ch.Plan, h.options(ch)
+	o.Wait = crossfadev1.Wait_WAIT_ACKED // for the history; whoever asked sees by looking how far it is
+	_, err := h.c.SetSplit(ctx, p.Service, map[string]int32{p.To: ch.Weight, p.From: int32(policy.Whole) - ch.Weight}, o)
+	if e := (*policy.Error)(nil); errors.As(err, &e) && e.Kind == policy.TimedOut {
+		return nil // it stands
+	}
 	return err
 }
 

@@ -47,8 +47,13 @@ func (w *watched) observe(p guard.Pair) {
 	}
 }
 
+// verdict has all numbers, but where the guard passes: then the value and its limit.
 func (w *watched) verdict() rollout.GuardVerdict {
-	return rollout.GuardVerdict{Name: w.g.Name(), Verdict: rollout.Verdict(w.result.Verdict), Why: w.why(&w.result)}
+	v := rollout.GuardVerdict{Name: w.g.Name(), Verdict: rollout.Verdict(w.result.Verdict), Why: w.why(&w.result)}
+	if w.result.Verdict == guard.Pass {
+		v.Why = w.g.Brief(&w.result)
+	}
+	return v
 }
 
 // why is a result in words, without the guard's name: whoever shows it has that.

@@ -16,8 +16,8 @@ type Control interface {
 	See(p *rollout.Plan, prove bool) Sight
 	// Done ends what See began for a plan.
 	Done(planID string)
-	// SetSplit gives To its weight and From the rest, if the service's last revision is still Expect. It waits for the store and not for the fleet.
-	// An ID that was made before does nothing.
+	// SetSplit gives To its weight and From the rest, if the service's last revision is still Expect. It is live when it is durable; it returns when
+	// the fleet has it, or some seconds later. An ID that was made before does nothing.
 	SetSplit(ctx context.Context, c Change) error
 	// RollBack sends everything to the primary. It is live when it returns, and is recorded beside that; it waits for no disk.
 	RollBack(c Change) error

@@ -39,7 +39,7 @@ func parse(text string) (target, error) {
 		return target{}, errors.New("holds a user or password; the signature says who calls")
 	case u.Fragment != "" || strings.HasSuffix(text, "#"):
 		return target{}, errors.New("has a fragment (#…), which is never sent")
-	case strings.Trim(u.Path, plain) != "" || u.RawPath != "" || strings.Contains(t.host, "%"):
+	case strings.TrimLeft(u.Path, plain) != "" || u.RawPath != "" || strings.Contains(t.host, "%"):
 		return target{}, errors.New("has more in its path than letters, digits and - . _ ~ + @ : = ,")
 	case t.path != "" && path.Clean(t.path) != t.path || strings.Contains(u.Path, "//"):
 		return target{}, errors.New(`has "." or ".." or nothing between two slashes`)

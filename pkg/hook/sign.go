@@ -39,7 +39,7 @@ type Key []byte
 func ParseKey(text string) (Key, error) {
 	coded, ok := strings.CutPrefix(text, keyPrefix)
 	key, err := base64.StdEncoding.Strict().DecodeString(coded)
-	if !ok || err != nil || len(key) < minKey || len(key) > maxKey {
+	if !ok || err != nil || strings.ContainsAny(coded, "\r\n") || len(key) < minKey || len(key) > maxKey {
 		return nil, fmt.Errorf("a key of webhooks is %s and %d to %d bytes in base64; make one: echo %s$(openssl rand -base64 32)", keyPrefix, minKey, maxKey, keyPrefix)
 	}
 	return key, nil

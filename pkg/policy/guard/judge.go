@@ -142,6 +142,19 @@ func (g *Guard) says(r *reading, last string) string {
 	return fmt.Sprintf("%s %s %s%s, limit %s", name, short(seconds(r.value)), last, parts, short(g.duration))
 }
 
+// Brief is the value of a result and its limit, in few words: "0.1 % of 0.5 %".
+func (g *Guard) Brief(r *Result) string {
+	switch {
+	case g.metric == Requests:
+		return fmt.Sprintf("%.0f of %.0f", r.Value, r.Limit)
+	case g.ratio > 0:
+		return fmt.Sprintf("%.2f of %g times", r.Value, r.Limit)
+	case g.metric == ErrorRate:
+		return fmt.Sprintf("%.3g %% of %.3g %%", 100*r.Value, 100*r.Limit)
+	}
+	return fmt.Sprintf("%s of %s", short(seconds(r.Value)), short(g.duration))
+}
+
 // short writes a duration with three digits at most.
 func short(d time.Duration) string {
 	for _, unit := range []time.Duration{time.Minute, time.Second, 100 * time.Millisecond, 10 * time.Millisecond, time.Millisecond} {

@@ -59,7 +59,7 @@ func explainBake(p *Plan, s State) string {
 	step := p.Steps[s.Step]
 	var needs []string
 	if left := step.Bake - s.Bake; left > 0 {
-		needs = append(needs, fmt.Sprintf("%s more of %s with a pass", left.Round(100*time.Millisecond), step.Bake))
+		needs = append(needs, fmt.Sprintf("%s more of %s with a pass", span(left.Round(100*time.Millisecond)), span(step.Bake)))
 	}
 	if left := step.MinRequests - s.Requests; left > 0 {
 		needs = append(needs, fmt.Sprintf("%d more of %d requests", left, step.MinRequests))
@@ -104,7 +104,7 @@ func explainBack(p *Plan, s State) string {
 		return fmt.Sprintf("%s has everything; waits for the proof of the proxies: %s", p.Primary, or(s.Seen.Fleet, "it is there"))
 	}
 	_, next := p.below(s.Step, s.Weight)
-	return fmt.Sprintf("is at %s on the way back, goes to %s when the proxies have had it for %s: %s", policy.FormatWeight(s.Weight), policy.FormatWeight(next), p.backPause(), or(s.Seen.Fleet, "they have it"))
+	return fmt.Sprintf("is at %s on the way back, goes to %s when the proxies have had it for %s: %s", policy.FormatWeight(s.Weight), policy.FormatWeight(next), span(p.backPause()), or(s.Seen.Fleet, "they have it"))
 }
 
 func explainKept(p *Plan, s State) string {
@@ -112,7 +112,7 @@ func explainKept(p *Plan, s State) string {
 		return "is over: " + s.Reason
 	}
 	left := RetainedFor(p, s)
-	return fmt.Sprintf("is complete; %s is kept for %s more, for a rollback%s", p.From, left.Round(time.Second), primary(s))
+	return fmt.Sprintf("is complete; %s is kept for %s more, for a rollback%s", p.From, span(left.Round(time.Second)), primary(s))
 }
 
 func primary(s State) string {
@@ -120,6 +120,18 @@ func primary(s State) string {
 		return ""
 	}
 	return " (the primary is unhealthy: " + s.Seen.Primary + ")"
+}
+
+// span is a duration without units of which there are none: "24h".
+func span(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // stepName is a step for people.

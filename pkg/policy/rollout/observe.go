@@ -103,17 +103,16 @@ func (l *look) judge(asked int64) (Verdict, string) {
 		if g.Relative && v.Verdict == Inconclusive && l.s.Weight == policy.Whole {
 			continue // the other origin gets nothing: there is nothing to compare with
 		}
-		says := strings.TrimSuffix(fmt.Sprintf("guard %s: %s", g.Name, v.Why), ": ")
-		passes = append(passes, says)
+		passes = append(passes, strings.TrimSuffix(g.Name+" "+v.Why, " "))
 		if severity(v.Verdict) > severity(worst) {
-			worst, why = v.Verdict, says
+			worst, why = v.Verdict, strings.TrimSuffix(fmt.Sprintf("guard %s: %s", g.Name, v.Why), ": ")
 		}
 	}
 	switch worst {
 	case "":
 		return Inconclusive, "no guard can say anything at 100%"
 	case Pass:
-		return Pass, "all guards pass, " + strings.Join(passes, "; ")
+		return Pass, "all guards pass (" + strings.Join(passes, "; ") + ")"
 	}
 	return worst, why
 }
