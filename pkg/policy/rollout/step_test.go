@@ -271,7 +271,7 @@ func TestReasonsOfRevisionsHoldTheVerdict(t *testing.T) {
 			}
 		}
 	}
-	if want := "rollout r1: the step begins: the step passed: all guards pass, guard err: 0 %; guard rel: 1.0"; len(reasons) != 3 || reasons[1] != want {
+	if want := "rollout r1: the step begins: the step passed: all guards pass (err 0 %; rel 1.0)"; len(reasons) != 3 || reasons[1] != want {
 		t.Errorf("%q, want %q", reasons, want)
 	}
 }
