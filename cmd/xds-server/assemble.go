@@ -44,7 +44,8 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 	if err != nil {
 		return nil, wrap("set up metrics", err)
 	}
-	p := &parts{telemetry: telemetry.New(telemetry.Options{Log: log})}
+	p := &parts{}
+	p.telemetry = telemetry.New(telemetry.Options{Log: log, Retried: func(service string) bool { return p.control.Retried(service) }})
 	p.fleets = xds.NewServer(xds.Options{
 		Log: log, OnNack: m.Nack,
 		KnownStamp: func(fleet, stamp string) bool { return p.control.KnownStamp(fleet, stamp) },

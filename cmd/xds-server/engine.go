@@ -3,74 +3,84 @@ package main
 import (
 	"log/slog"
 	"path/filepath"
-	"time"
 
 	"github.com/crossfade-proxy/crossfade/pkg/control"
 	"github.com/crossfade-proxy/crossfade/pkg/engine"
-	"github.com/crossfade-proxy/crossfade/pkg/policy/guard"
+	"github.com/crossfade-proxy/crossfade/pkg/hook"
+	"github.com/crossfade-proxy/crossfade/pkg/promql"
 	"github.com/crossfade-proxy/crossfade/pkg/telemetry"
 )
 
-// traffic is for now made of the totals.
+// traffic makes the watches of the engine.
 type traffic struct{ *telemetry.Telemetry }
 
 func (t traffic) Watch(service string, fleets []string, origins ...string) engine.Watch {
-	w := &totals{t: t.Telemetry, service: service, fleets: fleets, origins: origins, at: time.Now(), seen: map[string]telemetry.Counts{}}
-	w.Read(time.Now())
-	return w
+	return t.Telemetry.Watch(service, fleets, origins...)
 }
 
-type totals struct {
-	t       *telemetry.Telemetry
-	service string
-	fleets  []string
-	origins []string
-	at      time.Time
-	seen    map[string]telemetry.Counts
+// asked is what rollouts may ask and tell.
+type asked struct {
+	hooks   *hook.Hooks     // nil: none is set up
+	queries *promql.Queries // nil: none is set up
 }
 
-func (w *totals) Read(now time.Time) []guard.Window {
-	sum := map[string]telemetry.Counts{}
-	for _, t := range w.t.Totals() {
-		if t.Service == w.service {
-			c := sum[t.Origin]
-			for i, n := range t.Counts.Class {
-				c.Class[i] += n
-			}
-			sum[t.Origin] = c
+func openAsked(c *config, log *slog.Logger) (*asked, error) {
+	out := &asked{}
+	var err error
+	if h := c.rollouts.hooks; len(h.allow) > 0 {
+		key, err := hook.ParseKey(h.key.reveal())
+		if err != nil {
+			return nil, err
+		}
+		if out.hooks, err = hook.New(hook.Config{Allow: h.allow, Key: key, Log: log}); err != nil {
+			return nil, err
 		}
 	}
-	out := make([]guard.Window, len(w.origins))
-	for i, o := range w.origins {
-		before, is := w.seen[o], sum[o]
-		out[i] = guard.Window{Length: now.Sub(w.at), Completed: is.Answers() - before.Answers(), Failed: is.Class[5] - before.Class[5]}
-		tr := w.t.TrafficOver(w.fleets, w.service, o, now, 10*time.Second)
-		if out[i].Completed > 0 {
-			out[i].Latency = []guard.Bucket{{Above: tr.P99 * 9 / 10, UpTo: tr.P99 + time.Millisecond, Count: out[i].Completed}}
+	if servers := c.rollouts.servers; len(servers) > 0 {
+		config := promql.Config{}
+		for _, s := range servers {
+			config.Servers = append(config.Servers, promql.Server{Name: s.name, URL: s.url, BearerTokenFile: s.bearerFile, CAFile: s.caFile, Timeout: s.timeout})
+		}
+		if out.queries, err = promql.New(config); err != nil {
+			return nil, err
 		}
 	}
-	w.at, w.seen = now, sum
+	return out, nil
+}
+
+func (a *asked) close() {
+	if a.hooks != nil {
+		a.hooks.Close()
+	}
+	if a.queries != nil {
+		a.queries.Close()
+	}
+}
+
+// rules are what the settings allow of rollouts.
+func (a *asked) rules(c *config) control.RolloutRules {
+	out := control.RolloutRules{Roles: c.rollouts.roles}
+	if a.hooks != nil {
+		out.Hook = a.hooks.Allowed
+	}
+	if a.queries != nil {
+		out.Server = a.queries.Known
+	}
 	return out
 }
-
-func (w *totals) Reporting(now time.Time) (reporting, silent int) {
-	tr := w.t.TrafficOver(w.fleets, w.service, w.origins[0], now, time.Second)
-	return tr.Reporting, tr.Silent
-}
-func (w *totals) Changed() <-chan struct{} { return nil }
-func (w *totals) Close()                   {}
-
-type asked struct{}
-
-func openAsked(*config, *slog.Logger) (*asked, error)       { return &asked{}, nil }
-func (a *asked) close()                                     {}
-func (a *asked) rules(c *config) control.RolloutRules       { return control.RolloutRules{Roles: c.rollouts.roles} }
 
 // walks makes who walks rollouts.
 func (p *parts) walks(c *config, log *slog.Logger) func(engine.Control) control.Rollouts {
 	return func(hands engine.Control) control.Rollouts {
-		return engine.New(engine.Config{
+		e := engine.Config{
 			Control: hands, Traffic: traffic{p.telemetry}, Dir: filepath.Join(c.dataDir, rolloutsDir), Roles: c.rollouts.roles, Log: log,
-		})
+		}
+		if p.asked.hooks != nil {
+			e.Hooks = p.asked.hooks
+		}
+		if p.asked.queries != nil {
+			e.Queries = p.asked.queries
+		}
+		return engine.New(e)
 	}
 }

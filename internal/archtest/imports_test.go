@@ -190,7 +190,7 @@ var preserves = []preserve{
 		"only the server's main wires",
 	},
 	{
-		[]string{"/internal/deltaclient", "/internal/origin", "/internal/loadgen", "/internal/envoyproc", "/internal/envoytest", "/internal/kubetest", "/internal/awstest", "/internal/deploys", "/internal/truth", "/internal/loopback", "/internal/poll", "/internal/smalldisk", "/internal/diskfault"},
+		[]string{"/internal/deltaclient", "/internal/origin", "/internal/loadgen", "/internal/envoyproc", "/internal/envoytest", "/internal/kubetest", "/internal/promtest", "/internal/awstest", "/internal/deploys", "/internal/truth", "/internal/loopback", "/internal/poll", "/internal/smalldisk", "/internal/diskfault"},
 		[]string{"internal/...", "bench/...", "test/...", "demo/..."},
 		true,
 		"toys do not ship",

@@ -10,6 +10,14 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/policy/rollout"
 )
 
+// Retried says whether proxies try requests of a service again that were answered: see telemetry.Options.
+func (c *Controller) Retried(service string) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	s := c.live.services.At(service)
+	return s != nil && s.compiled.Retries.Answered()
+}
+
 // ready says whether an origin can get traffic: it has endpoints, and there are proxies in each fleet.
 func (c *Controller) ready(s *policy.Service, origin string) rollout.Ready {
 	for _, fleet := range s.Fleets {

@@ -106,7 +106,7 @@ type queried struct {
 	asked, answered time.Time
 	value           float64
 	ok              bool   // there is a value
-	why             string // there is none
+	why             string // there is none, or what the server said beside it
 	err             error
 	beyond          int // answers in a row
 }
@@ -128,7 +128,7 @@ func (q *queried) ask(w *walker, now time.Time) {
 	var ok bool
 	var why string
 	q.work.do(w, "", func(ctx context.Context) (err error) {
-		value, ok, why, err = w.e.Queries.Ask(ctx, q.query.Server, q.query.Query, w.e.Now())
+		value, ok, why, err = w.e.Queries.Ask(ctx, q.query.Server, q.query.Query, time.Time{})
 		return err
 	}, func(err error) {
 		q.answered, q.value, q.ok, q.why, q.err = time.Now(), value, ok, why, err
@@ -154,13 +154,21 @@ func (q *queried) verdict(now time.Time) rollout.GuardVerdict {
 	case !q.ok:
 		v.Why = q.why
 	case q.beyond == 0:
-		v.Verdict, v.Why = rollout.Pass, fmt.Sprintf("%g, within %s", q.value, q.limits())
+		v.Verdict, v.Why = rollout.Pass, fmt.Sprintf("%g, within %s%s", q.value, q.limits(), q.warning())
 	case q.beyond >= q.query.Failures:
 		v.Verdict, v.Why = rollout.Fail, fmt.Sprintf("%g, beyond %s, %d times in a row", q.value, q.limits(), q.beyond)
 	default:
 		v.Why = fmt.Sprintf("%g, beyond %s, %d times in a row of %d", q.value, q.limits(), q.beyond, q.query.Failures)
 	}
 	return v
+}
+
+// warning is what the server said beside a value.
+func (q *queried) warning() string {
+	if q.why == "" {
+		return ""
+	}
+	return " (" + q.why + ")"
 }
 
 // limits are the least and the most in words.

@@ -97,6 +97,6 @@ type Event struct {
 type Queries interface {
 	// Known says whether the settings have a server of this name; the error names those that there are.
 	Known(server string) error
-	// Ask returns the one number of an answer. ok is false where there is none: no element, several, or NaN; why says which.
+	// Ask returns the one number of an answer, at a time; the zero time is now by the server's own clock. ok is false where there is none: no element, several, or NaN; why says which.
 	Ask(ctx context.Context, server, query string, at time.Time) (value float64, ok bool, why string, err error)
 }

@@ -20,6 +20,11 @@ func safeRetries() *Retries {
 	return &Retries{On: []string{"connect-failure", "refused-stream"}, Attempts: 3}
 }
 
+// Answered says whether tries that reached the application are made again as well. A nil receiver makes none.
+func (r *Retries) Answered() bool {
+	return r != nil && slices.ContainsFunc(r.On, func(on string) bool { return on != "connect-failure" && on != "refused-stream" })
+}
+
 // RetryConditions lists what a retry may answer to.
 func RetryConditions() []string {
 	return []string{"connect-failure", "refused-stream", "reset", "gateway-error", "5xx", RetryOnStatusCodes}

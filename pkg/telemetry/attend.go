@@ -5,15 +5,28 @@ import "time"
 // attend decides whether a proxy should send load reports now, and about what. f.mu is held.
 func (t *Telemetry) attend(f *fleet, p *proxy) {
 	if p.load.Load() == nil {
-		t.lanes.want(p, false)
+		t.lanes.want(p, idle)
 		return
 	}
-	now, wants := t.now(), false
-	for proof := range f.proofs {
-		wants = wants || proof.wants(p, now)
+	now, use := t.now(), idle
+	if f.quick() {
+		use = watching
 	}
-	t.lanes.want(p, wants)
+	for proof := range f.proofs {
+		if proof.wants(p, now) {
+			use = proving
+			break
+		}
+	}
+	t.lanes.want(p, use)
 	p.wake()
+}
+
+// attendAll is attend for all proxies of a fleet. f.mu is held.
+func (t *Telemetry) attendAll(f *fleet) {
+	for _, p := range f.proxies {
+		t.attend(f, p)
+	}
 }
 
 // wake makes the LRS stream of a proxy look what it should ask for.

@@ -15,6 +15,8 @@ type fleet struct {
 	mu         sync.Mutex
 	proxies    map[string]*proxy
 	proofs     map[*Proof]bool
+	taps       map[string]*tap // by cluster, while it is watched
+	census     census
 	byID       []*series // by id; nil where one gave way
 	free       []int32   // ids to use again
 	generation uint32    // of series that got a used id
@@ -30,6 +32,7 @@ type series struct {
 	window Window
 	total  Counts
 	last   time.Time // when it last got something
+	tap    *tap      // nil: nobody watches it
 }
 
 // proxy is one Envoy by its node.id. Guarded by the fleet.
@@ -47,8 +50,11 @@ type proxy struct {
 	overrides bool
 	last      []lastSeen // by id of the series: what its last flush that had the cluster held
 
+	waits use // for a lane; guarded by lanes
+
 	load    atomic.Pointer[loadStream] // its LRS stream; nil: none. Written under the fleet's lock
 	version version                    // of Envoy, as that says
+	ledgers map[string]*ledger         // by cluster that is watched by load reports, or was lately
 }
 
 // lastSeen is what is remembered of a proxy's last flush, per cluster.
@@ -59,7 +65,7 @@ type lastSeen struct {
 }
 
 func newFleet(name string, now time.Time) *fleet {
-	f := &fleet{name: name, since: now, proxies: map[string]*proxy{}, proofs: map[*Proof]bool{}}
+	f := &fleet{name: name, since: now, proxies: map[string]*proxy{}, proofs: map[*Proof]bool{}, taps: map[string]*tap{}}
 	f.index.Store(&map[string]*series{})
 	return f
 }
@@ -98,7 +104,7 @@ func (f *fleet) newSeries(name string, index map[string]*series, now time.Time) 
 			}
 		}
 	}
-	s := &series{name: name, last: now}
+	s := &series{name: name, last: now, tap: f.taps[name]}
 	switch {
 	case len(f.free) > 0:
 		s.id = f.free[len(f.free)-1]

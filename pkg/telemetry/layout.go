@@ -22,6 +22,8 @@ type layout struct {
 	raw       string // the packed bounds, in milliseconds
 	inclusive bool   // by the lower end of bins
 	values    []float64
+	edges     *edges // by this order of sorting
+	unsure    *edges // by either, for a proxy whose version is not known
 }
 
 // layouts are all that have come. A fleet has one, or a few while it is updated.
@@ -78,6 +80,7 @@ func newLayout(raw []byte, inclusive bool) (*layout, error) {
 	}
 	l := &layout{raw: string(raw), inclusive: inclusive, values: make([]float64, n+1)}
 	last, from := math.Inf(-1), 0.0
+	bounds := make([]float64, n)
 	for i := range n {
 		b := math.Float64frombits(binary.LittleEndian.Uint64(raw[8*i:]))
 		if !(b > last) || b < 0 || math.IsInf(b, 0) {
@@ -88,10 +91,24 @@ func newLayout(raw []byte, inclusive bool) (*layout, error) {
 			to = binAfter(b)
 		}
 		l.values[i] = middle(from, to)
-		last, from = b, to
+		last, from, bounds[i] = b, to, b
 	}
 	l.values[n] = from
+	sorts := binAt
+	if inclusive {
+		sorts = binAfter
+	}
+	known, either := newEdges(bounds, sorts, sorts), newEdges(bounds, binAt, binAfter)
+	l.edges, l.unsure = &known, &either
 	return l, nil
+}
+
+// edgesFor are those of the buckets of an Envoy of some version.
+func (l *layout) edgesFor(v version) *edges {
+	if v == (version{}) {
+		return l.unsure
+	}
+	return l.edges
 }
 
 // middle is the value that stands for a bucket of values from one bound to another: the geometric middle, which with a ratio of 1.1 is at most

@@ -66,6 +66,7 @@ func (t *Telemetry) streamLoadStats(stream grpc.ServerStream) error {
 		return t.refuse(refusedTooMany, err)
 	}
 	s := &loadStream{telemetry: t, fleet: f, proxy: p, wake: make(chan struct{}, 1)}
+	f.account(p, nil, t.now()) // of an earlier stream
 	p.load.Store(s)
 	p.version = n.version
 	for proof := range f.proofs {
@@ -130,11 +131,12 @@ func (s *loadStream) leave() {
 	s.fleet.mu.Lock()
 	defer s.fleet.mu.Unlock()
 	if s.proxy.load.CompareAndSwap(s, nil) {
+		s.fleet.account(s.proxy, nil, s.telemetry.now())
 		s.telemetry.attend(s.fleet, s.proxy)
 	}
 }
 
-// take gives a message's reports to the proofs.
+// take gives a message's reports to the proofs and watches.
 func (s *loadStream) take(reports map[string]loadReport, now time.Time) {
 	f := s.fleet
 	f.mu.Lock()
@@ -143,6 +145,9 @@ func (s *loadStream) take(reports map[string]loadReport, now time.Time) {
 	s.place(reports, now)
 	for proof := range f.proofs {
 		proof.loads(s.proxy, s.asked, reports, now)
+	}
+	if s.proxy.load.Load() == s {
+		f.tapRound(s.proxy, reports, now)
 	}
 	s.telemetry.attend(f, s.proxy)
 }
@@ -171,6 +176,9 @@ func (s *loadStream) place(reports map[string]loadReport, now time.Time) {
 func (s *loadStream) next(now time.Time) *loadstats.LoadStatsResponse {
 	s.fleet.mu.Lock()
 	defer s.fleet.mu.Unlock()
+	if s.proxy.load.Load() == s {
+		defer func() { s.fleet.account(s.proxy, s.asked, now) }()
+	}
 	want := s.clusters(now)
 	if maps.EqualFunc(want, s.asked, func(_, _ time.Time) bool { return true }) || len(s.asked) > 0 && !s.reported {
 		return nil
@@ -184,10 +192,13 @@ func (s *loadStream) next(now time.Time) *loadstats.LoadStatsResponse {
 	if len(want) == 0 {
 		return &loadstats.LoadStatsResponse{LoadReportingInterval: durationpb.New(roundOff)}
 	}
-	return &loadstats.LoadStatsResponse{Clusters: slices.Sorted(maps.Keys(want)), LoadReportingInterval: durationpb.New(roundLength)}
+	return &loadstats.LoadStatsResponse{
+		Clusters: slices.Sorted(maps.Keys(want)), LoadReportingInterval: durationpb.New(roundLength), ReportEndpointGranularity: true,
+	}
 }
 
-// clusters are those of all changes for which the proxy should report, with now as the time.
+// clusters are those of all changes and watches for which the proxy should report, with now as the time. If there is no room for all, those of
+// changes come first, and the first origins of watches next.
 func (s *loadStream) clusters(now time.Time) map[string]time.Time {
 	out := map[string]time.Time{}
 	if s.proxy.load.Load() != s || !s.telemetry.lanes.has(s.proxy) {
@@ -199,6 +210,13 @@ func (s *loadStream) clusters(now time.Time) map[string]time.Time {
 		}
 		for _, cluster := range slices.Concat(proof.away, proof.toward) {
 			if len(out) < maxClusters {
+				out[cluster] = now
+			}
+		}
+	}
+	for _, first := range []bool{true, false} {
+		for cluster, t := range s.fleet.taps {
+			if len(out) < maxClusters && t.first() == first && !t.again() {
 				out[cluster] = now
 			}
 		}

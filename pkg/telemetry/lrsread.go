@@ -44,6 +44,7 @@ func readLoadNode(raw []byte) (loadNode, error) {
 // loadReport is what a LoadStatsRequest says of one cluster.
 type loadReport struct {
 	load
+	tries     []tries // by endpoint
 	length    time.Duration
 	notBefore time.Time // when it began, at the earliest; set by [loadStream.place]
 }
@@ -95,12 +96,19 @@ func readClusterStats(b []byte) (string, loadReport, error) {
 
 // locality adds an UpstreamLocalityStats.
 func (l *loadReport) locality(b []byte) error {
-	var failed, open, issued uint64
+	var succeeded, failed, open, issued uint64
+	before := len(l.tries)
 	r := reader{rest: b}
 	for r.next() {
 		switch {
+		case r.is(2, protowire.VarintType):
+			succeeded = r.value
 		case r.is(3, protowire.VarintType):
 			open = r.value
+		case r.is(7, protowire.BytesType):
+			if err := l.endpoint(r.bytes); err != nil {
+				return err
+			}
 		case r.is(4, protowire.VarintType):
 			failed = r.value
 		case r.is(8, protowire.VarintType):
@@ -108,6 +116,36 @@ func (l *loadReport) locality(b []byte) error {
 		}
 	}
 	l.failed, l.open, l.issued = l.failed+failed, l.open+open, l.issued+issued
+	if len(l.tries) == before {
+		l.tries = append(l.tries, tries{issued: issued, succeeded: succeeded, failed: failed, open: open})
+	}
+	return r.err
+}
+
+// maxEndpoints bounds the endpoints of a cluster that are told apart; those beyond it are not used.
+const maxEndpoints = 20_000
+
+// endpoint adds an UpstreamEndpointStats.
+func (l *loadReport) endpoint(b []byte) error {
+	var t tries
+	r := reader{rest: b}
+	for r.next() {
+		switch {
+		case r.is(1, protowire.BytesType):
+			t.endpoint = string(r.bytes)
+		case r.is(2, protowire.VarintType):
+			t.succeeded = r.value
+		case r.is(3, protowire.VarintType):
+			t.open = r.value
+		case r.is(4, protowire.VarintType):
+			t.failed = r.value
+		case r.is(7, protowire.VarintType):
+			t.issued = r.value
+		}
+	}
+	if len(l.tries) < maxEndpoints {
+		l.tries = append(l.tries, t)
+	}
 	return r.err
 }
 

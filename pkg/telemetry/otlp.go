@@ -125,6 +125,9 @@ func (t *Telemetry) take(f *fleet, p *proxy, fl *flush, now time.Time) {
 		t.counters.dropped.Add(uint64(dropped))
 		t.log.Warn("clusters without a place", "proxy", p.id, "fleet", f.name, "clusters", dropped, "limit", maxSeries)
 	}
+	if !p.reports(now) {
+		f.recount()
+	}
 	iv := p.flushed(fl, now)
 	for i := range fl.deltas {
 		d := &fl.deltas[i]
@@ -142,6 +145,7 @@ func (t *Telemetry) take(f *fleet, p *proxy, fl *flush, now time.Time) {
 			s.window.addLatency(now, h.layout, h.counts)
 		}
 	}
+	f.tapFlush(p, fl, iv)
 	for proof := range f.proofs {
 		proof.metrics(p, fl, iv)
 	}

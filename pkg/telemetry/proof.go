@@ -97,9 +97,7 @@ func (p *Proof) Close() {
 		return
 	}
 	delete(p.fleet.proofs, p)
-	for _, x := range p.fleet.proxies {
-		p.telemetry.attend(p.fleet, x)
-	}
+	p.telemetry.attendAll(p.fleet)
 }
 
 // metrics takes a flush into account. The fleet's lock is held.

@@ -35,6 +35,9 @@ type Options struct {
 	MaxProxies int
 	// MaxFollowed bounds the proxies that report every 250 ms at a time, at 250 kB/s each. Default 64.
 	MaxFollowed int
+	// Retried says whether proxies try requests of a service again that were answered, reset, or took too long, and not only those that reached
+	// nobody. Load reports count each try, so a [Watch] uses metrics alone then, and is slower. Without it none are. It is called with no lock held.
+	Retried func(service string) bool
 }
 
 // Telemetry receives what the proxies report. Its methods may be called from several goroutines.
@@ -42,6 +45,7 @@ type Telemetry struct {
 	log        *slog.Logger
 	now        func() time.Time
 	maxProxies int
+	tryAgain   func(service string) bool
 	layouts    layouts
 	lanes      lanes
 	flushes    sync.Pool // of *flush
@@ -54,7 +58,7 @@ type Telemetry struct {
 
 // New returns a Telemetry that knows nobody.
 func New(o Options) *Telemetry {
-	t := &Telemetry{log: o.Log, now: o.Now, maxProxies: o.MaxProxies, fleets: map[string]*fleet{}}
+	t := &Telemetry{log: o.Log, now: o.Now, maxProxies: o.MaxProxies, tryAgain: o.Retried, fleets: map[string]*fleet{}}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
@@ -92,6 +96,7 @@ func (t *Telemetry) Connected(fleet, proxy string, connected bool) {
 	} else {
 		p.streams = max(0, p.streams-1)
 	}
+	f.recount()
 	for proof := range f.proofs {
 		proof.tracker.connected(proxy, p.streams > 0, now)
 		proof.changed()
@@ -129,9 +134,11 @@ func (t *Telemetry) Forget(fleet, proxy string) {
 
 // drop removes a proxy. f.mu is held.
 func (t *Telemetry) drop(f *fleet, p *proxy) {
+	f.account(p, nil, t.now())
 	delete(f.proxies, p.id)
+	f.recount()
 	t.proxies.Add(-1)
-	t.lanes.want(p, false)
+	t.lanes.want(p, idle)
 	for proof := range f.proofs {
 		proof.tracker.forget(p.id)
 		proof.changed()

@@ -61,14 +61,7 @@ func (f *fleet) traffic(cluster string, now time.Time, window time.Duration, lay
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := Traffic{Window: min(window, MaxWindow, now.Sub(f.since))}
-	for _, p := range f.proxies {
-		switch {
-		case p.reports(now):
-			out.Reporting++
-		case p.streams > 0:
-			out.Silent++
-		}
-	}
+	out.Reporting, out.Silent = f.count(now)
 	s := (*f.index.Load())[cluster]
 	if s == nil || out.Window <= 0 {
 		return out
