@@ -2,6 +2,7 @@ package telemetry_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,12 +42,18 @@ type house struct {
 	ecs, eks  *origin.Origin
 	edit      func(*crossfadev1.Service)
 	revision  int64
+	flush     time.Duration // of the proxies; 0: flushInterval
 }
 
 // newHouse starts a control plane and two origins that speak a protocol.
 func newHouse(t *testing.T, protocol string) *house {
 	t.Helper()
-	h := &house{t: t, telemetry: telemetry.New(telemetry.Options{}), protocol: protocol, port: envoytest.Port(t).Number()}
+	return newHouseWith(t, protocol, telemetry.Options{})
+}
+
+func newHouseWith(t *testing.T, protocol string, o telemetry.Options) *house {
+	t.Helper()
+	h := &house{t: t, telemetry: telemetry.New(o), protocol: protocol, port: envoytest.Port(t).Number()}
 	server := xds.NewServer(xds.Options{OnConnect: h.telemetry.Connected})
 	h.fleet = server.Fleet("default")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -137,7 +144,7 @@ func (h *house) proxy(version, id string) *proxy {
 	admin.Release()
 	var b bytes.Buffer
 	if err := envoy.Render(&b, envoy.Bootstrap{
-		NodeID: id, ListenAddress: ready.Host(), XDSAddress: h.address, ReadyAddress: ready.Addr(), AdminAddress: admin.Addr(), FlushInterval: flushInterval,
+		NodeID: id, ListenAddress: ready.Host(), XDSAddress: h.address, ReadyAddress: ready.Addr(), AdminAddress: admin.Addr(), FlushInterval: cmp.Or(h.flush, flushInterval),
 	}); err != nil {
 		h.t.Fatal(err)
 	}

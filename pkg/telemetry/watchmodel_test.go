@@ -77,7 +77,7 @@ func (p *modelled) draw(m mix) {
 		slices.Repeat([]string{"good"}, m.good), slices.Repeat([]string{"failed"}, m.failed), slices.Repeat([]string{"status"}, m.status),
 		slices.Repeat([]string{"unconnected"}, m.unconnected), slices.Repeat([]string{"saved"}, m.saved), slices.Repeat([]string{"cut"}, m.cut))
 	gap := 1 + p.random.IntN(300)
-	for ms := p.random.IntN(1000); ms < modelEnd; ms += 1 + p.random.IntN(gap) {
+	for ms := 200 + p.random.IntN(1000); ms < modelEnd; ms += 1 + p.random.IntN(gap) {
 		r := modelRequest{from: ms, kind: kinds[p.random.IntN(len(kinds))]}
 		r.head = ms + p.random.IntN(50)
 		if p.random.IntN(10) == 0 {

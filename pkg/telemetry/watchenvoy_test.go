@@ -1,0 +1,311 @@
+package telemetry_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/envoytest"
+	"github.com/crossfade-proxy/crossfade/internal/origin"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
+	"github.com/crossfade-proxy/crossfade/pkg/policy/guard"
+	"github.com/crossfade-proxy/crossfade/pkg/telemetry"
+)
+
+// watched is a house with one proxy whose requests for orders all go to eks, and a watch of it.
+type watched struct {
+	*house
+	proxy *proxy
+	watch *telemetry.Watch
+}
+
+func newWatched(t *testing.T, version string, h *house) *watched {
+	t.Helper()
+	h.apply(10_000)
+	w := &watched{house: h, proxy: h.proxy(version, "p1"), watch: h.telemetry.Watch("orders", []string{"default"}, "eks", "ecs")}
+	t.Cleanup(w.watch.Close)
+	return w
+}
+
+// await waits until something is so.
+func (w *watched) await(what string, is func() bool) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.t.Context(), envoytest.Deadline)
+	defer cancel()
+	if err := poll.Until(ctx, 10*time.Millisecond, poll.True(is)); err != nil {
+		w.t.Fatalf("%s: %v; %+v", what, err, w.telemetry.Stats())
+	}
+}
+
+// counted waits until everything has been reported, and returns what eks had since the last call.
+func (w *watched) counted() guard.Window {
+	w.t.Helper()
+	before := w.telemetry.Stats()
+	w.await("reports", func() bool {
+		now := w.telemetry.Stats()
+		return now.Messages >= before.Messages+4 && (before.LoadReports == 0 || now.LoadReports >= before.LoadReports+3)
+	})
+	windows := w.watch.Read(time.Now())
+	if windows[1].Requests() != 0 {
+		w.t.Errorf("ecs: %+v", windows[1])
+	}
+	return windows[0]
+}
+
+// send sends n requests, several at a time, and returns how many had no answer below 500.
+func (w *watched) send(n int, answer string) (failed int) {
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	for range 4 {
+		all.Go(func() {
+			for range n / 4 {
+				got := w.proxy.get(w.t.Context(), answer)
+				mu.Lock()
+				if got[0] != '2' {
+					failed++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	return failed
+}
+
+// call sends n gRPC calls that are answered with a code and HTTP 200.
+func (w *watched) call(n int, code codes.Code) {
+	conn, err := grpc.NewClient("passthrough:///"+w.proxy.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithAuthority("orders.test"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer conn.Close()
+	for range n {
+		_, err := grpc_testing.NewTestServiceClient(conn).UnaryCall(w.t.Context(), &grpc_testing.SimpleRequest{ResponseStatus: &grpc_testing.EchoStatus{Code: int32(code)}})
+		if status.Code(err) != code {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// What a watch counts is what clients see, each request once, by both sources together and by metrics alone.
+func TestWatchCountsWhatClientsSee(t *testing.T) {
+	envoytest.EachVersion(t, func(t *testing.T, version string) {
+		for _, protocol := range protocols {
+			for _, lane := range []bool{true, false} {
+				t.Run(fmt.Sprint(protocol, " lane ", lane), func(t *testing.T) {
+					t.Parallel()
+					// A service that is retried gets no lane.
+					h := newHouseWith(t, protocol, telemetry.Options{Retried: func(string) bool { return !lane }})
+					h.edit = func(s *crossfadev1.Service) {
+						s.Timeouts = &crossfadev1.Timeouts{Request: durationpb.New(2 * time.Second)}
+					}
+					h.flush = 150 * time.Millisecond
+					w := newWatched(t, version, h)
+					if w.proxy.get(t.Context(), "") != "200 eks" {
+						t.Fatal("no answer")
+					}
+					if lane {
+						w.await("load reports", func() bool { return h.telemetry.Stats().LoadReports >= 3 })
+					}
+					w.counted()
+					w.cases(protocol, lane)
+				})
+			}
+		}
+	})
+}
+
+func (w *watched) cases(protocol string, lane bool) {
+	dead := envoytest.Port(w.t)
+	faults := func(f origin.Faults) func() {
+		return func() {
+			if err := w.eks.SetFaults(f); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
+	sound := faults(origin.Faults{})
+	request := func(answer string) func(int) int { return func(n int) int { return w.send(n, answer) } }
+	call := func(code codes.Code, failed int) func(int) int {
+		return func(n int) int {
+			w.call(n, code)
+			return failed * n
+		}
+	}
+	broken := w.breaking()
+	for _, c := range []struct {
+		name       string
+		before     func()
+		n          int
+		send       func(int) int
+		after      func()
+		fail       int
+		http2, lrs bool // it is so with HTTP/2 alone, or with load reports alone
+	}{
+		{name: "all is well", n: 40, send: request("")},
+		{name: "5 % of 500", before: faults(origin.Faults{ErrorShare: 0.05, Status: 500}), n: 200, send: request(""), after: sound, fail: 10},
+		{name: "slow 500", n: 8, send: request("delay=400ms&status=500"), fail: 8},
+		{name: "long answers", n: 8, send: request("bytes=100&times=5&every=150ms")},
+		{name: "gRPC internal", n: 5, send: call(codes.Internal, 1), fail: 5, http2: true, lrs: true},
+		{name: "gRPC not found", n: 5, send: call(codes.NotFound, 0), http2: true},
+		{name: "resets", before: faults(origin.Faults{ResetShare: 1}), n: 8, send: request(""), after: sound, fail: 8},
+		{name: "no answer in time", n: 4, send: request("delay=30s"), fail: 4},
+		{name: "a refusing endpoint beside a good one", before: func() { w.endpoints(w.eks.Addr(), dead.Addr()) }, n: 40, send: request("")},
+		{name: "all refuse", before: func() { w.endpoints(dead.Addr()) }, n: 8, send: request(""), fail: 8},
+		{name: "a stream that breaks", before: func() { w.endpoints(broken) }, n: 8, send: func(n int) int { w.send(n, ""); return n }, fail: 8, http2: true},
+	} {
+		if c.http2 && protocol != "http2" {
+			continue
+		}
+		if c.before != nil {
+			c.before()
+			w.counted()
+		}
+		if got := c.send(c.n); got != c.fail {
+			w.t.Fatalf("%s: %d requests failed, want %d", c.name, got, c.fail)
+		}
+		want := c.fail
+		if c.lrs && !lane || c.name == "a stream that breaks" && !lane {
+			want = 0
+		}
+		if got := w.counted(); got.Completed != uint64(c.n) || got.Failed != uint64(want) || got.Requests() != got.Completed {
+			w.t.Errorf("%s: %d requests of which %d failed are counted as %+v", c.name, c.n, c.fail, got)
+		}
+		if c.after != nil {
+			c.after()
+		}
+	}
+}
+
+// endpoints replaces those of eks.
+func (w *watched) endpoints(all ...string) {
+	edit := w.edit
+	w.edit = func(s *crossfadev1.Service) {
+		edit(s)
+		s.Origins[1].GetStatic().Endpoints = all
+	}
+	w.apply(10_000)
+	w.edit = edit
+}
+
+// breaking is the address of an origin whose answers break in the middle.
+func (w *watched) breaking() string {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Length", "1000")
+		_, _ = rw.Write([]byte("half"))
+		_ = http.NewResponseController(rw).Flush()
+		panic(http.ErrAbortHandler)
+	}))
+	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols.SetHTTP1(true)
+	s.Config.Protocols.SetUnencryptedHTTP2(true)
+	s.Start()
+	w.t.Cleanup(s.Close)
+	return strings.TrimPrefix(s.URL, "http://")
+}
+
+// What a retry saves is no failure, whatever it was tried again for.
+func TestWatchOfARetriedService(t *testing.T) {
+	envoytest.EachVersion(t, func(t *testing.T, version string) {
+		for _, protocol := range protocols {
+			t.Run(protocol, func(t *testing.T) {
+				t.Parallel()
+				h := newHouseWith(t, protocol, telemetry.Options{Retried: func(string) bool { return true }})
+				h.edit = func(s *crossfadev1.Service) {
+					s.Retries = &crossfadev1.Retries{On: []string{"5xx", "reset"}, Attempts: 3}
+				}
+				w := newWatched(t, version, h)
+				w.send(4, "")
+				w.counted()
+				if err := h.eks.SetFaults(origin.Faults{ErrorShare: 0.25, ResetShare: 0.25, Status: 500}); err != nil {
+					t.Fatal(err)
+				}
+				failed := w.send(60, "")
+				if got := w.counted(); got.Completed != 60 || got.Failed != uint64(failed) || failed > 10 {
+					t.Errorf("60 requests of which %d failed are counted as %+v", failed, got)
+				}
+			})
+		}
+	})
+}
+
+// Latencies are between the edges of their bucket.
+func TestWatchedLatenciesAreInTheirBuckets(t *testing.T) {
+	envoytest.EachVersion(t, func(t *testing.T, version string) {
+		h := newHouse(t, "http1")
+		w := newWatched(t, version, h)
+		w.send(4, "")
+		w.counted()
+		for _, delay := range []time.Duration{30, 99, 205} {
+			delay *= time.Millisecond
+			if w.send(8, "delay="+delay.String()) != 0 {
+				t.Fatal("failed")
+			}
+			n := uint64(0)
+			for _, b := range w.counted().Latency {
+				n += b.Count
+				if b.UpTo <= delay || b.Above > delay+100*time.Millisecond {
+					t.Errorf("%s is in %+v", delay, b)
+				}
+			}
+			if n != 8 {
+				t.Errorf("%d requests in buckets, want 8", n)
+			}
+		}
+	})
+}
+
+// TestHowSoonAWatchShows logs how long it takes from an answer that failed until it can be read.
+func TestHowSoonAWatchShows(t *testing.T) {
+	const times = 5
+	envoytest.EachVersion(t, func(t *testing.T, version string) {
+		for _, lane := range []bool{true, false} {
+			t.Run(fmt.Sprint("lane ", lane), func(t *testing.T) {
+				t.Parallel()
+				h := newHouseWith(t, "http1", telemetry.Options{Retried: func(string) bool { return !lane }})
+				h.flush = 2 * time.Second
+				w := newWatched(t, version, h)
+				w.send(4, "")
+				if lane {
+					w.await("load reports", func() bool { return h.telemetry.Stats().LoadReports >= 3 })
+				}
+				stop := w.proxy.load(t)
+				defer stop()
+				var took []time.Duration
+				for i := range times {
+					w.watch.Read(time.Now())
+					<-time.After(time.Duration(i) * 373 * time.Millisecond)
+					w.proxy.get(t.Context(), "status=500")
+					began := time.Now()
+					w.await("the failure", func() bool {
+						select {
+						case <-w.watch.Changed():
+						default:
+						}
+						return w.watch.Read(time.Now())[0].Failed > 0
+					})
+					took = append(took, time.Since(began))
+				}
+				slices.Sort(took)
+				t.Logf("Envoy %s, lane %v: median %s, most %s", version, lane, took[times/2].Round(time.Millisecond), took[times-1].Round(time.Millisecond))
+				if limit := 5 * time.Second; took[times-1] > limit {
+					t.Errorf("took longer than %s", limit)
+				}
+			})
+		}
+	})
+}
