@@ -72,7 +72,7 @@ func (r *fileReader) members(n *yaml.Node, field string) []string {
 	r.list(n, field, "names", maxMembers, func(item *yaml.Node, field string) {
 		switch {
 		case item.Kind != yaml.ScalarNode || strings.TrimSpace(item.Value) == "" || len(item.Value) > maxMemberBytes:
-			r.add(item, invalid("bad_setting", field, "", fmt.Sprintf("must be a name of 1 to %d bytes", maxMemberBytes), "the name that people give with --as or that their user has"))
+			r.add(item, invalid("bad_setting", field, "", fmt.Sprintf("must be a name of 1 to %d bytes", maxMemberBytes), "the name of a user, or USER@HOST, as the history shows it"))
 		case slices.Contains(names, item.Value):
 			r.add(item, invalid("duplicate_key", field, item.Value, "is there twice", ""))
 		default:

@@ -90,6 +90,11 @@ func TestACancelledJobTakesEverythingBack(t *testing.T) {
 		if share := w.share(); share != 1000 {
 			t.Errorf("eks has %d", share)
 		}
+		other := all["promote"].start(t, workspace(t)) // of another pipeline: one at a time
+		other.says("on its way")
+		if other.wait() == 0 {
+			t.Error("a job that may not start passes")
+		}
 		canary.signal(systems[system])
 		canary.ends(9)
 		w.ended("orders-canary", "Aborted", 0)

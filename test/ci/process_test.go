@@ -123,11 +123,12 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 	p := &process{t: t, cmd: cmd, done: make(chan struct{})}
 	cmd.Env = append([]string{"PATH=" + bin + ":/usr/bin:/bin", "HOME=" + t.TempDir(), "USER=runner"}, cmd.Env...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = &p.out, &p.out, child.Attributes()
+	cmd.WaitDelay = time.Second // a child of it that is left does not keep the test
 	if err := child.Start(cmd, p.done); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // with its children
 		<-p.done
 		if t.Failed() {
 			t.Logf("%s printed:\n%s", strings.Join(cmd.Args, " "), &p.out)

@@ -105,7 +105,7 @@ func (c *checker) asked(field, code, shown string, ask func(string) error, value
 func (c *checker) start(p *Plan, w *World) {
 	if w.Running != "" {
 		c.found = append(c.found, &policy.Error{
-			Kind: policy.Conflict, Code: "rollout_running", Field: "service", Value: p.Service,
+			Kind: policy.Held, Code: "rollout_running", Field: "service", Value: p.Service,
 			Message: fmt.Sprintf("rollout %s is on its way on this service; one at a time", w.Running), Next: fmt.Sprintf("wait for it, or run `shadowctl rollout abort %s`", w.Running),
 		})
 		return

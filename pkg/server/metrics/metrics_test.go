@@ -52,7 +52,9 @@ func (source) MirrorReport(name string) (*crossfadev1.MirrorReport, error) {
 }
 
 func (source) Rollouts(string) []*crossfadev1.RolloutStatus {
-	at := func(hour int) *timestamppb.Timestamp { return timestamppb.New(time.Date(2026, 11, 27, hour, 0, 0, 0, time.UTC)) }
+	at := func(hour int) *timestamppb.Timestamp {
+		return timestamppb.New(time.Date(2026, 11, 27, hour, 0, 0, 0, time.UTC))
+	}
 	return []*crossfadev1.RolloutStatus{
 		{Name: "again", Service: "orders", State: "Baking", Started: at(9)}, {Name: "r1", Service: "orders", State: "RolledBack", Started: at(8)},
 	}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+)
+
+const (
+	slowRate = 200 // requests per second at eks, of each service
+	slowBusy = 256 // connections of a load through a proxy: answers take their time
+)
+
+// slowness are the guards of latencies, one for each service.
+var slowness = map[string]*crossfadev1.RolloutGuard{
+	"p99-max":    most("slow", "p99", "250ms"),
+	"p99-ratio":  ratio("slow", "p99", 1.3),
+	"mean-max":   most("slow", "mean", "100ms"),
+	"mean-ratio": ratio("slow", "mean", 1.3),
+}
+
+// latency lets eks become slower, for four services at once.
+func (b *bench) latency(ctx context.Context) error {
+	s, err := b.site(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	kinds := []string{"p99-max", "p99-ratio", "mean-max", "mean-ratio"}
+	apps, err := s.apps(ctx, 1, kinds...)
+	if err != nil {
+		return err
+	}
+	eks := apps[0].eks
+	apps[0].ecs.behave(usual)
+	eks.behave(usual)
+	l, err := s.load(ctx, pairs*slowRate, slowBusy, kinds...)
+	if err != nil {
+		return err
+	}
+	rnd, was := rand.New(rand.NewPCG(b.seed, 3)), s.cores()
+	factors := []float64{3, 2}
+	all := map[float64]map[string][]reaction{3: {}, 2: {}}
+	for i := 0; i < b.shifts*len(factors) && err == nil; i++ {
+		times := factors[i%len(factors)]
+		var got []reaction
+		got, err = s.try(ctx, trial{
+			apps: apps, quiet: b.quiet + time.Duration(rnd.Int64N(int64(flush))), patience: soon,
+			plan: func(a app) *crossfadev1.Rollout {
+				return a.plan(long, half, slowness[a.name], most("errors", "errorRate", "0.5%"), ratio("more-errors", "errorRate", 2))
+			},
+			fail: func() { eks.behave(slower(times)) }, heal: func() { eks.behave(usual) },
+		})
+		for n, r := range got {
+			all[times][kinds[n]] = append(all[times][kinds[n]], r)
+			fmt.Printf("latency %2d, %g times slower, %s: %v\n", i+1, times, kinds[n], r)
+		}
+	}
+	sent := l.stop()
+	if err != nil {
+		return err
+	}
+	used := s.cores().since(was)
+	for _, times := range factors {
+		for _, kind := range kinds {
+			b.reactions("latency", map[string]any{"proxies": proxies, "slower": times, "guard": kind, "quiet": b.quiet.String()}, all[times][kind], sent, used)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+)
+
+// rampRate is in requests per second: at the first step there are ten at eks.
+const rampRate = 1000
+
+// rampWeights are those of ten steps that people take.
+var rampWeights = []int32{100, 500, 1000, 1500, 2500, 3500, 5000, 6500, 8000, whole}
+
+// ramp brings all traffic of a service to a sound candidate.
+func (b *bench) ramp(ctx context.Context) error {
+	s, err := b.site(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	apps, err := s.apps(ctx, 1, "orders")
+	if err != nil {
+		return err
+	}
+	a := apps[0]
+	a.ecs.behave(usual)
+	a.eks.behave(usual)
+	l, err := s.load(ctx, rampRate, slowBusy, a.name)
+	if err != nil {
+		return err
+	}
+	was, began := s.cores(), time.Now()
+	plan := a.plan(b.bake, rampWeights, within(min(10*time.Second, b.bake), []*crossfadev1.RolloutGuard{
+		most("errors", "errorRate", "0.5%"), most("slow", "p99", "10s"), ratio("more-errors", "errorRate", 2), ratio("slower", "mean", 1.5),
+	})...)
+	end, err := s.walk(ctx, plan)
+	seconds, sent := time.Since(began).Seconds(), l.stop()
+	if err != nil {
+		return err
+	}
+	note := fmt.Sprintf("ended %s at %.4g %% after %.1f s, of which %.1f s are bakes; %v; %v", end.GetState(), float64(end.GetWeight())/100, seconds,
+		(time.Duration(len(rampWeights)) * b.bake).Seconds(), sent, s.cores().since(was))
+	fmt.Println("ramp:", note)
+	c := map[string]any{"proxies": proxies, "steps": len(rampWeights), "bake": b.bake.String()}
+	done := b.amount("ramp", c, "requests", "requests", float64(sent.done), note)
+	done.N, done.Failed = int(sent.done), int(sent.failed+sent.bad)
+	done.aim(end.GetState() == "Completed" && end.GetWeight() == whole && sent.failed+sent.bad == 0, "Completed at 100%%, 0 failed")
+	b.amount("ramp", c, "beside_the_bakes", "s", seconds-(time.Duration(len(rampWeights))*b.bake).Seconds(), note)
+	return nil
+}
+
+// walk starts a rollout and says how it goes, until it is over.
+func (s *site) walk(ctx context.Context, plan *crossfadev1.Rollout) (*crossfadev1.RolloutStatus, error) {
+	if err := s.start(ctx, plan); err != nil {
+		return nil, err
+	}
+	limit := time.Duration(len(plan.GetSteps()))*(plan.GetBake().AsDuration()+10*time.Second) + soon
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	stream, err := s.API.WatchRollout(ctx, &crossfadev1.WatchRolloutRequest{Name: plan.GetName()})
+	if err != nil {
+		return nil, err
+	}
+	began, step := time.Now(), int32(0)
+	for {
+		got, err := stream.Recv()
+		if err != nil {
+			return nil, fmt.Errorf("rollout %s is not over: %w", plan.GetName(), err)
+		}
+		st := got.GetStatus()
+		if isOneOf(st.GetState(), over) {
+			return st, s.exited()
+		}
+		if st.GetState() == "Baking" && st.GetStep() != step {
+			step = st.GetStep()
+			fmt.Printf("ramp: %.4g %% after %.1f s\n", float64(st.GetWeight())/100, time.Since(began).Seconds())
+		}
+	}
+}
