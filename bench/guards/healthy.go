@@ -66,7 +66,7 @@ func (b *bench) healthyApps(ctx context.Context, s *site) (kinds map[string]stri
 func (b *bench) healthyPlan(a app) *crossfadev1.Rollout {
 	bake, window := time.Minute, 10*time.Second
 	if b.quick {
-		bake, window = time.Second, time.Second
+		bake, window = 3*time.Second, 3*time.Second
 	}
 	return a.plan(bake, []int32{1000, 5000, whole}, within(window, []*crossfadev1.RolloutGuard{
 		most("errors", "errorRate", "0.5%"), ratio("more-errors", "errorRate", 2), most("slow", "p99", "400ms"), most("mean", "mean", "100ms"), ratio("slower", "mean", 1.3),

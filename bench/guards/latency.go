@@ -42,13 +42,16 @@ func (b *bench) latency(ctx context.Context) error {
 		return err
 	}
 	rnd, was := rand.New(rand.NewPCG(b.seed, 3)), s.cores()
-	factors := []float64{3, 2}
+	factors, patience := []float64{3, 2}, 2*soon
+	if b.quick {
+		factors, patience = factors[:1], b.patience
+	}
 	all := map[float64]map[string][]reaction{3: {}, 2: {}}
 	for i := 0; i < b.shifts*len(factors) && err == nil; i++ {
 		times := factors[i%len(factors)]
 		var got []reaction
 		got, err = s.try(ctx, trial{
-			apps: apps, quiet: b.quiet + time.Duration(rnd.Int64N(int64(flush))), patience: soon,
+			apps: apps, quiet: b.quiet + time.Duration(rnd.Int64N(int64(flush))), patience: patience,
 			plan: func(a app) *crossfadev1.Rollout {
 				return a.plan(long, half, slowness[a.name], most("errors", "errorRate", "0.5%"), ratio("more-errors", "errorRate", 2))
 			},

@@ -27,7 +27,7 @@ type options struct {
 
 	quiet    time.Duration // nothing is wrong for so long before something is
 	perCell  int           // services of each pair of the curve
-	patience time.Duration // until a failure counts as not found
+	patience time.Duration // until a failure of the curve counts as not found
 	shifts   int           // runs of each slowness
 	bake     time.Duration // of each step of the ramp
 	healthy  time.Duration // how long healthy rollouts are walked
@@ -70,7 +70,7 @@ func parse(args []string) (*options, error) {
 		return nil, fmt.Errorf("%q is not a flag", f.Arg(0))
 	}
 	if o.quick {
-		o.runs, o.quiet, o.perCell, o.patience, o.shifts, o.bake = min(o.runs, 3), 5*time.Second, 2, 6*time.Second, 1, 1200*time.Millisecond
+		o.runs, o.quiet, o.perCell, o.patience, o.shifts, o.bake = min(o.runs, 3), 4*time.Second, 2, 8*time.Second, 1, 3*time.Second
 		o.healthy, o.perKind, o.services, o.turns, o.busy = 8*time.Second, 1, 12, 1, 2*time.Second
 	}
 	if o.runs < 1 || o.rate < 100 || o.rate > 20_000 {

@@ -32,8 +32,13 @@ func (b *bench) ramp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	weights := rampWeights
+	if b.quick {
+		weights = []int32{1000, 5000, whole}
+	}
+	bakes := time.Duration(len(weights)) * b.bake
 	was, began := s.cores(), time.Now()
-	plan := a.plan(b.bake, rampWeights, within(min(10*time.Second, b.bake), []*crossfadev1.RolloutGuard{
+	plan := a.plan(b.bake, weights, within(min(10*time.Second, b.bake), []*crossfadev1.RolloutGuard{
 		most("errors", "errorRate", "0.5%"), most("slow", "p99", "10s"), ratio("more-errors", "errorRate", 2), ratio("slower", "mean", 1.5),
 	})...)
 	end, err := s.walk(ctx, plan)
@@ -42,13 +47,13 @@ func (b *bench) ramp(ctx context.Context) error {
 		return err
 	}
 	note := fmt.Sprintf("ended %s at %.4g %% after %.1f s, of which %.1f s are bakes; %v; %v", end.GetState(), float64(end.GetWeight())/100, seconds,
-		(time.Duration(len(rampWeights)) * b.bake).Seconds(), sent, s.cores().since(was))
+		bakes.Seconds(), sent, s.cores().since(was))
 	fmt.Println("ramp:", note)
-	c := map[string]any{"proxies": proxies, "steps": len(rampWeights), "bake": b.bake.String()}
+	c := map[string]any{"proxies": proxies, "steps": len(weights), "bake": b.bake.String()}
 	done := b.amount("ramp", c, "requests", "requests", float64(sent.done), note)
 	done.N, done.Failed = int(sent.done), int(sent.failed+sent.bad)
 	done.aim(end.GetState() == "Completed" && end.GetWeight() == whole && sent.failed+sent.bad == 0, "Completed at 100%%, 0 failed")
-	b.amount("ramp", c, "beside_the_bakes", "s", seconds-(time.Duration(len(rampWeights))*b.bake).Seconds(), note)
+	b.amount("ramp", c, "beside_the_bakes", "s", seconds-bakes.Seconds(), note)
 	return nil
 }
 
@@ -65,12 +70,13 @@ func (s *site) walk(ctx context.Context, plan *crossfadev1.Rollout) (*crossfadev
 		return nil, err
 	}
 	began, step := time.Now(), int32(0)
+	var st *crossfadev1.RolloutStatus
 	for {
 		got, err := stream.Recv()
 		if err != nil {
-			return nil, fmt.Errorf("rollout %s is not over: %w", plan.GetName(), err)
+			return nil, fmt.Errorf("rollout %s is %s at step %d, and waits for: %s: %w", plan.GetName(), st.GetState(), st.GetStep(), st.GetWaitingFor(), err)
 		}
-		st := got.GetStatus()
+		st = got.GetStatus()
 		if isOneOf(st.GetState(), over) {
 			return st, s.exited()
 		}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"strings"
 	"time"
 )
 
@@ -27,44 +26,42 @@ func (r *retry) due() bool { return !time.Now().Before(r.after) }
 func (r *retry) note(err error) { r.noteWithin(err, firstRetry, lastRetry) }
 
 func (r *retry) noteWithin(err error, first, last time.Duration) {
-	r.err = err
 	if err == nil {
 		*r = retry{}
 		return
 	}
-	r.wait = min(max(2*r.wait, first), last)
+	r.err, r.wait = err, min(max(2*r.wait, first), last)
 	r.after = time.Now().Add(r.wait)
 }
 
-// work is one kind of thing that is done in the background, one at a time.
-type work struct {
-	busy bool
-	id   string
-	retry
-}
-
-// do begins to do something that is asked for again and again, unless it is being done, or failed a moment ago. then is called by the walker.
-func (k *work) do(w *walker, id string, f func(ctx context.Context) error, then func(error)) {
-	if id != k.id {
-		k.id, k.retry = id, retry{}
-	}
-	if k.busy || !k.due() {
+// background does work beside the looks. What it returns is called by the walker; when that ends meanwhile, it is called as the last thing, or left.
+func (w *walker) background(f func(ctx context.Context) (then func())) {
+	if w.ctx.Err() != nil {
 		return
 	}
-	k.busy = true
-	w.background(func(ctx context.Context) func() {
-		err := f(ctx)
-		return func() {
-			k.busy = false
-			if then == nil {
-				k.note(err)
-				return
-			}
-			k.noteWithin(err, firstAsk, lastAsk)
-			then(err)
+	w.work.Go(func() {
+		then := f(w.ctx)
+		select {
+		case w.news <- then:
+			return
+		default:
+		}
+		select {
+		case w.news <- then:
+		case <-w.ctx.Done():
 		}
 	})
 }
 
-// withoutName takes a guard's name from the beginning of what it says.
-func withoutName(message, name string) string { return strings.TrimPrefix(message, name+": ") }
+// join waits for what is done in the background. The walker's context has ended.
+func (w *walker) join() {
+	w.work.Wait()
+	for {
+		select {
+		case then := <-w.news:
+			then()
+		default:
+			return
+		}
+	}
+}

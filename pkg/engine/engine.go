@@ -43,7 +43,8 @@ type Engine struct {
 	closed  bool
 	walkers map[string]*walker                    // by name: those of runs that are walked
 	shown   map[string]*crossfadev1.RolloutStatus // of all runs, as they were seen last
-	changed map[string]chan struct{}              // closed when shown changes
+	changed map[string]chan struct{}              // by the same names: closed when shown changes
+	another chan struct{}                         // closed when shown has another name
 	waiting map[string]*attendance
 }
 
@@ -57,7 +58,7 @@ func New(c Config) *Engine {
 	}
 	e := &Engine{
 		Config: c, clock: newID(), began: time.Now(), keep: keeper{dir: c.Dir, log: c.Log},
-		walkers: map[string]*walker{}, shown: map[string]*crossfadev1.RolloutStatus{}, changed: map[string]chan struct{}{}, waiting: map[string]*attendance{},
+		walkers: map[string]*walker{}, shown: map[string]*crossfadev1.RolloutStatus{}, changed: map[string]chan struct{}{}, another: make(chan struct{}), waiting: map[string]*attendance{},
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	return e
@@ -79,45 +80,63 @@ func (e *Engine) Close() {
 }
 
 // Begin walks a run, or goes on with it where its document says that it was left. Of a run that is over and keeps no origin it only knows how it ended.
+// The same name is not begun twice at the same time.
 func (e *Engine) Begin(doc *crossfadev1.Rollout, revision int64) {
 	name := doc.GetName()
-	e.Forget(name)
+	e.leave(name)
 	st := StatusOf(doc)
 	st.Revision = revision
-	e.show(name, st)
 	w, err := e.newWalker(doc, revision)
 	if err != nil {
 		e.Log.Error("a rollout that the store holds cannot be walked by this version", "rollout", name, "error", err)
-		st.WaitingFor = "cannot be walked by this version: " + err.Error()
-		e.show(name, st)
-		return
+		st.WaitingFor = "cannot be walked by this version: " + sentence(err)
 	}
-	if w == nil {
-		return
+	if w == nil && err == nil {
+		e.keep.remove(name)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
-		return
+	e.show(name, st)
+	switch {
+	case w == nil:
+	case e.closed:
+		w.stop()
+	default:
+		e.walkers[name] = w
+		e.work.Go(w.walk)
 	}
-	e.walkers[name] = w
-	e.work.Go(w.walk)
 }
 
-// Forget ends the walk of a rollout that was deleted or is replaced.
+// Forget ends the walk of a rollout that was deleted, and forgets what is known of it.
 func (e *Engine) Forget(name string) {
+	e.leave(name)
+	e.keep.remove(name)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.shown, name)
+	e.signal(name)
+	e.unattended(name)
+}
+
+// leave ends the walk of a rollout where it is.
+func (e *Engine) leave(name string) {
 	e.mu.Lock()
 	w := e.walkers[name]
-	delete(e.walkers, name)
-	delete(e.shown, name)
 	e.mu.Unlock()
 	if w != nil {
 		w.stop()
 		<-w.done
 	}
+}
+
+// ended takes note that a walk has ended.
+func (e *Engine) ended(w *walker) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.signal(name)
+	if e.walkers[w.name] == w {
+		delete(e.walkers, w.name)
+	}
+	e.unattended(w.name)
 }
 
 // Act takes somebody's decision. It returns when that is stored, or why it cannot be taken: a *policy.Error.
@@ -134,28 +153,49 @@ func (e *Engine) Act(ctx context.Context, name string, a rollout.Action) (*cross
 	}
 	reply := make(chan error, 1)
 	select {
-	case w.acts <- act{a, reply}:
+	case w.acts <- &act{Action: a, reply: reply}:
 	case <-w.done:
 		return nil, over(a.Kind, e.Status(name))
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, &policy.Error{Kind: policy.TimedOut, Code: "not_taken", Field: "name", Value: name, Message: "an earlier decision is still being stored; this one was not taken", Next: "try again"}
 	}
 	select {
 	case err := <-reply:
-		return e.Status(name), err
-	case <-w.done:
-		select {
-		case err := <-reply:
-			return e.Status(name), err
-		default:
-		}
-		return nil, &policy.Error{Kind: policy.Unavailable, Code: "rollout_stopping", Field: "name", Value: name, Message: "the server is stopping; whether the decision was taken is not known", Next: "look at `shadowctl rollout explain " + name + "` when it is back"}
+		return e.answer(name, err)
 	case <-ctx.Done():
 		return nil, &policy.Error{Kind: policy.TimedOut, Code: "not_stored", Field: "name", Value: name, Message: "the decision is not stored yet; it will be taken as soon as the store takes it", Next: "look at `shadowctl rollout explain " + name + "`"}
+	case <-w.done:
+	}
+	select {
+	case err := <-reply:
+		return e.answer(name, err)
+	default:
+		return nil, stopping(name)
 	}
 }
 
+func (e *Engine) answer(name string, err error) (*crossfadev1.RolloutStatus, error) {
+	if err != nil {
+		return nil, err
+	}
+	return e.Status(name), nil
+}
+
+func stopping(name string) *policy.Error {
+	return &policy.Error{
+		Kind: policy.Unavailable, Code: "rollout_stopping", Field: "name", Value: name, Message: "the rollout is not walked any more; whether the decision was taken is not known",
+		Next: "look at `shadowctl rollout explain " + name + "`",
+	}
+}
+
+// over is why nothing can be decided of a rollout that nobody walks.
 func over(kind rollout.ActionKind, st *crossfadev1.RolloutStatus) *policy.Error {
+	if !rollout.Phase(st.GetState()).Over() {
+		return &policy.Error{
+			Kind: policy.Unavailable, Code: "rollout_unwalked", Field: "action", Value: string(kind), Message: "this server does not walk the rollout: " + st.GetWaitingFor(),
+			Next: "look at the log of the server",
+		}
+	}
 	return &policy.Error{
 		Kind: policy.Invalid, Code: "rollout_over", Field: "action", Value: string(kind),
 		Message: fmt.Sprintf("the rollout is over (%s: %s)", st.GetState(), st.GetReason()), Next: "start another",
@@ -173,77 +213,4 @@ func (e *Engine) rolesOf(who string) []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// Status is how a rollout is; nil if it is not known. It is not changed any more.
-func (e *Engine) Status(name string) *crossfadev1.RolloutStatus {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.shown[name]
-}
-
-// Changed is closed when a rollout is otherwise than it was.
-func (e *Engine) Changed(name string) <-chan struct{} {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.changed[name] == nil {
-		e.changed[name] = make(chan struct{})
-	}
-	return e.changed[name]
-}
-
-// show publishes how a rollout is.
-func (e *Engine) show(name string, st *crossfadev1.RolloutStatus) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.shown[name] = st
-	e.signal(name)
-}
-
-// signal wakes who waits for a change. e.mu is held.
-func (e *Engine) signal(name string) {
-	if c := e.changed[name]; c != nil {
-		close(c)
-		delete(e.changed, name)
-	}
-}
-
-// attendance is who waits for the end of a rollout.
-type attendance struct {
-	present int
-	since   time.Time // when the last one left; zero: nobody was there yet
-}
-
-// Attend says that somebody waits for the end of a rollout, until leave is called.
-func (e *Engine) Attend(name string) (leave func()) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	a := e.waiting[name]
-	if a == nil {
-		a = &attendance{}
-		e.waiting[name] = a
-	}
-	a.present++
-	return sync.OnceFunc(func() {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		a.present--
-		a.since = time.Now()
-	})
-}
-
-// alone is for how long nobody has waited for a rollout that is walked since begun.
-func (e *Engine) alone(name string, begun, now time.Time) time.Duration {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	a := e.waiting[name]
-	switch {
-	case a == nil:
-		return now.Sub(begun)
-	case a.present > 0:
-		return 0
-	case a.since.After(begun):
-		begun = a.since
-	}
-	return now.Sub(begun)
 }

@@ -1,8 +1,7 @@
 package engine
 
 import (
-	"context"
-	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -25,15 +24,26 @@ type watched struct {
 
 func newWatched(g *guard.Guard, p *rollout.Plan) *watched {
 	w := &watched{g: g, main: g.Start(), other: g.Start(), both: g.Against() == "" && g.Metric() != guard.Requests && !p.Reverse()}
-	w.result = guard.Result{Guard: g.Name(), Verdict: guard.Inconclusive, Code: guard.CodeNoTraffic, Message: g.Name() + ": nothing was seen yet"}
-	w.primary = w.result
+	w.unknown(guard.CodeNoTraffic, "nothing was seen yet")
 	return w
 }
 
+// unknown says that nothing is known now.
+func (w *watched) unknown(code, why string) {
+	w.result = guard.Result{Guard: w.g.Name(), Verdict: guard.Inconclusive, Code: code, Message: w.g.Name() + ": " + why}
+	w.primary = w.result
+}
+
+// unreported says that no proxy reports: that nothing was counted does not mean that nothing came.
+func (w *watched) unreported(silent int) {
+	w.unknown(guard.CodeSilent, unreported(silent))
+	w.result.Next = "see `shadowctl fleet`"
+}
+
 // restore takes over what was kept; states of another guard are left.
-func (w *watched) restore(main, other guard.State) {
+func (w *watched) restore(main, other guardState) {
 	if main.Guard == w.main.Guard && other.Guard == w.other.Guard {
-		w.main, w.other = main, other
+		w.main, w.other = main.State, other.State
 	}
 }
 
@@ -57,7 +67,9 @@ func (w *watched) verdict() rollout.GuardVerdict {
 }
 
 // why is a result in words, without the guard's name: whoever shows it has that.
-func (w *watched) why(r *guard.Result) string { return withoutName(r.Message, w.g.Name()) }
+func (w *watched) why(r *guard.Result) string {
+	return strings.TrimPrefix(r.Message, w.g.Name()+": ")
+}
 
 // primaryFails says why the primary is the unhealthy side; empty: it is not.
 func (w *watched) primaryFails() string {
@@ -95,104 +107,4 @@ func (m *mirrored) verdict(c Control, now time.Time) rollout.GuardVerdict {
 
 func (m *mirrored) status() *crossfadev1.GuardStatus {
 	return &crossfadev1.GuardStatus{Name: m.name, Verdict: string(m.last.Verdict), Message: m.last.Why, Metric: "mirror"}
-}
-
-// queried is a question to Prometheus.
-type queried struct {
-	name  string
-	query *rollout.Query
-	work  work
-
-	asked, answered time.Time
-	value           float64
-	ok              bool   // there is a value
-	why             string // there is none, or what the server said beside it
-	err             error
-	beyond          int // answers in a row
-}
-
-// stale is after how many intervals without an answer nothing is known any more.
-const stale = 3
-
-// ask asks in the background, when it is time.
-func (q *queried) ask(w *walker, now time.Time) {
-	if w.e.Queries == nil {
-		q.err, q.answered = fmt.Errorf("the server's settings have no Prometheus"), now
-		return
-	}
-	if now.Sub(q.asked) < q.query.Every || q.work.busy {
-		return
-	}
-	q.asked = now
-	var value float64
-	var ok bool
-	var why string
-	q.work.do(w, "", func(ctx context.Context) (err error) {
-		value, ok, why, err = w.e.Queries.Ask(ctx, q.query.Server, q.query.Query, time.Time{})
-		return err
-	}, func(err error) {
-		q.answered, q.value, q.ok, q.why, q.err = time.Now(), value, ok, why, err
-		switch {
-		case err != nil || !ok:
-		case q.query.Within(value):
-			q.beyond = 0
-		default:
-			q.beyond++
-		}
-	})
-}
-
-func (q *queried) verdict(now time.Time) rollout.GuardVerdict {
-	v := rollout.GuardVerdict{Name: q.name, Verdict: rollout.Inconclusive}
-	switch {
-	case q.answered.IsZero():
-		v.Why = "it was not answered yet"
-	case q.err != nil:
-		v.Verdict, v.Why = rollout.Error, sentence(q.err)
-	case now.Sub(q.answered) > stale*q.query.Every:
-		v.Verdict, v.Why = rollout.Error, fmt.Sprintf("the last answer is %s old", now.Sub(q.answered).Round(time.Second))
-	case !q.ok:
-		v.Why = q.why
-	case q.beyond == 0:
-		v.Verdict, v.Why = rollout.Pass, fmt.Sprintf("%g, within %s%s", q.value, q.limits(), q.warning())
-	case q.beyond >= q.query.Failures:
-		v.Verdict, v.Why = rollout.Fail, fmt.Sprintf("%g, beyond %s, %d times in a row", q.value, q.limits(), q.beyond)
-	default:
-		v.Why = fmt.Sprintf("%g, beyond %s, %d times in a row of %d", q.value, q.limits(), q.beyond, q.query.Failures)
-	}
-	return v
-}
-
-// warning is what the server said beside a value.
-func (q *queried) warning() string {
-	if q.why == "" {
-		return ""
-	}
-	return " (" + q.why + ")"
-}
-
-// limits are the least and the most in words.
-func (q *queried) limits() string {
-	switch low, high := q.query.Min, q.query.Max; {
-	case low == nil && high == nil:
-		return "no limit"
-	case low == nil:
-		return fmt.Sprintf("at most %g", *high)
-	case high == nil:
-		return fmt.Sprintf("at least %g", *low)
-	default:
-		return fmt.Sprintf("%g to %g", *low, *high)
-	}
-}
-
-func (q *queried) status(now time.Time) *crossfadev1.GuardStatus {
-	v := q.verdict(now)
-	out := &crossfadev1.GuardStatus{Name: q.name, Verdict: string(v.Verdict), Value: q.value, Message: v.Why, Metric: "prometheus", Window: durationpb.New(q.query.Every)}
-	switch {
-	case q.query.Max != nil:
-		out.Limit = *q.query.Max
-	case q.query.Min != nil:
-		out.Limit = *q.query.Min
-	}
-	return out
 }

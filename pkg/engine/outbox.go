@@ -1,19 +1,12 @@
 package engine
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/pkg/policy/rollout"
 )
-
-// hookTimeout is how long one try may take.
-const hookTimeout = 30 * time.Second
-
-var errNotTaken = errors.New("the webhook did not take it")
 
 // outbox delivers notes to the webhook of a plan, in their order, each until it is taken. Without a webhook they are taken at once.
 type outbox struct {
@@ -81,51 +74,43 @@ func (o *outbox) first() (rollout.Note, bool) {
 	return o.notes[0], true
 }
 
+// deliver tells the notes one after the other until the walk ends.
 func (o *outbox) deliver() {
 	defer close(o.done)
 	var again retry
 	for {
 		n, ok := o.first()
-		if ok && o.tell(n) == nil {
-			again = retry{}
-			o.mu.Lock()
-			o.notes, o.ids = o.notes[1:], append(o.ids, n.ID)
-			o.mu.Unlock()
-			continue
-		}
-		var wait <-chan time.Time
+		wake, wait := o.wake, (<-chan time.Time)(nil)
 		if ok {
-			again.noteWithin(errNotTaken, firstAsk, lastAsk)
-			wait = time.After(again.wait)
+			if again.noteWithin(o.tell(n), firstAsk, lastAsk); again.err == nil {
+				o.delivered(n)
+				continue
+			}
+			wake, wait = nil, time.After(again.wait)
 		}
 		select {
 		case <-o.w.ctx.Done():
 			return
 		case <-wait:
-		case <-o.wake:
-			if ok {
-				select {
-				case <-wait:
-				case <-o.w.ctx.Done():
-					return
-				}
-			}
+		case <-wake:
 		}
 	}
 }
 
+func (o *outbox) delivered(n rollout.Note) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.notes, o.ids = o.notes[1:], append(o.ids, n.ID)
+}
+
 // tell delivers one note.
 func (o *outbox) tell(n rollout.Note) error {
-	if o.w.e.Hooks == nil {
-		return errNotTaken
-	}
-	ctx, cancel := context.WithTimeout(o.w.ctx, hookTimeout)
-	defer cancel()
-	err := o.w.e.Hooks.Ask(ctx, o.w.plan.Hook, Event{
-		ID: n.ID, Type: n.Event, Subject: o.w.plan.Service, Time: n.Time, Rollout: o.w.e.Status(o.w.name), Text: n.Text, Alarm: n.Alarm,
+	w := o.w
+	err := w.e.tell(w.ctx, w.plan.Hook, Event{
+		ID: n.ID, Type: n.Event, Subject: w.plan.Service, Time: n.Time, Rollout: w.e.told(w.name), Text: n.Text, Alarm: n.Alarm,
 	})
-	if err != nil {
-		o.w.e.Log.Warn("a webhook did not take an event; it is told again", "rollout", o.w.name, "event", n.Event, "id", n.ID, "error", err)
+	if err != nil && w.ctx.Err() == nil {
+		w.e.Log.Warn("a webhook did not take an event; it is told again", "rollout", w.name, "event", n.Event, "id", n.ID, "error", err)
 	}
 	return err
 }

@@ -70,24 +70,45 @@ func stepsOf(p *rollout.Plan, s rollout.State) []*crossfadev1.RolloutStepStatus 
 }
 
 // show publishes how the rollout is now, if that is otherwise than before.
-func (w *walker) show(s rollout.State, sight *Sight) {
+func (w *walker) show(s rollout.State) { w.publish(s, "") }
+
+// showUnstored publishes what a look saw whose outcome is not stored yet. A state that nobody may rely on is not shown; that it goes back is said.
+func (w *walker) showUnstored(next rollout.State) {
+	s := w.state
+	s.Seen = next.Seen
+	var going string
+	if next.Back != nil && s.Back == nil {
+		going = "goes back to " + w.plan.Primary + ", which is not stored yet: " + next.Reason
+	}
+	w.publish(s, going)
+}
+
+func (w *walker) publish(s rollout.State, going string) {
 	now := time.Now()
-	old := w.e.Status(w.name)
 	st := named(w.doc)
 	describe(st, w.plan, s)
-	st.Revision, st.Drift, st.Notes = w.revision, sight.Drift, w.notes(s)
+	st.Revision, st.Drift = w.revision, w.sight.Drift
+	if w.sight.Split.Cause != "" {
+		st.Weight = int32(w.sight.Split.Weight)
+	}
 	if s.Phase.Over() {
 		st.Ended = timestamppb.New(s.Since)
 	}
+	w.remarks(s.Outbox)
 	st.Guards, st.PrimaryGuards = w.guardStatuses(now)
-	for _, trouble := range []string{w.lost, troubled("the store", w.save.err), troubled("the split", w.splits.err)} {
+	for _, trouble := range []string{going, troubled("the split", w.split.err), troubled("the rollback", w.back.err), w.storeTrouble(now), w.lost} {
 		if trouble != "" {
 			st.WaitingFor = trouble + "; " + st.WaitingFor
 		}
 	}
-	if !proto.Equal(old, st) {
-		w.e.show(w.name, st)
+	if w.remarked == w.told && proto.Equal(w.bare, st) {
+		return
 	}
+	w.bare, w.told = proto.CloneOf(st), w.remarked
+	st.Notes = slices.Clip(w.shown)
+	w.e.mu.Lock()
+	defer w.e.mu.Unlock()
+	w.e.show(w.name, st)
 }
 
 func troubled(what string, err error) string {
@@ -95,6 +116,14 @@ func troubled(what string, err error) string {
 		return ""
 	}
 	return what + ": " + sentence(err)
+}
+
+// storeTrouble is what keeps the store from taking a state.
+func (w *walker) storeTrouble(now time.Time) string {
+	if since := now.Sub(w.saving); !w.saving.IsZero() && since >= 2*time.Second {
+		return "the store has not answered for " + since.Truncate(time.Second).String()
+	}
+	return troubled("the store", w.save.err)
 }
 
 // guardStatuses are in the order of the plan.
@@ -122,16 +151,22 @@ func (w *walker) guardStatuses(now time.Time) (main, primary []*crossfadev1.Guar
 	return main, primary
 }
 
-// notes are the last ones, those before the restart only as far as they are not delivered.
-func (w *walker) notes(s rollout.State) []*crossfadev1.RolloutNote {
-	for _, n := range s.Outbox {
-		if slices.ContainsFunc(w.shown, func(o *crossfadev1.RolloutNote) bool { return o.GetId() == n.ID }) {
-			continue
+// remarks takes down what is new in an outbox.
+func (w *walker) remarks(outbox []rollout.Note) {
+	for _, n := range outbox {
+		if !slices.ContainsFunc(w.past, func(o rollout.Note) bool { return o.ID == n.ID }) {
+			w.remark(n)
 		}
-		w.shown = append(w.shown, &crossfadev1.RolloutNote{
-			Event: n.Event, Time: timestamppb.New(n.Time), Step: int32(n.Step), Weight: int32(n.Share), Text: n.Text, Alarm: n.Alarm, Id: n.ID, State: string(n.Phase),
-		})
 	}
+}
+
+// remark takes down one more note. What is shown is not changed any more.
+func (w *walker) remark(n rollout.Note) {
+	w.remarked++
+	w.past = append(w.past, n)
+	w.past = w.past[max(0, len(w.past)-maxNotes):]
+	w.shown = append(w.shown, &crossfadev1.RolloutNote{
+		Event: n.Event, Time: timestamppb.New(n.Time), Step: int32(n.Step), Weight: int32(n.Share), Text: n.Text, Alarm: n.Alarm, Id: n.ID, State: string(n.Phase),
+	})
 	w.shown = w.shown[max(0, len(w.shown)-maxNotes):]
-	return slices.Clone(w.shown)
 }

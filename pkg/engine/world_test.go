@@ -1,10 +1,11 @@
 package engine
 
 import (
+	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -13,18 +14,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
-	"github.com/crossfade-proxy/crossfade/pkg/policy/guard"
 	"github.com/crossfade-proxy/crossfade/pkg/policy/rollout"
 )
 
 // world is a store, a fleet and two origins, in virtual time: what an engine sees and does, and what outlives it.
 type world struct {
-	t *testing.T
+	t testing.TB
 
 	mu      sync.Mutex
 	stored  map[string]*crossfadev1.Rollout // what a restart finds
@@ -36,14 +35,24 @@ type world struct {
 	verdict rollout.Verdict                 // of mirrors
 	gone    bool
 
-	rate   map[string]float64 // requests per second by origin, at 100 %
-	errors map[string]float64 // share
-	slow   map[string]time.Duration
+	fleets  []string
+	stands  time.Duration // that the next look takes
+	foreign bool          // somebody else writes the rollouts
+
+	rate    map[string]float64 // requests per second by origin, at 100 %
+	errors  map[string]float64 // share
+	slow    map[string]time.Duration
+	mute    bool // no proxy reports
+	watches int  // that are open
+	made    int  // that ever were
 
 	hooks   []Event
-	refuses func(e Event) error
+	refuses func(ctx context.Context, e Event) error
+	asks    func(ctx context.Context) (value float64, ok bool, why string, err error)
+	asked   int // queries
 
 	dir    string
+	log    bytes.Buffer
 	engine *Engine
 	wall   atomic.Int64 // that the clock of the wall jumped by
 }
@@ -58,17 +67,18 @@ type split struct {
 	history  []string // "cause weight"
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	return &world{
 		t: t, stored: map[string]*crossfadev1.Rollout{}, splits: map[string]*split{}, rate: map[string]float64{"ecs": 400, "eks": 400},
-		errors: map[string]float64{}, slow: map[string]time.Duration{}, dir: t.TempDir(), verdict: rollout.Pass,
+		errors: map[string]float64{}, slow: map[string]time.Duration{}, dir: t.TempDir(), verdict: rollout.Pass, fleets: []string{"default"},
 	}
 }
 
 // start starts an engine on what is stored.
 func (w *world) start() {
 	w.engine = New(Config{
-		Control: w, Traffic: traffic{w}, Hooks: w, Dir: w.dir, Roles: map[string][]string{"approver": {"bob"}}, Log: slog.New(slog.DiscardHandler),
+		Control: w, Traffic: traffic{w}, Hooks: hooks{w}, Queries: queries{w}, Dir: w.dir, Roles: map[string][]string{"approver": {"bob"}},
+		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 		Now: func() time.Time { return time.Now().Add(time.Duration(w.wall.Load())) },
 	})
 	w.mu.Lock()
@@ -82,14 +92,45 @@ func (w *world) start() {
 	}
 }
 
-// restart drops the engine, as kill -9 does, and starts another.
-func (w *world) restart() {
+// crash drops the engine as kill -9 does, and starts another: from when it died nothing was done any more, and no file written.
+func (w *world) crash(files map[string][]byte) {
+	w.t.Helper()
 	w.engine.Close()
+	if err := os.RemoveAll(w.dir); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.Mkdir(w.dir, 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(w.dir, name), data, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.change(func() { w.kill = nil })
 	w.start()
+}
+
+// files are what the engine keeps.
+func (w *world) files() map[string][]byte {
+	out := map[string][]byte{}
+	all, _ := filepath.Glob(filepath.Join(w.dir, "*.json"))
+	for _, path := range all {
+		if data, err := os.ReadFile(path); err == nil {
+			out[filepath.Base(path)] = data
+		}
+	}
+	return out
 }
 
 // run stores a rollout that starts, and begins it.
 func (w *world) run(doc *crossfadev1.Rollout) {
+	w.t.Helper()
+	w.engine.Begin(w.plan(doc), 1)
+}
+
+// plan stores a rollout that starts.
+func (w *world) plan(doc *crossfadev1.Rollout) *crossfadev1.Rollout {
 	w.t.Helper()
 	c, errs := rollout.Compile(doc)
 	if errs != nil {
@@ -98,7 +139,7 @@ func (w *world) run(doc *crossfadev1.Rollout) {
 	s := w.split(doc.GetService())
 	p, _, errs := c.For(&rollout.World{
 		Origins: []string{"ecs", "eks"}, Primary: "ecs", Share: map[string]int32{"ecs": 10000}, Roles: map[string][]string{"approver": {"bob"}}, Starter: "ann@laptop",
-		Mirrors: map[string]rollout.Mirror{"m1": {Service: doc.GetService(), Candidate: "eks"}}, Hook: func(string) error { return nil },
+		Mirrors: map[string]rollout.Mirror{"m1": {Service: doc.GetService(), Candidate: "eks"}}, Hook: func(string) error { return nil }, Server: func(string) error { return nil },
 	})
 	if errs != nil {
 		w.t.Fatal(errs)
@@ -108,13 +149,35 @@ func (w *world) run(doc *crossfadev1.Rollout) {
 	w.mu.Lock()
 	w.stored[doc.GetName()] = started
 	w.mu.Unlock()
-	w.engine.Begin(started, 1)
+	return started
 }
 
-func (w *world) split(service string) *split {
+// split is how the split of a service is now.
+func (w *world) split(service string) split {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.at(service)
+	return *w.at(service)
+}
+
+// history are the revisions of rollouts, a line each.
+func (w *world) history() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Join(w.saves, "\n")
+}
+
+// saved is the state that the store has of a rollout.
+func (w *world) saved(name string) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stored[name].GetRun().GetState()
+}
+
+// events are what the webhook took.
+func (w *world) events() []Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.hooks)
 }
 
 func (w *world) at(service string) *split {
@@ -157,166 +220,7 @@ func (w *world) wait(ctx context.Context) error {
 	}
 }
 
-func (w *world) See(p *rollout.Plan, _ bool) Sight {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.gone {
-		return Sight{Gone: true}
-	}
-	s := w.at(p.Service)
-	made := map[string]int64{}
-	for id, r := range s.made {
-		made[id] = r
-	}
-	return Sight{
-		Split: rollout.Split{Weight: s.weight, Cause: s.cause, Revision: s.revision, Rollback: s.rollback, By: s.by},
-		Fleet: rollout.Fleet{Cause: s.cause, Applied: true, Proven: true}, Made: made, Ready: rollout.Ready{OK: true}, Fleets: []string{"default"},
-	}
-}
-
-func (w *world) Done(string) {}
-
-func (w *world) SetSplit(ctx context.Context, c Change) error {
-	if w.dies("before split " + c.ID) {
-		<-ctx.Done()
-		return ctx.Err()
-	}
-	if err := w.wait(ctx); err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.at(c.Plan.Service)
-	if _, ok := s.made[c.ID]; ok {
-		return nil
-	}
-	if s.revision != c.Expect {
-		return &policy.Error{Kind: policy.Conflict, Code: "revision_conflict", Message: "another revision came first"}
-	}
-	w.set(s, policy.BasisPoints(c.Weight), c.ID, false, c.Who)
-	return nil
-}
-
-func (w *world) RollBack(c Change) error {
-	if w.dies("before rollback " + c.ID) {
-		return errors.New("killed")
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.at(c.Plan.Service)
-	if _, ok := s.made[c.ID]; !ok {
-		w.set(s, 0, c.ID, true, c.Who)
-	}
-	return nil
-}
-
-// set changes a split. w.mu is held.
-func (w *world) set(s *split, weight policy.BasisPoints, cause string, rollback bool, by string) {
-	s.weight, s.cause, s.rollback, s.by = weight, cause, rollback, by
-	s.revision++
-	s.made[cause] = s.revision
-	s.history = append(s.history, fmt.Sprintf("%s %d", cause, weight))
-}
-
-// byHand changes a split as a user does.
-func (w *world) byHand(service string, weight policy.BasisPoints, rollback bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.at(service)
-	w.set(s, weight, fmt.Sprintf("change/%d", s.revision), rollback, "cleo")
-}
-
-func (w *world) Save(ctx context.Context, doc *crossfadev1.Rollout, _ int64, s Saving) (int64, error) {
-	if w.dies("before save " + s.Action) {
-		<-ctx.Done()
-		return 0, ctx.Err()
-	}
-	if err := w.wait(ctx); err != nil {
-		return 0, err
-	}
-	w.mu.Lock()
-	w.stored[doc.GetName()] = proto.CloneOf(doc)
-	w.saves = append(w.saves, s.Action+": "+s.Reason)
-	n := int64(len(w.saves))
-	w.mu.Unlock()
-	if w.dies("after save " + s.Action) {
-		<-ctx.Done()
-	}
-	return n, nil
-}
-
-func (w *world) Mirror(string) (rollout.Verdict, string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.verdict, "as the test says"
-}
-
-func (w *world) Allowed(string) error { return nil }
-
-func (w *world) Ask(_ context.Context, _ string, e Event) error {
-	w.mu.Lock()
-	refuses := w.refuses
-	w.mu.Unlock()
-	if refuses != nil {
-		if err := refuses(e); err != nil {
-			return err
-		}
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.hooks = append(w.hooks, e)
-	return nil
-}
-
-// traffic counts what the origins of a world do.
-type traffic struct{ w *world }
-
-func (t traffic) Watch(service string, _ []string, origins ...string) Watch {
-	return &watch{w: t.w, service: service, origins: origins, last: time.Now(), carry: map[string]float64{}}
-}
-
-type watch struct {
-	w       *world
-	service string
-	origins []string
-	last    time.Time
-	carry   map[string]float64
-}
-
-func (x *watch) Read(now time.Time) []guard.Window {
-	x.w.mu.Lock()
-	defer x.w.mu.Unlock()
-	out := make([]guard.Window, len(x.origins))
-	for i, o := range x.origins {
-		length := now.Sub(x.last)
-		share := float64(x.w.at(x.service).weight) / 10000
-		if o != "eks" {
-			share = 1 - share
-		}
-		n := x.whole(o, x.w.rate[o]*share*length.Seconds())
-		bad := x.whole(o+" bad", float64(n)*x.w.errors[o])
-		took := max(x.w.slow[o], 20*time.Millisecond)
-		out[i] = guard.Window{Length: length, Completed: n, Failed: min(bad, n)}
-		if n > 0 {
-			out[i].Latency = []guard.Bucket{{Above: took, UpTo: took + took/20, Count: n}}
-		}
-	}
-	x.last = now
-	return out
-}
-
-// whole carries what is less than one to the next time.
-func (x *watch) whole(key string, n float64) uint64 {
-	n += x.carry[key]
-	out := uint64(n)
-	x.carry[key] = n - float64(out)
-	return out
-}
-
-func (x *watch) Reporting(time.Time) (int, int) { return 2, 0 }
-func (x *watch) Changed() <-chan struct{}       { return nil }
-func (x *watch) Close()                         {}
-func (w *world) change(f func())                { w.mu.Lock(); f(); w.mu.Unlock() }
+func (w *world) change(f func()) { w.mu.Lock(); f(); w.mu.Unlock() }
 func (w *world) state(name string) rollout.Phase {
 	return rollout.Phase(w.engine.Status(name).GetState())
 }
@@ -333,7 +237,7 @@ func (w *world) until(name string, phase rollout.Phase) {
 		synctest.Wait()
 	}
 	st := w.status(name)
-	w.t.Fatalf("%s is %s, not %s: %s (%s)\n%s", name, st.GetState(), phase, st.GetWaitingFor(), st.GetReason(), strings.Join(w.saves, "\n"))
+	w.t.Fatalf("%s is %s, not %s: %s (%s)\n%s", name, st.GetState(), phase, st.GetWaitingFor(), st.GetReason(), w.history())
 }
 
 // document is a plan of three steps with a gate and the first team's guards.
@@ -364,4 +268,18 @@ func (w *world) causes(service string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.at(service).history)
+}
+
+// leaves closes the engine, and looks what it left behind. That all goroutines have ended is what a bubble waits for.
+func (w *world) leaves() {
+	w.t.Helper()
+	w.engine.Close()
+	e := w.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(e.walkers)+len(e.waiting) > 0 || w.watches != 0 {
+		w.t.Errorf("left: %d walkers, %d who wait, %d watches", len(e.walkers), len(e.waiting), w.watches)
+	}
 }

@@ -110,7 +110,7 @@ func TestWatchCountsWhatClientsSee(t *testing.T) {
 					// A service that is retried gets no lane.
 					h := newHouseWith(t, protocol, telemetry.Options{Retried: func(string) bool { return !lane }})
 					h.edit = func(s *crossfadev1.Service) {
-						s.Timeouts = &crossfadev1.Timeouts{Request: durationpb.New(2 * time.Second)}
+						s.Timeouts = &crossfadev1.Timeouts{Request: durationpb.New(3 * time.Second)}
 					}
 					h.flush = 150 * time.Millisecond
 					w := newWatched(t, version, h)

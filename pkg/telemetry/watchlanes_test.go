@@ -120,6 +120,9 @@ func TestRetriedServicesHaveNoLane(t *testing.T) {
 		if got := w.Read(time.Now()); counts(got) != "0/18 " {
 			t.Errorf("counted %s", counts(got))
 		}
+		if n := len(tel.fleet("default").proxies["p1"].ledgers); n != 0 {
+			t.Errorf("%d ledgers are kept", n)
+		}
 	})
 }
 

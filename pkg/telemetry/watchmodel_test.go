@@ -29,7 +29,7 @@ type modelled struct {
 	skew   time.Duration
 	id     string
 
-	requests []modelRequest
+	events   map[int][]modelRequest // requests of which something happens, by time
 	delta    Counts
 	flushed  int // when it last made a flush
 	report   [2]tries
@@ -55,6 +55,7 @@ type modelHouse struct {
 	read    guard.Window
 	truth   credit // what clients have seen by now
 	steady  bool
+	buffer  flush
 }
 
 const modelEnd, modelDrain = 12_000, 17_000
@@ -76,6 +77,7 @@ func (p *modelled) draw(m mix) {
 	kinds := slices.Concat(
 		slices.Repeat([]string{"good"}, m.good), slices.Repeat([]string{"failed"}, m.failed), slices.Repeat([]string{"status"}, m.status),
 		slices.Repeat([]string{"unconnected"}, m.unconnected), slices.Repeat([]string{"saved"}, m.saved), slices.Repeat([]string{"cut"}, m.cut))
+	p.events = map[int][]modelRequest{}
 	gap := 1 + p.random.IntN(300)
 	for ms := 200 + p.random.IntN(1000); ms < modelEnd; ms += 1 + p.random.IntN(gap) {
 		r := modelRequest{from: ms, kind: kinds[p.random.IntN(len(kinds))]}
@@ -87,7 +89,10 @@ func (p *modelled) draw(m mix) {
 		if r.kind == "cut" || p.random.IntN(10) == 0 && r.kind == "good" {
 			r.to += p.random.IntN(1000)
 		}
-		p.requests = append(p.requests, r)
+		times := []int{r.from, r.head, r.to}
+		for _, ms := range slices.Compact(times) {
+			p.events[ms] = append(p.events[ms], r)
+		}
 	}
 }
 
@@ -95,7 +100,7 @@ func (p *modelled) draw(m mix) {
 func (p *modelled) tick(ms int) credit {
 	var seen credit
 	good, bad := &p.report[0], &p.report[1]
-	for _, r := range p.requests {
+	for _, r := range p.events[ms] {
 		connected := r.kind != "unconnected"
 		if r.from == ms && connected {
 			p.delta.Started++
@@ -141,22 +146,22 @@ func (h *modelHouse) flush(p *modelled, ms int) {
 	delta, from := p.delta, p.flushed
 	p.delta, p.flushed = Counts{}, ms
 	p.mail = append(p.mail, letter{ms + p.random.IntN(40), func(now time.Time) {
-		var f flush
+		f := &h.buffer
 		f.reset(nil)
 		f.start, f.end = uint64(at(from).Add(p.skew).UnixNano()), uint64(at(ms).Add(p.skew).UnixNano())
 		if delta != (Counts{}) {
-			f.byName["orders/eks"], f.deltas = 0, append(f.deltas, delta2("orders/eks", delta))
+			f.byName["orders/eks"], f.deltas = 0, append(f.deltas, countsOfEks(delta))
 		}
 		fl, x, err := h.tel.enter("default", p.id)
 		if err != nil {
 			h.t.Fatal(err)
 		}
 		defer fl.mu.Unlock()
-		h.tel.take(fl, x, &f, now)
+		h.tel.take(fl, x, f, now)
 	}})
 }
 
-func delta2(name string, c Counts) delta { return delta{name: name, counts: c} }
+func countsOfEks(c Counts) delta { return delta{name: "orders/eks", counts: c} }
 
 // round sends a load report.
 func (h *modelHouse) round(p *modelled, ms int) {

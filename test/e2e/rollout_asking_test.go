@@ -1,0 +1,115 @@
+package e2e
+
+import (
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/crossfade-proxy/crossfade/internal/loadgen"
+)
+
+// asking is requests for an app through all proxies, until it is stopped, and what became of them.
+type asking struct {
+	a    *app
+	runs []*loadgen.Run
+	once sync.Once
+
+	mu     sync.Mutex
+	done   uint64
+	lost   uint64            // no origin has answered
+	why    map[string]uint64 // of these
+	errors map[string]uint64 // that an origin answered, by origin
+	first  time.Duration     // when the first of these was there; 0: none
+}
+
+func (a *app) ask(rate float64) *asking {
+	return a.asking(rate, loadgen.Config{Request: loadgen.Request{Path: "/"}, Connections: 32})
+}
+
+func (a *app) asking(rate float64, c loadgen.Config) *asking {
+	a.t.Helper()
+	q := &asking{a: a, why: map[string]uint64{}, errors: map[string]uint64{}}
+	c.Rate, c.Duration, c.OnResult, c.Request.Host = rate/float64(len(a.Proxies)), 10*time.Minute, q.result, a.name+".test"
+	for _, p := range a.Proxies {
+		c.Target = net.JoinHostPort(p.Host, strconv.Itoa(a.port))
+		r, err := loadgen.Start(a.t.Context(), c)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		q.runs = append(q.runs, r)
+	}
+	a.t.Cleanup(q.stop)
+	return q
+}
+
+func (q *asking) result(r loadgen.Result) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.done++
+	switch {
+	case r.OriginError() || r.GRPCStatus != "" && r.Origin != "":
+		q.errors[r.Origin]++
+		if q.first == 0 || r.Done < q.first {
+			q.first = r.Done
+		}
+	case r.Failed() || r.GRPCStatus != "":
+		q.lost++
+		if r.Err != nil {
+			q.why[r.Err.Error()]++
+		} else {
+			q.why["status "+strconv.Itoa(r.Status)+" "+r.GRPCStatus]++
+		}
+	}
+}
+
+func (q *asking) stop() {
+	q.once.Do(func() {
+		for _, r := range q.runs {
+			r.Stop()
+		}
+		for _, r := range q.runs {
+			r.Wait()
+		}
+	})
+}
+
+// forget begins to count anew.
+func (q *asking) forget() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.done, q.lost, q.first = 0, 0, 0
+	clear(q.why)
+	clear(q.errors)
+}
+
+// noneAtECS stops, and fails the test if ecs has answered with an error, or a request was lost.
+func (q *asking) noneAtECS() {
+	q.a.t.Helper()
+	q.stop()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.lost > 0 || q.errors["ecs"] > 0 {
+		q.a.t.Errorf("of %d requests %d were lost: %v; errors %v", q.done, q.lost, q.why, q.errors)
+	}
+	if q.done < 50 {
+		q.a.t.Errorf("only %d requests: the test saw too little", q.done)
+	}
+}
+
+// none is the same for errors of eks.
+func (q *asking) none() {
+	q.a.t.Helper()
+	q.noneAtECS()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.errors["eks"] > 0 {
+		q.a.t.Errorf("of %d requests, %d were errors of eks", q.done, q.errors["eks"])
+	}
+}
+
+func (q *asking) firstError() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.first
+}
