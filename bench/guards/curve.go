@@ -36,7 +36,7 @@ func (b *bench) curve(ctx context.Context) error {
 		}
 	}
 	if b.quick {
-		groups = [][]*cell{groups[0][4:], groups[3]}
+		groups = [][]*cell{{groups[0][5], groups[3][0]}}
 	}
 	if err := b.cellApps(ctx, s, groups); err != nil {
 		return err
@@ -117,10 +117,10 @@ func (b *bench) cells(ctx context.Context, s *site, cells []*cell, rnd *rand.Ran
 	if err != nil {
 		return err
 	}
-	used := s.cores().since(was)
+	note := fmt.Sprintf("%v; %v", sent, s.cores().since(was))
 	for _, c := range cells {
 		what := map[string]any{"proxies": proxies, "requests at eks": fmt.Sprintf("%.0f/s", c.rate), "failing": fmt.Sprintf("%.0f%%", c.share*100), "quiet": b.quietly().String()}
-		b.reactions("curve", what, got[:len(c.apps)], sent, used)
+		b.reactions("curve", what, got[:len(c.apps)], sent, note)
 		got = got[len(c.apps):]
 	}
 	return nil

@@ -50,9 +50,10 @@ func (b *bench) errors(ctx context.Context) error {
 		return err
 	}
 	c := map[string]any{"proxies": proxies, "failing": "5%", "step": "10%", "quiet": b.quiet.String()}
-	lines := b.reactions("errors", c, all, sent, s.cores().since(was))
+	last := b.reactions("errors", c, all, sent, fmt.Sprintf("%v; %v", sent, s.cores().since(was)))
 	if !b.quick {
-		lines.aimWorst(aim)
+		last.aimWorst(aim)
 	}
+	b.failures("errors", c, sent)
 	return nil
 }

@@ -66,10 +66,10 @@ func (b *bench) latency(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	used := s.cores().since(was)
+	note := fmt.Sprintf("%v; %v", sent, s.cores().since(was))
 	for _, times := range factors {
 		for _, kind := range kinds {
-			b.reactions("latency", map[string]any{"proxies": proxies, "slower": times, "guard": kind, "quiet": b.quiet.String()}, all[times][kind], sent, used)
+			b.reactions("latency", map[string]any{"proxies": proxies, "slower": times, "guard": kind, "quiet": b.quiet.String()}, all[times][kind], sent, note)
 		}
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 type line struct{ *report.Line }
 
 // reactions adds what rollouts did to the report, and returns the line that matters. What was not found is what failed.
-func (b *bench) reactions(part string, c map[string]any, all []reaction, sent sum, used cores) line {
+func (b *bench) reactions(part string, c map[string]any, all []reaction, sent sum, note string) line {
 	c["part"] = part
 	var lost []string
 	var left, seen, decided, proven, rates []float64
@@ -26,7 +26,7 @@ func (b *bench) reactions(part string, c map[string]any, all []reaction, sent su
 			seen, decided, proven = append(seen, r.seen), append(decided, r.decided), append(proven, r.proven)
 		}
 	}
-	note := fmt.Sprintf("%.1f requests/s at eks; %v; %v", report.Mean(rates), sent, used)
+	note = fmt.Sprintf("%.1f requests/s at eks; %s", report.Mean(rates), note)
 	if len(lost) > 0 {
 		note = fmt.Sprintf("%d not found, the first: %s; %s", len(lost), lost[0], note)
 	}
@@ -36,7 +36,9 @@ func (b *bench) reactions(part string, c map[string]any, all []reaction, sent su
 			each = append(each, []float64{v})
 		}
 		l := report.NewLine(system, metric, "s", c, each)
-		l.OfferedRPS, l.AchievedRPS, l.Note = &sent.offered, &sent.achieved, note
+		if l.Note = note; sent.done > 0 {
+			l.OfferedRPS, l.AchievedRPS = &sent.offered, &sent.achieved
+		}
 		b.r.Add(l)
 		return l
 	}
@@ -47,7 +49,6 @@ func (b *bench) reactions(part string, c map[string]any, all []reaction, sent su
 		add("decided", decided)
 		add("proven", proven)
 	}
-	b.amount(part, c, "requests_failed", "requests", float64(sent.failed), "by proxies, or without an answer")
 	fmt.Printf("%s: %v: p50 %.2f s, p90 %.2f, max %.2f of %d found, %d not; %s\n", part, caseOf(c), l.P50, l.P90, l.Max, len(left), len(lost), note)
 	return line{l}
 }
@@ -60,6 +61,15 @@ func (l line) aimWorst(limit float64) {
 func (l line) aim(met bool, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	l.Aim, l.Met = &text, &met
+}
+
+// failures adds the requests of a load that failed though no origin meant that. None may.
+func (b *bench) failures(part string, c map[string]any, sent sum) {
+	l := b.amount(part, c, "requests", "requests", float64(sent.done), sent.String())
+	l.N, l.Failed = int(sent.done), int(sent.failed)
+	if !b.quick {
+		l.aim(sent.done > 0 && sent.failed == 0, "0 failed by proxies, or without an answer")
+	}
 }
 
 // amount adds one figure.

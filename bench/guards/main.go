@@ -34,7 +34,8 @@ type options struct {
 	perKind  int           // services of each kind of healthy ones
 	services int           // of the part "many"
 	turns    int           // of it
-	busy     time.Duration // for which CPU is measured
+	settle   time.Duration // before CPU is measured
+	busy     time.Duration // for which it is
 }
 
 func main() {
@@ -53,7 +54,7 @@ func main() {
 func parse(args []string) (*options, error) {
 	o := &options{
 		quiet: 20 * time.Second, perCell: 20, patience: 10 * time.Minute, shifts: 10, bake: 15 * time.Second, healthy: 10 * time.Minute, perKind: 4,
-		services: 200, turns: 5, busy: 15 * time.Second,
+		services: 200, turns: 5, settle: 2 * flush, busy: 15 * time.Second,
 	}
 	f := flag.NewFlagSet("bench-guards", flag.ContinueOnError)
 	f.BoolVar(&o.quick, "quick", false, "everything small: shows that it works, not how well")
@@ -70,8 +71,8 @@ func parse(args []string) (*options, error) {
 		return nil, fmt.Errorf("%q is not a flag", f.Arg(0))
 	}
 	if o.quick {
-		o.runs, o.quiet, o.perCell, o.patience, o.shifts, o.bake = min(o.runs, 3), 4*time.Second, 2, 8*time.Second, 1, 3*time.Second
-		o.healthy, o.perKind, o.services, o.turns, o.busy = 8*time.Second, 1, 12, 1, 2*time.Second
+		o.runs, o.quiet, o.perCell, o.patience, o.shifts, o.bake = min(o.runs, 3), 3*time.Second, 2, 8*time.Second, 1, 3*time.Second
+		o.healthy, o.perKind, o.services, o.turns, o.settle, o.busy = 5*time.Second, 1, 10, 1, time.Second, time.Second
 	}
 	if o.runs < 1 || o.rate < 100 || o.rate > 20_000 {
 		return nil, errors.New("-runs must be at least 1, -rate 100 to 20000")
@@ -116,6 +117,8 @@ func measure(ctx context.Context, o *options, r *report.Run) error {
 		}
 		fmt.Printf("%s took %.0f s\n", part.name, time.Since(began).Seconds())
 	}
-	b.peers()
+	if b.only == "" {
+		b.peers()
+	}
 	return nil
 }

@@ -86,7 +86,7 @@ func (c *crowd) trial(apps []app) trial {
 // cpu is what the control plane uses for a while.
 func (c *crowd) cpu(into *[]float64, kind int) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if err := poll.Pause(ctx, 2*flush); err != nil { // starts are not what is measured
+		if err := poll.Pause(ctx, c.b.settle); err != nil { // starts are not what is measured
 			return err
 		}
 		was := c.s.cores()
@@ -167,11 +167,11 @@ func (c *crowd) atOnce(ctx context.Context, what string, apps []app) error {
 	if err != nil {
 		return err
 	}
-	last := failed
+	used, last := c.s.cores().since(was), failed
 	for _, a := range apps {
 		last = max(last, time.Duration(a.tally().last.Load()))
 	}
-	c.b.reactions("many", c.what(what), got, sum{}, c.s.cores().since(was))
+	c.b.reactions("many", c.what(what), got, sum{}, used.String())
 	c.b.amount("many", c.what(what), "last_of_all", "s", (last - failed).Seconds(), "from when the candidates began to fail to the last request that one of them got")
 	fmt.Printf("many, %s: the last request at eks %.2f s after they began to fail\n", what, (last - failed).Seconds())
 	return nil
@@ -197,6 +197,7 @@ func (c *crowd) lines(sent sum) {
 		c.b.amount("many", what, "memory of the control plane", "bytes", c.memory[i], "resident, in the last turn")
 		fmt.Printf("many: %d rollouts: control plane %.3f cores (%.3f to %.3f), %.0f MB\n", x.rollouts, report.Mean(x.cores), slices.Min(x.cores), slices.Max(x.cores), c.memory[i]/1e6)
 	}
-	c.b.reactions("many", c.what("one, no other on its way"), c.lone, sent, c.s.cores())
-	c.b.reactions("many", c.what(fmt.Sprintf("one of %d", c.b.services)), c.beside, sent, c.s.cores())
+	c.b.reactions("many", c.what("one, no other on its way"), c.lone, sent, sent.String())
+	c.b.reactions("many", c.what(fmt.Sprintf("one of %d", c.b.services)), c.beside, sent, sent.String())
+	c.b.failures("many", c.what("all"), sent)
 }

@@ -34,7 +34,7 @@ func (b *bench) ramp(ctx context.Context) error {
 	}
 	weights := rampWeights
 	if b.quick {
-		weights = []int32{1000, 5000, whole}
+		weights = []int32{whole / 2, whole}
 	}
 	bakes := time.Duration(len(weights)) * b.bake
 	was, began := s.cores(), time.Now()

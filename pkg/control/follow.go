@@ -113,6 +113,7 @@ func (c *Controller) describe(ch *change, p *proofs) []*crossfadev1.Change {
 		a.Warnings = append(a.Warnings, stillBack(e)...)
 		a.Warnings = append(a.Warnings, c.originWarnings(ch, e)...)
 		a.Warnings = append(a.Warnings, c.mirrorWarnings(e)...)
+		a.Warnings = append(a.Warnings, c.rolloutWarnings(ch, e)...)
 		if e.overtaken {
 			a.Warnings = append(a.Warnings, "a rollback came while this was written: it holds")
 		}

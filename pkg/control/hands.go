@@ -114,6 +114,11 @@ func (c *Controller) levered(s *service, seq map[string]int64) rollout.Fleet {
 		n, late := c.fleets.Fleet(fleet).Levered(seq[fleet])
 		connected += n
 		behind = append(behind, late...)
+		for _, proxy := range late {
+			if p, ok := c.fleets.Fleet(fleet).Proxy(proxy); ok && p.LastNack != nil && p.LastNack.Type == "Runtime" {
+				out.Refused = proxy + ": " + p.LastNack.Message
+			}
+		}
 		for _, proxy := range c.overriddenIn(fleet) {
 			behind = append(behind, proxy+" (an override at its admin interface)")
 		}
@@ -161,10 +166,8 @@ func (h *hands) Done(planID string) {
 
 // SetSplit implements [engine.Control].
 func (h *hands) SetSplit(ctx context.Context, ch engine.Change) error {
-	if h.made(ch) {
-		return nil
-	}
 	p, o := ch.Plan, h.options(ch)
+	o.Key, o.Digest = "", nil
 	o.Wait = crossfadev1.Wait_WAIT_ACKED // for the history; whoever asked sees by looking how far it is
 	_, err := h.c.SetSplit(ctx, p.Service, map[string]int32{p.To: ch.Weight, p.From: int32(policy.Whole) - ch.Weight}, o)
 	if e := (*policy.Error)(nil); errors.As(err, &e) && e.Kind == policy.TimedOut {

@@ -27,7 +27,7 @@ func (c *Controller) checkRollouts(d *draft, o Options) error {
 		switch {
 		case e.key.Kind == kindService:
 			errs = d.undisturbed(i, o)
-		case e.key.Kind == kindRollout && e.after == nil && !d.live.rollouts[e.key.Name].over:
+		case e.key.Kind == kindRollout && e.after == nil && e.action != ActionRevert && d.live.walkable(e.key.Name):
 			errs = policy.Errors{underway(d.live.rollouts[e.key.Name])}
 		case e.start != nil:
 			service := e.after.GetRollout().GetService()
@@ -43,7 +43,7 @@ func (c *Controller) checkRollouts(d *draft, o Options) error {
 func (c *Controller) beginRun(d *draft, i int, other string, o Options) policy.Errors {
 	doc := d.edits[i].after.GetRollout()
 	if c.rollouts == nil {
-		return policy.Errors{{Kind: policy.Unavailable, Code: "no_rollouts", Field: "kind", Value: policy.KindRollout, Message: "this server walks no rollouts"}}
+		return policy.Errors{noRollouts()}
 	}
 	compiled, errs := rollout.Compile(doc)
 	if len(errs) > 0 {
@@ -63,11 +63,20 @@ func (c *Controller) beginRun(d *draft, i int, other string, o Options) policy.E
 	if at >= 0 {
 		cause = d.edits[at].cause
 	}
+	if other != "" {
+		return policy.Errors{{
+			Kind: policy.Invalid, Code: "rollout_twice", Field: "service", Value: s.Name,
+			Message: "rollout " + other + " of the same request starts on this service, and one at a time may", Next: "leave one of them out",
+		}}
+	}
+	if in := s.RolledBackIn; len(in) > 0 {
+		return policy.Errors{{
+			Kind: policy.Held, Code: "rolled_back_in_fleet", Field: "service", Value: s.Name,
+			Message: fmt.Sprintf("it is rolled back in fleet %s, which the first step would end", in[0].Fleet), Next: "decide that first: `shadowctl split set " + s.Name + " …`",
+		}}
+	}
 	w := c.world(d, s, at)
 	w.Starter = o.Who
-	if other != "" {
-		w.Running = other
-	}
 	plan, _, errs := compiled.For(w)
 	if len(errs) > 0 {
 		return errs
@@ -128,7 +137,7 @@ func (d *draft) undisturbed(i int, o Options) policy.Errors {
 		if p.doc.GetService() != e.key.Name || p.over && !p.retained {
 			continue
 		}
-		if what := disturbs(p, d.services[i]); what != "" && !(p.over && o.Force) {
+		if what := disturbs(p, d.services[i]); what != "" && disturbs(p, old.compiled) == "" && !(p.over && o.Force) {
 			return policy.Errors{inItsWay(p, what)}
 		}
 	}
@@ -164,4 +173,10 @@ func inItsWay(p *plan, what string) *policy.Error {
 		Kind: policy.Held, Code: "rollout_underway", Field: "origins", Value: name,
 		Message: fmt.Sprintf("rollout %s is on its way on this service, and %s", name, what), Next: "end it with `shadowctl rollout abort " + name + "` first",
 	}
+}
+
+// walkable says whether a rollout is on its way and its service still has what it walks on.
+func (in *intent) walkable(name string) bool {
+	p := in.rollouts[name]
+	return !p.over && disturbs(p, compiledOf(in.services.At(p.doc.GetService()))) == ""
 }

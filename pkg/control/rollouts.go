@@ -44,6 +44,8 @@ func (in *intent) setRollout(name string, doc *crossfadev1.Rollout, record *cros
 	p := &plan{doc: doc, record: record, over: rollout.Phase(doc.GetRun().GetState()).Over()}
 	if state, err := rollout.ReadWalk(doc); err == nil {
 		p.retained = rollout.Retaining(state)
+	} else {
+		p.over = true // nobody can walk it any more
 	}
 	in.rollouts[name] = p
 }
@@ -183,10 +185,16 @@ func (c *Controller) ActOnRollout(ctx context.Context, name, action string, step
 	switch {
 	case p == nil:
 		return nil, notFound("rollout", name)
+	case c.rollouts == nil:
+		return nil, noRollouts()
 	case o.Expect != 0 && o.Expect != p.record.GetRevision():
 		return nil, conflict(rolloutKey(name), o.Expect, p.record.GetRevision())
 	}
 	return c.rollouts.Act(ctx, name, rollout.Action{ID: o.Key, Kind: rollout.ActionKind(action), Who: o.Who, Step: step, Reason: o.Reason})
+}
+
+func noRollouts() *policy.Error {
+	return &policy.Error{Kind: policy.Unavailable, Code: "no_rollouts", Field: "kind", Value: policy.KindRollout, Message: "this server walks no rollouts"}
 }
 
 // Rollouts returns how the rollouts of a service are, of all if none is named, by name.

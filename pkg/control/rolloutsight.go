@@ -18,6 +18,25 @@ func (c *Controller) Retried(service string) bool {
 	return s != nil && s.compiled.Retries.Answered()
 }
 
+// rolloutWarnings says of a change of a service that a rollout is on its way there.
+func (c *Controller) rolloutWarnings(ch *change, e *applied) []string {
+	if e.key.Kind != kindService || e.action == "none" || ch.o.Cause != "" {
+		return nil
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	p := c.live.underway(e.key.Name)
+	switch {
+	case p == nil:
+		return nil
+	case e.action == ActionRollback:
+		return []string{"this ends rollout " + p.doc.GetName()}
+	case e.after == nil || e.before == nil || !sameSplit(e.before.GetService(), e.after.GetService()):
+		return []string{"this pauses rollout " + p.doc.GetName() + ", which is on its way on this service: `shadowctl rollout resume " + p.doc.GetName() + "` goes back to its plan"}
+	}
+	return []string{"rollout " + p.doc.GetName() + " is on its way on this service, and goes on"}
+}
+
 // ready says whether an origin can get traffic: it has endpoints, and there are proxies in each fleet.
 func (c *Controller) ready(s *policy.Service, origin string) rollout.Ready {
 	for _, fleet := range s.Fleets {

@@ -107,7 +107,9 @@ func (w *walker) setSplit(f rollout.Effect) {
 		err := w.e.Control.SetSplit(ctx, w.change(f))
 		return func() {
 			w.split.busy = false
-			w.split.note(err)
+			if w.split.note(err); err == nil {
+				w.split.after = time.Now().Add(backAgain)
+			}
 		}
 	})
 }

@@ -163,7 +163,7 @@ func (e *Engine) Act(ctx context.Context, name string, a rollout.Action) (*cross
 	case err := <-reply:
 		return e.answer(name, err)
 	case <-ctx.Done():
-		return nil, &policy.Error{Kind: policy.TimedOut, Code: "not_stored", Field: "name", Value: name, Message: "the decision is not stored yet; it will be taken as soon as the store takes it", Next: "look at `shadowctl rollout explain " + name + "`"}
+		return nil, &policy.Error{Kind: policy.TimedOut, Code: "not_stored", Field: "name", Value: name, Message: "the decision is not stored yet, and whether it will be is not known", Next: "look at `shadowctl rollout explain " + name + "`, then repeat it if it was not taken"}
 	case <-w.done:
 	}
 	select {
@@ -197,7 +197,7 @@ func over(kind rollout.ActionKind, st *crossfadev1.RolloutStatus) *policy.Error 
 		}
 	}
 	return &policy.Error{
-		Kind: policy.Invalid, Code: "rollout_over", Field: "action", Value: string(kind),
+		Kind: policy.Held, Code: "rollout_over", Field: "action", Value: string(kind),
 		Message: fmt.Sprintf("the rollout is over (%s: %s)", st.GetState(), st.GetReason()), Next: "start another",
 	}
 }

@@ -49,12 +49,25 @@ func (w *watched) restore(main, other guardState) {
 
 func (w *watched) nextStep() { w.main, w.other = w.g.NextStep(w.main), w.g.NextStep(w.other) }
 
-// observe takes one more window of both origins.
+// observe takes one more window of both origins. What failed and is well again for a whole window is judged anew: whoever mended it need not wait until all
+// evidence has faded, which after many failures takes minutes. A failure that counted has been acted on by then.
 func (w *watched) observe(p guard.Pair) {
-	w.main, w.result = w.g.Observe(w.main, p)
-	if w.both {
-		w.other, w.primary = w.g.Observe(w.other, guard.Pair{Candidate: p.Control, Control: p.Candidate})
+	if w.wellAgain(&w.result) {
+		w.main = w.g.Start()
 	}
+	w.main, w.result = w.g.Observe(w.main, p)
+	if !w.both {
+		return
+	}
+	if w.wellAgain(&w.primary) {
+		w.other = w.g.Start()
+	}
+	w.other, w.primary = w.g.Observe(w.other, guard.Pair{Candidate: p.Control, Control: p.Candidate})
+}
+
+// wellAgain says that a guard fails by what was, and has been within its limit for all of its window.
+func (w *watched) wellAgain(r *guard.Result) bool {
+	return r.Verdict == guard.Fail && r.Samples >= guard.DefaultMinRequests && r.Window >= w.g.Window() && r.Value <= r.Limit
 }
 
 // verdict has all numbers, but where the guard passes: then the value and its limit.

@@ -25,7 +25,7 @@ func (w *walker) look() {
 	w.observe(now)
 	in := w.inputs(now)
 	next, effects, err := rollout.Step(w.plan, w.state, in, w.e.Now())
-	if w.rollBack(effects) && in.Action != nil && err == nil && w.pending != nil {
+	if w.rollBack(w.impatient(next, effects)) && in.Action != nil && err == nil && w.pending != nil {
 		w.pending.back = true
 	}
 	if !w.saving.IsZero() {
@@ -48,6 +48,18 @@ func (w *walker) look() {
 	if now.Sub(w.kept) >= keepEvery {
 		w.keep(now)
 	}
+}
+
+// unstoredFor is how long a gradual rollback waits for the store.
+const unstoredFor = 3 * time.Second
+
+// impatient turns a gradual rollback, of which each weight has to be stored first, into one at once if the store does not take it: what fails is not left
+// where it is because of a disk.
+func (w *walker) impatient(next rollout.State, effects []rollout.Effect) []rollout.Effect {
+	if next.Back == nil || !next.Back.Gradual || w.unsaved.IsZero() || time.Since(w.unsaved) < unstoredFor {
+		return effects
+	}
+	return []rollout.Effect{{Kind: rollout.Rollback, ID: w.plan.BackID(next), Reason: "rollout " + w.name + ": " + next.Reason + " (at once, because the store does not take the steps)"}}
 }
 
 // decided takes the decision that came into a look. One that was refused gets its answer, and is none.

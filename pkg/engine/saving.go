@@ -14,6 +14,9 @@ import (
 
 // store makes a state durable, beside the looks. A decision is tried at once, and once: whoever made it hears what became of it.
 func (w *walker) store(next rollout.State, a *act) {
+	if w.unsaved.IsZero() {
+		w.unsaved = time.Now()
+	}
 	if a == nil && !w.save.due() {
 		return
 	}
@@ -50,6 +53,10 @@ func (w *walker) wasStored(next rollout.State, doc *crossfadev1.Rollout, revisio
 	var coded *policy.Error
 	switch {
 	case err == nil:
+		if next.Phase != w.stored.Phase || next.Step != w.stored.Step {
+			w.e.Log.Info("a rollout goes on", "rollout", w.name, "service", w.plan.Service, "state", next.Phase, "step", next.Step+1, "reason", next.Reason)
+		}
+		w.unsaved = time.Time{}
 		w.stored, w.state, w.doc, w.revision = next, next, doc, revision
 		w.kept = time.Time{} // what was kept is of another state
 		w.show(next)         // before somebody is told that it is so

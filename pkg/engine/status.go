@@ -96,7 +96,7 @@ func (w *walker) publish(s rollout.State, going string) {
 	}
 	w.remarks(s.Outbox)
 	st.Guards, st.PrimaryGuards = w.guardStatuses(now)
-	for _, trouble := range []string{going, troubled("the split", w.split.err), troubled("the rollback", w.back.err), w.storeTrouble(now), w.lost} {
+	for _, trouble := range []string{going, troubled("the split", w.splitTrouble()), troubled("the rollback", w.back.err), w.storeTrouble(now), w.lost} {
 		if trouble != "" {
 			st.WaitingFor = trouble + "; " + st.WaitingFor
 		}
@@ -109,6 +109,14 @@ func (w *walker) publish(s rollout.State, going string) {
 	w.e.mu.Lock()
 	defer w.e.mu.Unlock()
 	w.e.show(w.name, st)
+}
+
+// splitTrouble is why the split could not be set, while it is to be set.
+func (w *walker) splitTrouble() error {
+	if w.state.Want == nil {
+		return nil
+	}
+	return w.split.err
 }
 
 func troubled(what string, err error) string {

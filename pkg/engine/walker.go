@@ -62,6 +62,7 @@ type walker struct {
 	requests int64         // of To
 	weight   policy.BasisPoints
 
+	unsaved time.Time // since when there is a state that has to be stored; zero: there is none
 	saving  time.Time // since when; zero: nothing is being stored
 	save    retry
 	keeping bool

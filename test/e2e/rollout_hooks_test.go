@@ -27,9 +27,9 @@ type receiver struct {
 	key []byte
 
 	mu      sync.Mutex
-	got     map[string][]call            // by path
-	answers map[string]func(call) int    // a status, by path; nil: 204
-	held    map[string]chan struct{}     // by path: closed when an answer may go out
+	got     map[string][]call         // by path
+	answers map[string]func(call) int // a status, by path; nil: 204
+	held    map[string]chan struct{}  // by path: closed when an answer may go out
 	wrong   []error
 }
 

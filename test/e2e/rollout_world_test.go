@@ -178,7 +178,9 @@ func (a *app) bakes(weight int32) *crossfadev1.RolloutStatus {
 // ended waits for the end, and holds what is live against what it has to be.
 func (a *app) ended(state string, weight int32) *crossfadev1.RolloutStatus {
 	a.t.Helper()
-	st := a.until("over", func(st *crossfadev1.RolloutStatus) bool { return slices.Contains([]string{"Completed", "RolledBack", "Aborted"}, st.GetState()) })
+	st := a.until("over", func(st *crossfadev1.RolloutStatus) bool {
+		return slices.Contains([]string{"Completed", "RolledBack", "Aborted"}, st.GetState())
+	})
 	if share := a.share(a.name); st.GetState() != state || st.GetWeight() != weight || share != weight {
 		a.t.Fatalf("it ended %s at %d (%s), and eks has %d; want %s at %d", st.GetState(), st.GetWeight(), st.GetReason(), share, state, weight)
 	}
@@ -245,7 +247,9 @@ func (a *app) splits() (out []*crossfadev1.Revision) {
 	return out
 }
 
-func eksOf(r *crossfadev1.Revision) int32 { return r.GetAfter().GetService().GetSplit().GetWeights()["eks"] }
+func eksOf(r *crossfadev1.Revision) int32 {
+	return r.GetAfter().GetService().GetSplit().GetWeights()["eks"]
+}
 
 // once fails the test unless the rollout set the split exactly so, in this order: the end of the cause and the weight.
 func (a *app) once(run string, want ...string) {

@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
@@ -41,7 +42,7 @@ func (l *look) refuseApproval(a *Action) error {
 		}
 	case !slices.Contains(a.Roles, gate.Role):
 		return &policy.Error{Kind: policy.Denied, Code: "role_needed", Value: a.Who, Message: fmt.Sprintf("the gate before step %d needs role %s", l.s.Step+1, gate.Role), Next: "ask somebody who has it"}
-	case a.Kind == Approve && gate.NotStarter && a.Who == l.p.Starter:
+	case a.Kind == Approve && gate.NotStarter && SamePerson(a.Who, l.p.Starter):
 		return &policy.Error{Kind: policy.Denied, Code: "approver_is_starter", Value: a.Who, Message: "has started this rollout, and who starts it must not approve this gate", Next: "ask somebody else with role " + gate.Role}
 	}
 	return nil
@@ -64,13 +65,20 @@ func (l *look) refuseResume() error {
 func (l *look) notNow() error {
 	kind, phase := l.action.Kind, l.s.Phase
 	if phase.Over() {
-		return invalid("action", "rollout_over", string(kind), fmt.Sprintf("the rollout is over (%s: %s)", phase, l.s.Reason), "start another")
+		return held("rollout_over", fmt.Sprintf("the rollout is over (%s: %s)", phase, l.s.Reason), "start another")
 	}
 	next := map[ActionKind]string{
 		Approve: "it waits at no gate", Reject: "it waits at no gate", Resume: "it is not paused", Pause: "it moves nothing that a pause would stop",
 		Promote: "only a step that is at its weight can be ended early", Abort: "it goes back already",
 	}[kind]
 	return held("action_not_now", fmt.Sprintf("the rollout cannot take %q while it is %s: %s", kind, phase, next), fmt.Sprintf("see `shadowctl rollout explain %s`", l.p.Name))
+}
+
+// SamePerson says whether two names are of one person: a name with a host (ann@laptop) is that person's on any host.
+func SamePerson(a, b string) bool {
+	a, _, _ = strings.Cut(a, "@")
+	b, _, _ = strings.Cut(b, "@")
+	return a == b
 }
 
 func held(code, message, next string) *policy.Error {

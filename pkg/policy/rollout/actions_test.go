@@ -36,7 +36,7 @@ func TestActionsThatAreRefused(t *testing.T) {
 	r.do(Action{Kind: Abort, Who: "ann"})
 	r.look()
 	r.is(Aborted, 0)
-	refused(t, r, approval, policy.Invalid, "rollout_over")
+	refused(t, r, approval, policy.Held, "rollout_over")
 }
 
 func TestTheSameActionAgainDoesNothing(t *testing.T) {

@@ -6,6 +6,7 @@ func (l *look) reverse() bool   { return l.p.Reverse() }
 func (l *look) unexposed() bool { return !l.exposed() }
 func (l *look) ours() bool      { return !l.s.Hand }
 func (l *look) keeping() bool   { return Retaining(*l.s) }
+func (l *look) leavable() bool  { return l.keeping() && !l.reverse() }
 func (l *look) gated() bool     { return l.step().Gate != nil }
 func (l *look) nextGated() bool { return !l.last() && l.p.Steps[l.s.Step+1].Gate != nil }
 

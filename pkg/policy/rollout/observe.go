@@ -47,6 +47,7 @@ func (l *look) split() {
 	if live.Cause == "" || live.Revision < s.Revision {
 		return
 	}
+	l.recorded = live.Revision > s.Revision
 	wanted := s.Want != nil && live.Cause == s.Want.ID && live.Weight == s.Want.Weight
 	switch {
 	case wanted:

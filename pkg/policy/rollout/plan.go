@@ -143,6 +143,9 @@ func (p *Plan) backID(step, again int) string {
 	return p.stepID(step, "back") + repeated(again)
 }
 
+// BackID is the ID of the rollback to 0 % that a state would ask for.
+func (p *Plan) BackID(s State) string { return p.backID(-1, s.Again) }
+
 func (p *Plan) noteID(n int) string { return fmt.Sprintf("%s/note-%d", p.ID, n) }
 
 func repeated(again int) string {

@@ -11,16 +11,17 @@ import (
 
 // look is one call of [Step].
 type look struct {
-	p       *Plan
-	s       *State // ours: a copy
-	in      *Inputs
-	now     time.Time
-	verdict Verdict
-	why     string        // of the verdict
-	passed  time.Duration // since the last look, as far as it counts
-	action  *Action       // until it was done
-	foreign bool          // the split is not what this rollout made it
-	hand    bool          // and it was a rollback
+	p        *Plan
+	s        *State // ours: a copy
+	in       *Inputs
+	now      time.Time
+	verdict  Verdict
+	why      string        // of the verdict
+	passed   time.Duration // since the last look, as far as it counts
+	action   *Action       // until it was done
+	foreign  bool          // the split is not what this rollout made it
+	hand     bool          // and it was a rollback
+	recorded bool          // what is live has a revision that was not seen before
 }
 
 // Step goes on with a rollout by what one look sees. It returns the state to store and then what is to be done about it. The error is that of
@@ -72,6 +73,9 @@ func (l *look) find(events []Event) *Row {
 func (l *look) take(row *Row) {
 	s, from := l.s, l.s.Step
 	reason := row.Reason
+	if row.On == HandRollback && strings.HasPrefix(l.in.Split.Cause, l.p.ID+"/") {
+		reason = "everything was rolled back by this rollout, before it was stored why"
+	}
 	if detail := l.detail(row.On); detail != "" {
 		reason += between(reason) + detail
 	}
@@ -121,7 +125,11 @@ func (l *look) detail(e Event) string {
 		if who == "" {
 			who = "somebody"
 		}
-		return fmt.Sprintf("%s, to %s (revision %d)", who, policy.FormatWeight(l.in.Split.Weight), l.in.Split.Revision)
+		to := fmt.Sprintf("%s, to %s", who, policy.FormatWeight(l.in.Split.Weight))
+		if l.recorded {
+			to += fmt.Sprintf(" (revision %d)", l.in.Split.Revision)
+		}
+		return to
 	case PrimaryBad:
 		return l.in.Primary.Why
 	case StepAllowed:

@@ -51,7 +51,7 @@ var table = slices.Concat(handRows, harmRows, userRows, wayRows, backRows)
 // handRows: what people do to the split goes before everything else.
 var handRows = []Row{
 	{From: slices.Concat(living, []Phase{RollingBack}), On: HandRollback, To: RollingBack, Reason: "everything was rolled back, and not by this rollout", Notes: []string{noteBack}, do: (*look).adoptRollback},
-	{From: []Phase{Completed}, On: HandRollback, When: "the old origin is kept", when: (*look).keeping, To: RollingBack, Reason: "everything was rolled back after promotion", Notes: []string{noteBack}, do: (*look).adoptRollback},
+	{From: []Phase{Completed}, On: HandRollback, When: "the old origin is kept, and the plan went away from the primary", when: (*look).leavable, To: RollingBack, Reason: "everything was rolled back after promotion", Notes: []string{noteBack}, do: (*look).adoptRollback},
 	{From: living, On: ByHand, To: Paused, Reason: "the split was changed, and not by this rollout", Notes: []string{noteHeld}, do: (*look).adopt},
 	{From: []Phase{RollingBack}, On: ByHand, When: "gradual, above 0 %", when: (*look).onTheWayBack, To: Paused, Reason: "the split was changed on the way back, and not by this rollout", Notes: []string{noteHeld}, do: (*look).adopt},
 	{From: []Phase{RollingBack}, On: ByHand, When: "0 % was live, and the plan is aborted", when: (*look).wasBackAborted, To: Aborted, Reason: "aborted; since then the split was changed by somebody", Notes: []string{noteAborted}, do: (*look).settle},

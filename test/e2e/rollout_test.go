@@ -1,0 +1,198 @@
+package e2e
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/envoybin"
+	"github.com/crossfade-proxy/crossfade/internal/envoytest"
+	"github.com/crossfade-proxy/crossfade/internal/loadgen"
+	"github.com/crossfade-proxy/crossfade/internal/origin"
+	"github.com/crossfade-proxy/crossfade/internal/stack"
+)
+
+// TestRollouts walks plans beside each other, with real Envoys. What proxies measure is tried with the oldest of them as well.
+func TestRollouts(t *testing.T) {
+	measured := map[string]func(*app){
+		"ramp":     (*app).aHealthyRamp,
+		"latency":  (*app).slowAnswersGoBack,
+		"grpc":     (*app).statusesOfGRPCGoBack,
+		"refusing": (*app).closedPortsGoBack,
+	}
+	decided := map[string]func(*app){
+		"hook":     (*app).aHookHoldsTheStep,
+		"rollback": (*app).aRollbackByHandEndsIt,
+		"split":    (*app).aSplitByHandPausesIt,
+		"gates":    (*app).whoMayOpenAGate,
+		"reject":   (*app).rejectAndPromote,
+		"abort":    (*app).abortLeavesNothing,
+		"kept":     (*app).theOldOriginIsKept,
+		"back":     (*app).aRollbackAfterPromotion,
+		"quiet":    (*app).noTrafficHolds,
+		"primary":  (*app).anIllPrimaryFreezes,
+		"two":      (*app).twoPlans,
+		"onefile":  (*app).serviceAndRolloutInOneFile,
+	}
+	envoytest.EachVersion(t, func(t *testing.T, version string) {
+		w, hooks := newRolloutWorld(t, version, 2, func(*stack.Config) {})
+		together(t, w, hooks, measured)
+		if version == envoybin.Newest {
+			together(t, w, hooks, decided)
+		}
+	})
+}
+
+// TestFivePercentErrorsGoBack: three times, eks gets 200 requests a second at 10 % and then begins to fail 5 % of them. Everything goes back by itself, with the
+// numbers as the reason, and ecs fails nobody.
+func TestFivePercentErrorsGoBack(t *testing.T) {
+	const rate, limit = 2000, 20 * time.Second
+	w, hooks := newRolloutWorld(t, "", 2, func(*stack.Config) {})
+	a := w.newApp(t, "orders", hooks)
+	q := a.ask(rate)
+	for run := range 3 {
+		st := a.start(long(a.doc(1000, 10000)))
+		a.bakes(1000)
+		before := a.eks.Total()
+		a.await("requests at eks", func() bool { return a.eks.Total() > before+2*rate/10 }) // 2 s
+		q.forget()
+		a.errors(a.eks, 0.05)
+		end := a.ended("RolledBack", 0)
+		last, _ := a.eks.Last("orders.test")
+		a.left(a.eks.Total())
+		took := last - q.firstError()
+		t.Logf("run %d: the last request reached eks %v after its first error: %s", run+1, took.Round(time.Millisecond), end.GetReason())
+		if q.firstError() == 0 || took > limit {
+			t.Errorf("run %d: %v from the first error to the last request at eks", run+1, took)
+		}
+		a.recorded(st.GetRun())
+		a.errors(a.eks, 0)
+		q.forget()
+	}
+	q.noneAtECS()
+}
+
+// recorded holds the history of a rollout that a guard of errors has ended: the split with its cause, and the numbers.
+func (a *app) recorded(run string) {
+	a.t.Helper()
+	var r *crossfadev1.Revision
+	a.await("the revision of the rollback", func() bool {
+		r = a.splits()[len(a.splits())-1]
+		return r.GetCause() == run+"/back"
+	})
+	if r.GetAction() != "rollback" || eksOf(r) != 0 || !strings.Contains(r.GetWho(), a.plan) || !strings.Contains(r.GetReason(), "guard err") || !strings.Contains(r.GetReason(), "%") {
+		a.t.Errorf("the service's history says %s by %s, eks %d: %s", r.GetAction(), r.GetWho(), eksOf(r), r.GetReason())
+	}
+	for _, r := range slices.Backward(a.revisions("Rollout", a.plan)) {
+		if now := r.GetAfter().GetRollout().GetRun(); now.GetState() == "RollingBack" {
+			if now.GetId() != run || !strings.Contains(r.GetReason(), "guard err") || !strings.Contains(r.GetReason(), "%") || len(now.GetWalk()) > 0 {
+				a.t.Errorf("the rollout's history says of %s: %s (%d bytes of its walk)", now.GetId(), r.GetReason(), len(now.GetWalk()))
+			}
+			return
+		}
+	}
+	a.t.Error("the rollout's history has no rollback")
+}
+
+// aHealthyRamp ends at 100 %, nobody sees a failure, and the webhook was asked before each step and told the rest.
+func (a *app) aHealthyRamp() {
+	q := a.ask(usualRate)
+	doc := a.told(a.doc(1000, 5000, 10000))
+	doc.Bake = durationpb.New(3 * time.Second)
+	var early []string
+	a.answer(func(c call) int {
+		if c.event == "step.before" && a.share(a.name) != []int32{0, 1000, 5000, 10000}[c.rollout.GetStep()-1] {
+			early = append(early, c.id)
+		}
+		return http.StatusOK
+	})
+	st := a.start(doc)
+	a.ended("Completed", 10000)
+	a.hookWas(st.GetRun(), "step.before", "started", "step.before", "step.after", "step.before", "step.after", "step.after", "completed")
+	if len(early) > 0 {
+		a.t.Errorf("at %q the weight was set already", early)
+	}
+	a.once(st.GetRun(), "step-1/set 1000", "step-2/set 5000", "step-3/set 10000")
+	a.bakedFor(3*time.Second, nil)
+	a.neverAbove()
+	q.none()
+}
+
+// bakedFor holds the history against the bake of a plan, all of whose steps have passed. Away is how long the control plane was, by step.
+func (a *app) bakedFor(bake time.Duration, away map[int32]time.Duration) {
+	a.t.Helper()
+	const clock = 50 * time.Millisecond // times are taken before and after something was stored
+	since := map[int32]time.Time{}
+	baked := map[int32]bool{}
+	for _, r := range a.revisions("Rollout", a.plan) {
+		run := r.GetAfter().GetRollout().GetRun()
+		if run.GetState() == "Baking" {
+			if since[run.GetStep()].IsZero() {
+				since[run.GetStep()] = r.GetTime().AsTime()
+			}
+			continue
+		}
+		for step, at := range since {
+			if baked[step] || run.GetStep() == step && run.GetState() != "Completed" {
+				continue
+			}
+			baked[step] = true
+			if took := r.GetTime().AsTime().Sub(at) - away[step]; took < bake-clock {
+				a.t.Errorf("step %d baked for %v without the time away, want %v", step, took, bake)
+			}
+		}
+	}
+	if len(baked) == 0 {
+		a.t.Error("the history shows no bake")
+	}
+}
+
+// slowAnswersGoBack: the candidate becomes slow.
+func (a *app) slowAnswersGoBack() {
+	q := a.asking(usualRate, loadgen.Config{Request: loadgen.Request{Path: "/"}, Connections: 128})
+	doc := long(a.doc(2000, 10000))
+	doc.Guards = []*crossfadev1.RolloutGuard{{Name: "rel", Metric: "p90", MaxRatio: 1.5, Against: "ecs"}, doc.Guards[0]}
+	a.start(doc)
+	a.bakes(2000)
+	a.until("known to be fast enough", func(st *crossfadev1.RolloutStatus) bool { return st.GetGuards()[0].GetVerdict() == "Pass" })
+	a.faulty(a.eks, origin.Faults{Latency: time.Second})
+	began := time.Now()
+	if st := a.ended("RolledBack", 0); !strings.Contains(st.GetReason(), "guard rel") {
+		a.t.Error(st.GetReason())
+	}
+	a.t.Logf("over %v after the first slow request", time.Since(began).Round(time.Millisecond))
+	q.none()
+}
+
+// closedPortsGoBack: nobody listens any more where the candidate was.
+func (a *app) closedPortsGoBack() {
+	q := a.ask(usualRate)
+	a.start(long(a.doc(2000, 10000)))
+	a.bakes(2000)
+	total := a.eks.Total()
+	a.await("requests at eks", func() bool { return a.eks.Total() > total+20 })
+	q.forget()
+	if err := a.eks.SetState(origin.Refusing); err != nil {
+		a.t.Fatal(err)
+	}
+	began := time.Now()
+	if st := a.ended("RolledBack", 0); !strings.Contains(st.GetReason(), "guard err") {
+		a.t.Error(st.GetReason())
+	}
+	q.stop()
+	a.t.Logf("over %v after the port was closed; of %d requests %d were lost", time.Since(began).Round(time.Millisecond), q.done, q.lost)
+	if q.lost == 0 || q.errors["ecs"] > 0 || !slices.ContainsFunc(slices.Collect(maps.Keys(q.why)), func(s string) bool { return strings.Contains(s, "503") }) {
+		a.t.Errorf("of %d requests %d were lost: %v; errors %v", q.done, q.lost, q.why, q.errors)
+	}
+	for why := range q.why {
+		if !strings.Contains(why, "503") {
+			a.t.Errorf("lost with %q", why)
+		}
+	}
+}
