@@ -20,6 +20,8 @@ type watched struct {
 	both    bool
 	other   guard.State
 	primary guard.Result
+
+	well, wellToo well
 }
 
 func newWatched(g *guard.Guard, p *rollout.Plan) *watched {
@@ -49,25 +51,39 @@ func (w *watched) restore(main, other guardState) {
 
 func (w *watched) nextStep() { w.main, w.other = w.g.NextStep(w.main), w.g.NextStep(w.other) }
 
-// observe takes one more window of both origins. What failed and is well again for a whole window is judged anew: whoever mended it need not wait until all
-// evidence has faded, which after many failures takes minutes. A failure that counted has been acted on by then.
+// observe takes one more window of both origins.
 func (w *watched) observe(p guard.Pair) {
-	if w.wellAgain(&w.result) {
+	w.main, w.result = w.g.Observe(w.main, p)
+	if w.well.again(w.g, &w.result, p.Candidate.Length) {
 		w.main = w.g.Start()
 	}
-	w.main, w.result = w.g.Observe(w.main, p)
 	if !w.both {
 		return
 	}
-	if w.wellAgain(&w.primary) {
+	w.other, w.primary = w.g.Observe(w.other, guard.Pair{Candidate: p.Control, Control: p.Candidate})
+	if w.wellToo.again(w.g, &w.primary, p.Control.Length) {
 		w.other = w.g.Start()
 	}
-	w.other, w.primary = w.g.Observe(w.other, guard.Pair{Candidate: p.Control, Control: p.Candidate})
 }
 
-// wellAgain says that a guard fails by what was, and has been within its limit for all of its window.
-func (w *watched) wellAgain(r *guard.Result) bool {
-	return r.Verdict == guard.Fail && r.Samples >= guard.DefaultMinRequests && r.Window >= w.g.Window() && r.Value <= r.Limit
+// wellAfter is for how long a side that failed has to be well until it is judged anew. Whoever mended it need not wait until all evidence has faded, which
+// after many failures takes many minutes; a failure that counts has been acted on by then.
+const wellAfter = time.Minute
+
+// well is for how long a guard has failed by what was, while it is within its limit now.
+type well time.Duration
+
+func (k *well) again(g *guard.Guard, r *guard.Result, passed time.Duration) bool {
+	if r.Verdict != guard.Fail || r.Samples < guard.DefaultMinRequests || r.Window < g.Window() || r.Value > r.Limit {
+		*k = 0
+		return false
+	}
+	*k += well(passed)
+	if *k < well(wellAfter) {
+		return false
+	}
+	*k = 0
+	return true
 }
 
 // verdict has all numbers, but where the guard passes: then the value and its limit.

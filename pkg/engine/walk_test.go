@@ -276,3 +276,24 @@ func TestTheServiceIsNoMore(t *testing.T) {
 		}
 	})
 }
+
+// A primary that was ill and is well again does not hold the rollout for as long as evidence takes to fade.
+func TestAPrimaryThatIsWellAgain(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.run(document(ungated))
+		w.until("r1", rollout.Baking)
+		w.change(func() { w.errors["ecs"] = 0.5 })
+		w.until("r1", rollout.Frozen)
+		time.Sleep(30 * time.Second)
+		w.change(func() { delete(w.errors, "ecs") })
+		time.Sleep(15 * time.Second)
+		if _, err := w.engine.Act(w.t.Context(), "r1", act0(rollout.Resume, "ann")); err == nil {
+			t.Error("resumed at once")
+		}
+		time.Sleep(90 * time.Second)
+		if _, err := w.engine.Act(w.t.Context(), "r1", act0(rollout.Resume, "ann")); err != nil {
+			t.Fatal(err)
+		}
+		w.until("r1", rollout.Completed)
+	})
+}

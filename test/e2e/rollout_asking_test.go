@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/internal/loadgen"
+	"github.com/crossfade-proxy/crossfade/internal/stack"
 )
 
 // asking is requests for an app through all proxies, until it is stopped, and what became of them.
@@ -21,17 +22,22 @@ type asking struct {
 	why    map[string]uint64 // of these
 	errors map[string]uint64 // that an origin answered, by origin
 	first  time.Duration     // when the first of these was there; 0: none
+	last   time.Duration     // when the last one was lost
 }
 
 func (a *app) ask(rate float64) *asking {
-	return a.asking(rate, loadgen.Config{Request: loadgen.Request{Path: "/"}, Connections: 32})
+	return a.asking(rate, loadgen.Config{Connections: 32})
 }
 
-func (a *app) asking(rate float64, c loadgen.Config) *asking {
+// asking asks through some of the proxies, all if none is named.
+func (a *app) asking(rate float64, c loadgen.Config, through ...*stack.Proxy) *asking {
 	a.t.Helper()
+	if len(through) == 0 {
+		through = a.Proxies
+	}
 	q := &asking{a: a, why: map[string]uint64{}, errors: map[string]uint64{}}
-	c.Rate, c.Duration, c.OnResult, c.Request.Host = rate/float64(len(a.Proxies)), 10*time.Minute, q.result, a.name+".test"
-	for _, p := range a.Proxies {
+	c.Rate, c.Duration, c.OnResult, c.Request.Host = rate/float64(len(through)), 10*time.Minute, q.result, a.name+".test"
+	for _, p := range through {
 		c.Target = net.JoinHostPort(p.Host, strconv.Itoa(a.port))
 		r, err := loadgen.Start(a.t.Context(), c)
 		if err != nil {
@@ -55,6 +61,7 @@ func (q *asking) result(r loadgen.Result) {
 		}
 	case r.Failed() || r.GRPCStatus != "":
 		q.lost++
+		q.last = max(q.last, r.Done)
 		if r.Err != nil {
 			q.why[r.Err.Error()]++
 		} else {

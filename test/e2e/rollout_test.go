@@ -89,15 +89,28 @@ func (a *app) recorded(run string) {
 	if r.GetAction() != "rollback" || eksOf(r) != 0 || !strings.Contains(r.GetWho(), a.plan) || !strings.Contains(r.GetReason(), "guard err") || !strings.Contains(r.GetReason(), "%") {
 		a.t.Errorf("the service's history says %s by %s, eks %d: %s", r.GetAction(), r.GetWho(), eksOf(r), r.GetReason())
 	}
+	a.wentBackFor("guard err", "%")
+}
+
+// wentBackFor holds the reason that the rollout's history has for the last way back.
+func (a *app) wentBackFor(words ...string) {
+	a.t.Helper()
 	for _, r := range slices.Backward(a.revisions("Rollout", a.plan)) {
-		if now := r.GetAfter().GetRollout().GetRun(); now.GetState() == "RollingBack" {
-			if now.GetId() != run || !strings.Contains(r.GetReason(), "guard err") || !strings.Contains(r.GetReason(), "%") || len(now.GetWalk()) > 0 {
-				a.t.Errorf("the rollout's history says of %s: %s (%d bytes of its walk)", now.GetId(), r.GetReason(), len(now.GetWalk()))
-			}
-			return
+		run := r.GetAfter().GetRollout().GetRun()
+		if run.GetState() != "RollingBack" {
+			continue
 		}
+		for _, word := range words {
+			if !strings.Contains(r.GetReason(), word) {
+				a.t.Errorf("the rollout's history says %q, and not %q", r.GetReason(), word)
+			}
+		}
+		if len(run.GetWalk()) > 0 {
+			a.t.Error("the history shows the walk")
+		}
+		return
 	}
-	a.t.Error("the rollout's history has no rollback")
+	a.t.Error("the rollout's history has no way back")
 }
 
 // aHealthyRamp ends at 100 %, nobody sees a failure, and the webhook was asked before each step and told the rest.
@@ -155,7 +168,9 @@ func (a *app) bakedFor(bake time.Duration, away map[int32]time.Duration) {
 
 // slowAnswersGoBack: the candidate becomes slow.
 func (a *app) slowAnswersGoBack() {
-	q := a.asking(usualRate, loadgen.Config{Request: loadgen.Request{Path: "/"}, Connections: 128})
+	q := a.asking(usualRate, loadgen.Config{Connections: 128})
+	a.faulty(a.ecs, origin.Faults{Latency: 20 * time.Millisecond}) // below 10 ms, proxies measure whole milliseconds
+	a.faulty(a.eks, origin.Faults{Latency: 20 * time.Millisecond})
 	doc := long(a.doc(2000, 10000))
 	doc.Guards = []*crossfadev1.RolloutGuard{{Name: "rel", Metric: "p90", MaxRatio: 1.5, Against: "ecs"}, doc.Guards[0]}
 	a.start(doc)
@@ -163,9 +178,8 @@ func (a *app) slowAnswersGoBack() {
 	a.until("known to be fast enough", func(st *crossfadev1.RolloutStatus) bool { return st.GetGuards()[0].GetVerdict() == "Pass" })
 	a.faulty(a.eks, origin.Faults{Latency: time.Second})
 	began := time.Now()
-	if st := a.ended("RolledBack", 0); !strings.Contains(st.GetReason(), "guard rel") {
-		a.t.Error(st.GetReason())
-	}
+	a.ended("RolledBack", 0)
+	a.wentBackFor("guard rel")
 	a.t.Logf("over %v after the first slow request", time.Since(began).Round(time.Millisecond))
 	q.none()
 }
@@ -181,12 +195,14 @@ func (a *app) closedPortsGoBack() {
 	if err := a.eks.SetState(origin.Refusing); err != nil {
 		a.t.Fatal(err)
 	}
-	began := time.Now()
-	if st := a.ended("RolledBack", 0); !strings.Contains(st.GetReason(), "guard err") {
-		a.t.Error(st.GetReason())
-	}
+	began, closed := time.Now(), origin.Now()
+	a.ended("RolledBack", 0)
+	a.wentBackFor("guard err")
+	over := time.Since(began)
+	a.left(a.eks.Total())
 	q.stop()
-	a.t.Logf("over %v after the port was closed; of %d requests %d were lost", time.Since(began).Round(time.Millisecond), q.done, q.lost)
+	a.t.Logf("the last request was lost %v after the port was closed, and it was over after %v; of %d requests %d were lost", (q.last - closed).Round(time.Millisecond),
+		over.Round(time.Millisecond), q.done, q.lost)
 	if q.lost == 0 || q.errors["ecs"] > 0 || !slices.ContainsFunc(slices.Collect(maps.Keys(q.why)), func(s string) bool { return strings.Contains(s, "503") }) {
 		a.t.Errorf("of %d requests %d were lost: %v; errors %v", q.done, q.lost, q.why, q.errors)
 	}
