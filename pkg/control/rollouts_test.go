@@ -160,7 +160,7 @@ func TestAFailingGuardRollsBackWithItsReason(t *testing.T) {
 	if err := poll.Until(t.Context(), 10*time.Millisecond, func(context.Context) error {
 		all, err := w.History(t.Context(), "orders", 0, 1)
 		if err != nil || all[0].GetAction() != control.ActionRollback || !strings.Contains(all[0].GetReason(), "error rate 100 %") || !strings.HasSuffix(all[0].GetCause(), "/back") {
-			return fmt.Errorf("recorded: %v, %v", all, err)
+			return fmt.Errorf("recorded: %v, %w", all, err)
 		}
 		return nil
 	}); err != nil {

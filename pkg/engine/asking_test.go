@@ -28,13 +28,13 @@ func TestAHookHoldsAStep(t *testing.T) {
 			return nil
 		}
 		w.run(document(ungated, hooked))
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if got := w.causes("orders"); len(got) != 0 || !strings.Contains(w.status("r1").GetWaitingFor(), "not during the sale") {
 			t.Fatalf("%v %s", got, w.status("r1").GetWaitingFor())
 		}
 		w.change(func() { w.refuses = nil })
 		w.until("r1", rollout.Completed)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		var types []string
 		ids := map[string]bool{}
 		for _, e := range w.events() {
@@ -65,16 +65,16 @@ func TestAHookHangs(t *testing.T) {
 		w.run(document(ungated, hooked))
 		w.until("r1", rollout.Baking)
 		w.change(func() { w.refuses = hangs })
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		st := w.status("r1")
 		if st.GetState() != "Progressing" || st.GetStep() != 2 || st.GetUndelivered() == 0 || !strings.Contains(st.GetWaitingFor(), "did not answer within 30s") {
 			t.Fatalf("%v", st)
 		}
 		w.change(func() { w.errors["eks"] = 0.5 })
 		w.until("r1", rollout.RolledBack)
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		w.change(func() { w.refuses = nil })
-		time.Sleep(3 * time.Minute)
+		pass(3 * time.Minute)
 		if last := w.events()[len(w.events())-1]; last.Type != "rolledback" || w.status("r1").GetUndelivered() != 0 {
 			t.Error(last.Type)
 		}
@@ -87,15 +87,15 @@ func TestTheEndOfALongRunIsTold(t *testing.T) {
 		w.run(document(hooked))
 		w.until("r1", rollout.AwaitingGate)
 		w.change(func() { w.stands = 30 * time.Hour })
-		time.Sleep(30*time.Hour + time.Second)
+		pass(30*time.Hour + time.Second)
 		w.change(func() { w.refuses = func(context.Context, Event) error { return errors.New("away") } })
 		if _, err := w.engine.Act(t.Context(), "r1", act0(rollout.Abort, "ann")); err != nil {
 			t.Fatal(err)
 		}
 		w.until("r1", rollout.Aborted)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		w.change(func() { w.refuses = nil })
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		if last := w.events()[len(w.events())-1]; last.Type != "aborted" {
 			t.Error(last.Type)
 		}
@@ -109,7 +109,7 @@ func TestAMirrorIsAGuard(t *testing.T) {
 		}))
 		w.until("r1", rollout.Baking)
 		w.change(func() { w.verdict = rollout.Inconclusive })
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if st := w.status("r1"); st.GetState() != "Baking" || st.GetStep() != 1 || st.GetGuards()[2].GetMetric() != "mirror" {
 			t.Fatalf("%v", st)
 		}
@@ -135,7 +135,7 @@ func TestAQueryIsAGuard(t *testing.T) {
 		w.until("r1", rollout.Baking)
 		verdict := func(after time.Duration, want string) {
 			t.Helper()
-			time.Sleep(after)
+			pass(after)
 			st := w.status("r1")
 			if g := st.GetGuards()[2]; g.GetVerdict() != want || g.GetMetric() != "prometheus" || g.GetLimit() != 5 || st.GetStep() != 1 {
 				t.Fatalf("not %s: %v", want, st)
@@ -158,7 +158,7 @@ func TestAQueryIsAGuard(t *testing.T) {
 		verdict(time.Minute, "Error")
 		var before, after int
 		w.change(func() { before = w.asked })
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		w.change(func() { after = w.asked })
 		if n := after - before; n != 6 {
 			t.Errorf("asked %d times a minute", n)

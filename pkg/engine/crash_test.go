@@ -66,7 +66,7 @@ func (k killed) dies(t *testing.T, w *world, n int) (reached bool) {
 		case what := <-dead:
 			reached = true
 			t.Log("killed", what)
-			time.Sleep(2 * time.Second)
+			pass(2 * time.Second)
 			w.crash(left)
 		case <-deadline:
 			if reached {
@@ -75,13 +75,13 @@ func (k killed) dies(t *testing.T, w *world, n int) (reached bool) {
 			return false
 		default:
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if len(dead) == 0 {
 			k.goOn(t, w)
 		}
 	}
-	if time.Sleep(5 * time.Second); k.doc.GetHook() != nil {
-		time.Sleep(time.Minute) // until the webhook is asked again
+	if pass(5 * time.Second); k.doc.GetHook() != nil {
+		pass(time.Minute) // until the webhook is asked again
 	}
 	k.judge(t, w)
 	return true
@@ -144,10 +144,10 @@ func TestABakeGoesOn(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.run(document(ungated, func(r *crossfadev1.Rollout) { r.Bake = durationpb.New(10 * time.Minute) }))
 		w.until("r1", rollout.Baking)
-		time.Sleep(8 * time.Minute)
+		pass(8 * time.Minute)
 		notes := len(w.status("r1").GetNotes())
 		w.crash(w.files())
-		time.Sleep(time.Second)
+		pass(time.Second)
 		st := w.status("r1")
 		if b := st.GetSteps()[0].GetBaked().AsDuration(); b < 7*time.Minute+50*time.Second {
 			t.Errorf("baked %s", b)
@@ -163,14 +163,14 @@ func TestACrashBetweenWeightsBringsNoOldPass(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.run(document(ungated))
 		w.until("r1", rollout.Baking)
-		time.Sleep(9 * time.Second)
+		pass(9 * time.Second)
 		old := w.files() // of the first weight
 		for w.status("r1").GetStep() != 2 || w.state("r1") != rollout.Baking {
-			time.Sleep(50 * time.Millisecond)
+			pass(50 * time.Millisecond)
 		}
 		w.change(func() { w.rate = map[string]float64{} })
 		w.crash(old)
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		if st := w.status("r1"); st.GetVerdict() != "Inconclusive" {
 			t.Errorf("%v", st)
 		}
@@ -204,7 +204,7 @@ func TestFilesGoWithTheirRuns(t *testing.T) {
 		w.run(document(ungated, short))
 		w.run(document(ungated, func(r *crossfadev1.Rollout) { r.Name, r.Service = "r2", "cart" }))
 		w.until("r1", rollout.Completed)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		if f := w.files(); len(f) != 1 || f["r2.json"] == nil {
 			t.Errorf("%d files", len(f))
 		}

@@ -20,7 +20,7 @@ func TestAFullStoreHoldsStepsAndNoRollback(t *testing.T) {
 				w.run(document(ungated))
 				w.until("r1", rollout.Baking)
 				w.change(func() { trouble(w) })
-				time.Sleep(time.Minute)
+				pass(time.Minute)
 				if got := weightsOf(w.causes("orders")); got != "1000" {
 					t.Fatalf("weights %s", got)
 				}
@@ -28,7 +28,7 @@ func TestAFullStoreHoldsStepsAndNoRollback(t *testing.T) {
 					t.Error(wait)
 				}
 				w.change(func() { w.errors["eks"] = 0.5 })
-				time.Sleep(5 * time.Second)
+				pass(5 * time.Second)
 				if s := w.split("orders"); s.weight != 0 {
 					t.Fatalf("not back: %+v, %s", s, w.status("r1").GetWaitingFor())
 				}
@@ -53,13 +53,13 @@ func TestAnAbortWaitsForNoStore(t *testing.T) {
 				w.run(document(ungated))
 				w.until("r1", rollout.Baking)
 				w.change(func() { trouble(w) })
-				time.Sleep(15 * time.Second) // the next step is being stored
+				pass(15 * time.Second) // the next step is being stored
 				reply := make(chan error, 1)
 				go func() {
 					_, err := w.engine.Act(t.Context(), "r1", act0(rollout.Abort, "ann"))
 					reply <- err
 				}()
-				time.Sleep(time.Second)
+				pass(time.Second)
 				if s := w.split("orders"); s.weight != 0 {
 					t.Fatalf("not back: %+v", s)
 				}
@@ -69,7 +69,7 @@ func TestAnAbortWaitsForNoStore(t *testing.T) {
 					t.Error(err)
 				}
 				for i := 0; !w.state("r1").Over(); i++ {
-					if time.Sleep(time.Second); i > 60 {
+					if pass(time.Second); i > 60 {
 						t.Fatalf("%v", w.status("r1"))
 					}
 				}
@@ -87,7 +87,7 @@ func TestSomebodyElseWrites(t *testing.T) {
 		w.run(document(ungated))
 		w.until("r1", rollout.Baking)
 		w.change(func() { w.foreign = true })
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if st := w.status("r1"); st.GetState() != "Baking" || !strings.Contains(st.GetWaitingFor(), "somebody else has written") {
 			t.Errorf("%v", st)
 		}

@@ -283,3 +283,6 @@ func (w *world) leaves() {
 		w.t.Errorf("left: %d walkers, %d who wait, %d watches", len(e.walkers), len(e.waiting), w.watches)
 	}
 }
+
+// pass lets virtual time pass.
+func pass(d time.Duration) { time.Sleep(d) }

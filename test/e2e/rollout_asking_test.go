@@ -81,15 +81,6 @@ func (q *asking) stop() {
 	})
 }
 
-// forget begins to count anew.
-func (q *asking) forget() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.done, q.lost, q.first = 0, 0, 0
-	clear(q.why)
-	clear(q.errors)
-}
-
 // noneAtECS stops, and fails the test if ecs has answered with an error, or a request was lost.
 func (q *asking) noneAtECS() {
 	q.a.t.Helper()

@@ -51,13 +51,20 @@ func newRolloutWorldOnFaults(t *testing.T) (*world, *receiver, *diskfault.Disk) 
 // onAFullDisk: no step goes on, while a failing guard sends everything back all the same. It is recorded when there is room, with the reason.
 func (w *world) onAFullDisk(hooks *receiver, fill, release func()) {
 	t := w.t
-	w.apply(w.service("orders", "http1", 0)) // takes up what room there is, see exhaust
+	w.apply(w.service("orders", "http1", 0)) // takes up what room there is
 	a := w.newApp(t, "moving", hooks)
 	q := a.ask(usualRate)
 	st := a.start(a.doc(1000, 5000, 10000))
 	a.bakes(1000)
 	fill()
-	w.exhaust()
+	refused := 0
+	for n := int32(1); refused < 5; n++ {
+		if _, err := w.setSplit(t.Context(), "orders", n); err != nil {
+			refused++
+		} else if refused = 0; n == 2000 {
+			t.Fatal("the disk does not fill up")
+		}
+	}
 	a.until("held by the store", func(st *crossfadev1.RolloutStatus) bool { return strings.Contains(st.GetWaitingFor(), "the store: ") })
 	if err := poll.Pause(t.Context(), usualBake); err != nil { // in which a step could go on
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -48,8 +49,10 @@ func TestAProxyIsAwayInTheMiddleOfAStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.until("without drift", func(st *crossfadev1.RolloutStatus) bool { return st.GetDrift() == "" && st.GetState() == "Baking" })
-	w.ready()
 	back := w.Proxies[2]
+	if err := back.AwaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	a.await("its share at the proxy that is back", func() bool { return w.asked(back, a.name) == "ecs+eks" })
 	a.acts("ann", "promote")
 	a.ended("Completed", 5000)
@@ -57,7 +60,7 @@ func TestAProxyIsAwayInTheMiddleOfAStep(t *testing.T) {
 	q.none()
 }
 
-// TestAProxyRefusesAStep: the step is undone everywhere, and the rollout waits for somebody to look.
+// TestAProxyRefusesAStep: the rollout pauses and calls somebody, and goes on when the proxy takes it.
 func TestAProxyRefusesAStep(t *testing.T) {
 	w, hooks := newRolloutWorld(t, "", 2, func(*stack.Config) {})
 	a := w.newApp(t, "orders", hooks)
@@ -77,31 +80,35 @@ func TestAProxyRefusesAStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- c.Run(ctx, conn) }()
-	defer func() { cancel(); <-ended }()
+	connect := func() (leave func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- c.Run(ctx, conn) }()
+		return sync.OnceFunc(func() { cancel(); <-ended })
+	}
+	leave := connect()
+	defer func() { leave() }()
 	w.await("the third proxy", func() bool {
 		got, err := w.API.ListProxies(t.Context(), &crossfadev1.ListProxiesRequest{})
 		return err == nil && len(got.GetItems()) == 3 && got.GetItems()[2].GetState() == "ok"
 	})
-	doc := a.told(long(a.doc(1000, 3000)))
-	a.start(doc)
+	run := a.start(a.told(long(a.doc(1000, 3000)))).GetRun()
 	a.bakes(1000)
 	refuses.Store(true)
 	a.acts("ann", "promote")
-	st := a.reaches("Paused")
-	refuses.Store(false)
-	t.Logf("at %d: %s; %s", st.GetWeight(), st.GetReason(), st.GetWaitingFor())
-	for _, r := range a.splits() {
-		t.Logf("%s by %s, eks %d, cause %s: %s", r.GetAction(), r.GetWho(), eksOf(r), r.GetCause(), r.GetReason())
-	}
-	if !strings.Contains(st.GetReason(), "refused") {
+	if st := a.reaches("Paused"); !strings.Contains(st.GetReason(), "a proxy refused the split: stubborn: not with me") {
 		t.Errorf("the reason is %q", st.GetReason())
 	}
-	if share := a.share(a.name); share != 1000 {
-		t.Errorf("eks has %d after a proxy refused 3000", share)
-	}
+	a.hookWas(run, "step.before", "started", "step.after", "step.before", "paused")
+	a.acts("ann", "resume")
+	a.reaches("Paused") // it still has not taken it
+	refuses.Store(false)
+	leave()
+	leave = connect() // as somebody does who has looked
+	w.await("the third proxy to be back", func() bool {
+		got, err := w.API.ListProxies(t.Context(), &crossfadev1.ListProxiesRequest{})
+		return err == nil && len(got.GetItems()) == 3 && got.GetItems()[2].GetState() == "ok"
+	})
 	a.acts("ann", "resume")
 	a.bakes(3000)
 	a.acts("ann", "abort")
