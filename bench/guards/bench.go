@@ -216,7 +216,7 @@ func (s *site) exited() error {
 func until(ctx context.Context, limit time.Duration, what string, cond func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := poll.Until(ctx, 50*time.Millisecond, cond); err != nil {
+	if err := poll.Until(ctx, 250*time.Millisecond, cond); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil

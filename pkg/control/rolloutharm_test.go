@@ -179,7 +179,6 @@ func TestAKeptOriginThatWasRemovedByForce(t *testing.T) {
 	if _, err := w.Apply(t.Context(), docs, control.Options{Force: true, Wait: crossfadev1.Wait_WAIT_NONE}); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(2 * time.Second)
 	doc = proto.CloneOf(doc)
 	doc.Timeouts = &crossfadev1.Timeouts{Request: durationpb.New(7 * time.Second)}
 	if _, err := w.Apply(t.Context(), []*crossfadev1.Document{{Object: &crossfadev1.Document_Service{Service: doc}}}, none()); err != nil {
