@@ -82,8 +82,11 @@ func TestTheLimitOfARareShare(t *testing.T) {
 func TestWhenThingsWereSeen(t *testing.T) {
 	var tally tally
 	w := &watcher{events: []event{
-		{at: 9 * time.Second, state: "Baking", evidence: 0.2}, {at: 10500 * time.Millisecond, state: "Baking", evidence: 0.205}, {at: 11 * time.Second, state: "Baking", evidence: 0.5},
-		{at: 12 * time.Second, state: "RollingBack", reason: "a guard failed", evidence: 1}, {at: 14 * time.Second, state: "RolledBack"},
+		{at: 9 * time.Second, state: "Baking", evidence: 0.2},
+		{at: 10500 * time.Millisecond, state: "Baking", evidence: 0.205},
+		{at: 11 * time.Second, state: "Baking", evidence: 0.5},
+		{at: 12 * time.Second, state: "RollingBack", reason: "a guard failed", evidence: 1},
+		{at: 14 * time.Second, state: "RolledBack"},
 	}}
 	var r reaction
 	if w.complete(&r, &tally); r != (reaction{}) {

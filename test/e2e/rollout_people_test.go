@@ -213,6 +213,7 @@ func (a *app) theOldOriginIsKept() {
 	if d := st.GetRetained().AsDuration(); d < 23*time.Hour || d > 24*time.Hour {
 		a.t.Errorf("kept for %v", d)
 	}
+	a.as("ann", "service", "set-primary", a.name, "eks").want(a.t, 0)
 	file := filepath.Join(a.t.TempDir(), "service.yaml")
 	text := fmt.Sprintf("apiVersion: crossfade/v1\nkind: Service\nname: %s\nhosts: [%s.test]\nlistener: {port: %d}\nprimary: eks\norigins:\n- {name: eks, static: {endpoints: [%q]}}\n- {name: new, static: {endpoints: [%q]}}\n",
 		a.name, a.name, a.port, a.eks.Addr(), a.eks.Addr())

@@ -59,7 +59,25 @@ func (w *world) newApp(t *testing.T, name string, hooks *receiver) *app {
 	a := &app{world: own, name: name, plan: name + "-eks", hooks: hooks}
 	a.apply(a.service(name, "http1", 0))
 	own.ready()
+	t.Cleanup(func() {
+		if t.Failed() {
+			a.tell()
+		}
+	})
 	return a
+}
+
+// tell logs what the rollout did.
+func (a *app) tell() {
+	for _, r := range a.revisions("Rollout", a.plan) {
+		run := r.GetAfter().GetRollout().GetRun()
+		a.t.Logf("%s %s step %d, %d basis points: %s by %s: %s", r.GetTime().AsTime().Format("05.000"), run.GetState(), run.GetStep(), run.GetWeight(), r.GetAction(), r.GetWho(), r.GetReason())
+	}
+	for _, c := range a.calls() {
+		a.t.Logf("the webhook got %s %s", c.id, c.event)
+	}
+	got, err := a.API.GetRollout(context.Background(), &crossfadev1.GetRolloutRequest{Name: a.plan})
+	a.t.Logf("now %v %v", got.GetStatus(), err)
 }
 
 // together runs tests beside each other, each with an app of its own: they wait for most of the time, for longer than there are processors.
