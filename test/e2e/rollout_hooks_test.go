@@ -37,7 +37,6 @@ type receiver struct {
 type call struct {
 	id, event string
 	rollout   *crossfadev1.RolloutStatus
-	eks       uint64 // requests that eks had had when it came, if somebody counts
 }
 
 func newReceiver(t *testing.T) *receiver {
