@@ -164,7 +164,7 @@ func TestMistakes(t *testing.T) {
 		{"get fleets", "error: NAME is missing"},
 		{"delete service", "error: NAME is missing\n"},
 		{"undo orders --to -1", "error: --to: \"-1\": must be a revision, 1 or more\n"},
-		{"undo orders --to x", "error: invalid argument \"x\" for \"--to\" flag"},
+		{"undo orders --to x", "error: --to: \"x\": must be a whole number\nusage: shadowctl undo SERVICE"},
 		{"history --limit 0", "error: --limit: \"0\": must be 1 to 1000\n"},
 		{"fleet edge", "error: too many arguments: \"edge\"\n"},
 		{"get services --fields", "error: unknown flag: --fields\n"},

@@ -13,12 +13,16 @@ import (
 	"golang.org/x/term"
 )
 
+// sameSignal is for how long a second signal is taken for the first: of a job that is stopped, the terminal or the runner signals the whole group, and a
+// wrapper passes it on.
+const sameSignal = time.Second
+
 func main() { os.Exit(execute()) }
 
 func execute() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	defer context.AfterFunc(ctx, stop)() // a second signal ends the process, whatever a command still waits for
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(sameSignal, stop) })() // then a second signal ends the process, whatever a command still waits for
 	out := int(os.Stdout.Fd())
 	a := &app{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,

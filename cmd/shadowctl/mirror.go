@@ -55,7 +55,15 @@ func (a *app) showMirrors(ctx context.Context, service string) error {
 	if err != nil {
 		return err
 	}
+	others, err := onlyOthers(ctx, a, service, items, a.listMirrors)
+	if err != nil {
+		return err
+	}
 	return a.show(page(items, ""), func() {
+		if others {
+			a.note("There is no experiment of %s. Those of other services:\n  shadowctl mirror list", service)
+			return
+		}
 		if len(items) == 0 {
 			a.note("There is no experiment yet. Begin with one:\n  shadowctl example mirror > mirror.yaml\n  shadowctl mirror start -f mirror.yaml --dry-run")
 			return

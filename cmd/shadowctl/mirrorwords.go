@@ -239,18 +239,11 @@ func (a *app) paragraph(label string, c color, text string) {
 	if a.width > 0 {
 		width = min(width, a.width)
 	}
-	line, lead := "", "  "+a.paint(label, c)+strings.Repeat(" ", max(1, indent-2-utf8.RuneCountInString(label)))
-	for _, word := range strings.Fields(text) {
-		if line != "" && indent+utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
-			a.say("%s%s", lead, line)
-			line, lead = "", strings.Repeat(" ", indent)
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
+	lead := "  " + a.paint(label, c) + strings.Repeat(" ", max(1, indent-2-utf8.RuneCountInString(label)))
+	for _, line := range wrapped(text, width-indent) {
+		a.say("%s%s", lead, line)
+		lead = strings.Repeat(" ", indent)
 	}
-	a.say("%s%s", lead, line)
 }
 
 // errEnded says that an experiment has ended, which ends a watch of it.

@@ -70,66 +70,14 @@ func newRolloutAct(a *app, act rolloutAct) *cobra.Command {
 
 // sayAct is one sentence: what was done, and what it does now.
 func (a *app) sayAct(act rolloutAct, st *crossfadev1.RolloutStatus) {
-	now := st.GetWaitingFor()
+	now := itWords(st)
 	if now == "" {
-		now = fmt.Sprintf("is %s at %s", st.GetState(), weightWords(st.GetWeight()))
+		now = fmt.Sprintf("it is %s at %s", st.GetState(), weightWords(st.GetWeight()))
 	}
-	a.say("rollout %s: %s. It %s.", st.GetName(), act.done, strings.TrimSuffix(now, "."))
+	a.say("rollout %s: %s; %s.", st.GetName(), act.done, strings.TrimSuffix(now, "."))
 	if !phaseOf(st).Over() {
 		a.advise("How it goes on:\n  shadowctl rollout watch %s", st.GetName())
 	}
-}
-
-func newRolloutList(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "list [SERVICE]", Short: "Show the rollouts: where each is, and what it waits for",
-		Args: exactly("[SERVICE]"), ValidArgsFunction: a.completeArgs(completeService, completeNothing),
-		RunE: a.do(func(ctx context.Context, args []string) error {
-			return a.showRollouts(ctx, strings.Join(args, ""))
-		}),
-	}
-}
-
-func (a *app) showRollouts(ctx context.Context, service string) error {
-	items, err := a.listRollouts(ctx, service)
-	if err != nil {
-		return err
-	}
-	return a.show(page(items, ""), func() {
-		if len(items) == 0 {
-			a.note("There is no rollout yet. Begin with one:\n  shadowctl example rollout > rollout.yaml\n  shadowctl rollout start -f rollout.yaml --dry-run")
-			return
-		}
-		a.write(rolloutsTable(items))
-	})
-}
-
-// listRollouts reads every page.
-func (a *app) listRollouts(ctx context.Context, service string) ([]*crossfadev1.RolloutStatus, error) {
-	var items []*crossfadev1.RolloutStatus
-	req := &crossfadev1.ListRolloutsRequest{PageSize: pageSize, Service: service}
-	for {
-		got, err := read(ctx, a, crossfadev1.CrossfadeServiceClient.ListRollouts, req)
-		if err != nil {
-			return nil, err
-		}
-		items = append(items, got.GetItems()...)
-		if req.PageToken = got.GetNextPageToken(); req.PageToken == "" {
-			return items, nil
-		}
-	}
-}
-
-func rolloutsTable(items []*crossfadev1.RolloutStatus) *table {
-	t := &table{head: []string{"NAME", "SERVICE", "STATE", "STEP", "WEIGHT", "VERDICT", "WAITING FOR"}}
-	for _, st := range items {
-		verdict, waits := st.GetVerdict(), st.GetWaitingFor()
-		if p := phaseOf(st); p.Over() {
-			verdict = endVerdict(p)
-		}
-		t.row(st.GetName(), st.GetService(), cell{dash(st.GetState()), phaseColor(phaseOf(st))}, position(st), st.GetTo()+" "+weightWords(st.GetWeight()), verdictCell(verdict), dashOr(waits, st.GetReason()))
-	}
-	return t
 }
 
 // readRollout asks for the document of a rollout.

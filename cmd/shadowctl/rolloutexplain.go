@@ -58,7 +58,7 @@ func (a *app) saySummary(st *crossfadev1.RolloutStatus) {
 		a.paragraph("bake", faint, words)
 	}
 	if st.GetWaitingFor() != "" {
-		a.paragraph("now", faint, "it "+st.GetWaitingFor())
+		a.paragraph("now", faint, itWords(st))
 	}
 	if reason := st.GetReason(); reason != "" && !strings.Contains(st.GetWaitingFor(), reason) {
 		a.paragraph("since", faint, a.ago(st.GetSince())+": "+reason)
@@ -125,7 +125,7 @@ func windowCell(g *crossfadev1.GuardStatus) cell {
 // evidenceCell is the evidence in parts of what a failure needs. Below the whole it never reads 100%.
 func evidenceCell(g *crossfadev1.GuardStatus) cell {
 	switch e := g.GetEvidence(); {
-	case g.GetMetric() == metricMirror || g.GetMetric() == metricQuery || guard.Metric(g.GetMetric()) == guard.Requests:
+	case g.GetSamples() == 0 || g.GetMetric() == metricMirror || g.GetMetric() == metricQuery || guard.Metric(g.GetMetric()) == guard.Requests:
 		return cell{"-", faint}
 	case e >= 1:
 		return cell{"100%", red}
@@ -148,7 +148,7 @@ func (a *app) sayNotes(st *crossfadev1.RolloutStatus) {
 		notes = notes[len(notes)-lastNotes:]
 	}
 	a.say("\n%s", a.paint(title, faint))
-	t := &table{head: []string{"TIME", "STEP", "WEIGHT", "STATE", "WHAT"}}
+	t := &table{head: []string{"TIME", "STEP", "WEIGHT", "STATE", "WHAT"}, wrap: true}
 	for _, n := range notes {
 		what := cell{text: n.GetText()}
 		if n.GetAlarm() {

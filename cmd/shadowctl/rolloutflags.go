@@ -152,9 +152,13 @@ func (f *rolloutFlags) addGates(r *crossfadev1.Rollout) error {
 		at := slices.IndexFunc(r.Steps, func(s *crossfadev1.RolloutStep) bool { return s.GetWeight() == int32(weight) })
 		switch {
 		case at < 0:
-			return badFlag("approve-before", text, "is before no step: the weights are "+f.preset)
+			e := badFlag("approve-before", text, "is before no step: the weights are "+f.preset)
+			e.problems[0].next = fmt.Sprintf("write for example %s:%s, or add %s to --preset", weightWords(r.Steps[len(r.Steps)-1].GetWeight()), role, strings.TrimSuffix(percent, "%"))
+			return e
 		case r.Steps[at].Gate != nil:
-			return badFlag("approve-before", text, "this step has a gate already")
+			e := badFlag("approve-before", text, "this step has a gate already")
+			e.problems[0].next = "one role approves before a step: leave one of them out"
+			return e
 		}
 		r.Steps[at].Gate = &crossfadev1.RolloutGate{Approval: &crossfadev1.RolloutApproval{Role: role}}
 	}

@@ -26,14 +26,16 @@ func newRolloutRun(a *app) *cobra.Command {
 	var f files
 	var flags rolloutFlags
 	var lease time.Duration
+	var unguarded bool
 	cmd := &cobra.Command{
 		Use: "run ROLLOUT|-f FILE", Short: "Start a rollout and wait for its end, for CI jobs; interrupted, it takes everything back",
 		Long: `Start a rollout and wait for its end: the work of a canary job in one command. It differs from "start --watch" in what happens if it
 ends early: the rollout is for this command, so an interrupt (SIGINT, SIGTERM) aborts it and waits until everything is back at the
-primary (exit 9). A second one leaves at once. If the job is gone altogether, the server aborts the rollout after --lease.
+primary (exit 9). A second one leaves at once; within a second it is taken for the first, passed on by a wrapper. If the job is gone
+altogether, the server aborts the rollout after --lease.
 
 A lost connection is made again. With --idempotency-key, a job that is run again waits for the same rollout, also if it is over by
-now; take what names the run of the pipeline.
+now; take what names the run of the pipeline. Without any guard nothing would stop the rollout: that has to be said with --no-guards.
 
 ` + guardsLong + `
 
@@ -44,18 +46,37 @@ Exit codes: 0 Completed, 8 RolledBack, 9 Aborted.`,
 	}
 	f.flag(cmd, "the rollout:")
 	cmd.Flags().DurationVar(&lease, "lease", defaultLease, "how `LONG` the rollout goes on if nobody waits for it")
+	cmd.Flags().BoolVar(&unguarded, "no-guards", false, "run it though it has no guards: nothing would stop it")
 	flags.add(a, cmd)
 	cmd.RunE = a.do(func(ctx context.Context, args []string) error {
 		if lease <= 0 {
 			return badFlag("lease", lease.String(), "must be more than 0")
 		}
 		plan, err := a.planOf(cmd, &f, &flags, strings.Join(args, ""))
+		if err == nil {
+			err = a.checkGuarded(plan, unguarded)
+		}
 		if err != nil {
 			return err
 		}
 		return a.runRollout(ctx, &crossfadev1.RunCanaryRequest{Rollout: plan, Options: a.options(), Lease: durationpb.New(lease)})
 	})
 	return cmd
+}
+
+// checkGuarded refuses a plan that nothing would stop, unless that is meant: nobody looks at a job while it runs.
+func (a *app) checkGuarded(plan *crossfadev1.Rollout, unguarded bool) error {
+	switch none := len(plan.GetGuards()) == 0; {
+	case none && !unguarded:
+		f := usage("no_guards", "the rollout has no guards: nothing would stop it")
+		f.problems[0].next = "give at least one, for example --guard 'errorRate<=0.5%' (in a file: guards), or say --no-guards"
+		return f
+	case none:
+		a.advise("%s", noGuards)
+	case unguarded:
+		return usage("bad_flag", "--no-guards is for a rollout without guards, and this one has %s", count(int64(len(plan.GetGuards())), "guard"))
+	}
+	return nil
 }
 
 // runRollout starts a rollout, or joins the one with the same key, and follows it to its end. An interrupt takes it back.

@@ -30,7 +30,7 @@ func cancelled(t *testing.T, d *double, word string, more ...string) (exit int, 
 	}}
 	var stderr bytes.Buffer
 	a := &app{out: stdout, err: &stderr, now: func() time.Time { return now }, env: func(string) string { return "" }}
-	exit = a.run(ctx, append([]string{"--server", d.address, "rollout", "run", "r1", "--service", "orders", "--to", "eks", "--preset", "10", "--idempotency-key", "job-1"}, more...))
+	exit = a.run(ctx, append([]string{"--server", d.address, "rollout", "run", "r1", "--service", "orders", "--to", "eks", "--preset", "10", "--guard", "p99<=10s", "--idempotency-key", "job-1"}, more...))
 	return exit, stdout.buf.String(), stderr.String()
 }
 

@@ -9,12 +9,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 // asProgram makes this test binary the program itself: signals are for processes.
@@ -29,19 +31,26 @@ func TestMain(m *testing.M) {
 
 // TestSignalsOfARun: the first one takes the rollout back and waits for that; a second one ends the process at once.
 func TestSignalsOfARun(t *testing.T) {
-	if s := signalled(t, aborted(), 1); s.ExitStatus() != int(exitHeld) {
+	if s := signalled(t, aborted(), 0); s.ExitStatus() != int(exitHeld) {
 		t.Errorf("one: ended with %d, signal %d", s.ExitStatus(), s.Signal())
 	}
-	if s := signalled(t, inState("RollingBack", 1, 1000, "goes back to 0%", "aborted by alice"), 2); s.Signal() != syscall.SIGTERM {
+	if s := signalled(t, inState("RollingBack", 1, 1000, "goes back to 0%", "aborted by alice"), sameSignal+sameSignal/2); s.Signal() != syscall.SIGTERM {
 		t.Errorf("two: ended with %d, signal %d", s.ExitStatus(), s.Signal())
 	}
 }
 
-// signalled runs `rollout run` as a process and sends it so many signals: one when it has begun, the next ones when it has asked for the abort. After the
-// abort the rollout is as then says.
-func signalled(t *testing.T, then *crossfadev1.RolloutStatus, signals int) syscall.WaitStatus {
+// TestASignalThatAWrapperPassesOnIsTheSame: a job that is stopped has it from its runner too.
+func TestASignalThatAWrapperPassesOnIsTheSame(t *testing.T) {
+	if s := signalled(t, aborted(), time.Millisecond); s.ExitStatus() != int(exitHeld) {
+		t.Errorf("ended with %d, signal %d", s.ExitStatus(), s.Signal())
+	}
+}
+
+// signalled runs `rollout run` as a process and signals it when it has begun; after again, if that is not 0, once more. The rollout is then as then says,
+// after the abort and after all signals.
+func signalled(t *testing.T, then *crossfadev1.RolloutStatus, again time.Duration) syscall.WaitStatus {
 	t.Helper()
-	abort := make(chan struct{})
+	abort, sent := make(chan struct{}), make(chan struct{})
 	d := serve(t, &double{
 		answer: func(ctx context.Context, method string, in proto.Message) (proto.Message, error) {
 			close(abort)
@@ -53,6 +62,7 @@ func signalled(t *testing.T, then *crossfadev1.RolloutStatus, signals int) sysca
 			}
 			select {
 			case <-abort:
+				<-sent
 				return canary(then)(in, out)
 			case <-out.Context().Done():
 				return nil
@@ -69,13 +79,12 @@ func signalled(t *testing.T, then *crossfadev1.RolloutStatus, signals int) sysca
 		t.Fatal(err)
 	}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		for ; signals > 0 && strings.Contains(lines.Text(), "Baking"); signals-- {
-			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-				t.Fatal(err)
+		if strings.Contains(lines.Text(), "Baking") {
+			terminate(t, cmd.Process)
+			if again > 0 && poll.Pause(t.Context(), again) == nil {
+				terminate(t, cmd.Process)
 			}
-			if signals > 1 {
-				<-abort
-			}
+			close(sent)
 		}
 	}
 	var ended *exec.ExitError
@@ -83,4 +92,11 @@ func signalled(t *testing.T, then *crossfadev1.RolloutStatus, signals int) sysca
 		t.Fatalf("ended with %v", err)
 	}
 	return ended.Sys().(syscall.WaitStatus)
+}
+
+func terminate(t *testing.T, to *os.Process) {
+	t.Helper()
+	if err := to.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -73,10 +73,12 @@ func (s *rolloutStart) request(a *app, cmd *cobra.Command, name string) (*crossf
 
 // planOf reads a plan from a file or from flags.
 func (a *app) planOf(cmd *cobra.Command, f *files, flags *rolloutFlags, name string) (*crossfadev1.Rollout, error) {
-	given := given(cmd, "filename", "dry-run", "watch", "lease")
+	given := given(cmd, "filename", "dry-run", "watch", "lease", "no-guards")
 	switch {
 	case len(f.names) > 0 && name+strings.Join(given, "") != "":
-		return nil, usage("bad_flag", "what a file says is not said again by a name or flags: give either")
+		f := usage("bad_flag", "what a file says is not said again by a name or flags: give either")
+		f.problems[0].next = "leave out " + few(append(strings.Fields(name), flagsOf(given)...)) + ", and set in the file what is to be otherwise"
+		return nil, f
 	case len(f.names) == 0 && name == "":
 		return nil, usageOf(cmd, "ROLLOUT is missing: a name for the rollout")
 	case len(f.names) == 0:
@@ -151,6 +153,9 @@ func (a *app) sayStartedRollout(out *crossfadev1.StartRolloutResponse, doc *cros
 	a.sayPlan(st, doc, out.GetEarliestEnd())
 }
 
+// noGuards is said of a plan that looks at nothing.
+const noGuards = "no guards: nothing would stop it. A step passes as long as requests come, whatever becomes of them."
+
 // sayPlan says what a rollout does: what happens if a guard fails, its timetable, and its guards. The document may be nil, and the end not known.
 func (a *app) sayPlan(st *crossfadev1.RolloutStatus, doc *crossfadev1.Rollout, end *durationpb.Duration) {
 	if doc != nil {
@@ -169,7 +174,7 @@ func (a *app) sayPlan(st *crossfadev1.RolloutStatus, doc *crossfadev1.Rollout, e
 	}
 	limits := limitsTable(st, doc)
 	if len(limits.rows) == 0 {
-		a.paragraph("guards", yellow, "none: a step passes as long as requests come")
+		a.say("  %s", a.paint(noGuards, yellow))
 	}
 	a.say("")
 	a.write(timetable(st, doc, end != nil))

@@ -4,20 +4,19 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
-	"github.com/crossfade-proxy/crossfade/internal/manifest"
 )
 
 func newRolloutWatch(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "watch ROLLOUT", Short: "Follow a rollout to its end; the exit code is that of the end",
-		Long: `Follow a rollout to its end. On a terminal it is renewed in place; elsewhere each change of state, step or verdict is a line.
+		Long: `Follow a rollout to its end. On a terminal it is renewed in place; elsewhere each change of state, step or verdict is a line,
+and what a state waits for that lasts.
 When the server goes away it connects again, and says so on standard error. A rollout that is paused, frozen or waits at a gate is
 watched on.
 With -o json each line is one object: {"type","time","object"}. Types: rollout (how it is), and at last verdict.
@@ -36,8 +35,8 @@ func (a *app) watchRollout(ctx context.Context, name, run string) error {
 		stream, err := c.WatchRollout(ctx, &crossfadev1.WatchRolloutRequest{Name: name})
 		return showAll(stream, err, func(e *crossfadev1.WatchRolloutResponse) error { return v.see(e.GetTime(), e.GetStatus(), "") })
 	})
-	if err != nil {
-		return v.finish(err)
+	if err = v.finish(err); err != nil || v.verdict != "" {
+		return err
 	}
 	return &failure{exit: exitTimedOut, problems: []problem{{
 		code: "interrupted", message: "stopped watching; the rollout goes on", next: "`shadowctl rollout abort " + name + "` ends it",
@@ -55,15 +54,15 @@ type rolloutView struct {
 	// interrupt says what an interrupt does, for people.
 	interrupt string
 
+	lines   rolloutLines
 	last    *crossfadev1.RolloutStatus
 	at      *timestamppb.Timestamp
-	line    string // the last one, without its time
 	hint    string // the last one
 	verdict string // of the end
 }
 
 func newView(a *app, run string) *rolloutView {
-	return &rolloutView{app: a, frame: &frame{app: a}, run: run, interrupt: "Ctrl-C stops watching, not the rollout"}
+	return &rolloutView{app: a, frame: &frame{app: a}, lines: rolloutLines{app: a}, run: run, interrupt: "Ctrl-C stops watching, not the rollout"}
 }
 
 // see shows how the rollout is now. It returns errOver at the end; the verdict is the server's, if it gives one.
@@ -96,12 +95,7 @@ func (v *rolloutView) show() error {
 	case a.width > 0 && a.env("TERM") != "dumb":
 		return v.frame.draw(func(in *app) { in.sayRolloutProgress(st, v.interrupt) })
 	}
-	line := fmt.Sprintf("%s  %s  step %s  %s %s  %s  %s", st.GetName(), st.GetState(), position(st), st.GetTo(), weightWords(st.GetWeight()), dash(st.GetVerdict()), st.GetReason())
-	if line == v.line {
-		return nil
-	}
-	v.line = line
-	err := a.showEvent(kindRollout, v.at, nil, func() string { return line })
+	err := v.lines.see(v.at, st)
 	if do := whatToDo(st); do != v.hint {
 		if v.hint = do; do != "" {
 			a.advise("%s", do)
@@ -157,23 +151,17 @@ func (a *app) sayShortGuards(st *crossfadev1.RolloutStatus, most int) {
 
 // finish says how a rollout ended, and gives the exit code of the end.
 func (v *rolloutView) finish(err error) error {
+	v.lines.close()
 	if !errors.Is(err, errOver) {
 		return err
 	}
-	a, st := v.app, v.last
-	if a.output != "table" {
-		tree := manifest.Map()
-		for _, m := range []struct{ key, value string }{{"rollout", st.GetName()}, {"run", st.GetRun()}, {"state", st.GetState()}, {"verdict", v.verdict}, {"reason", st.GetReason()}} {
-			manifest.Put(tree, m.key, manifest.Str(m.value))
-		}
-		if err := a.showTree("verdict", v.at, tree); err != nil {
+	if v.app.output != "table" {
+		if err := v.finishTree(); err != nil {
 			return err
 		}
 		return verdictExit(v.verdict)
 	}
 	v.frame.erase()
-	a.saySummary(st)
-	a.sayShortGuards(st, len(st.GetGuards()))
-	a.say("\n%s", a.paint("verdict: "+v.verdict, verdictColor(v.verdict)))
+	v.sayEnd()
 	return verdictExit(v.verdict)
 }

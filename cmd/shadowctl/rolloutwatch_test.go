@@ -55,7 +55,7 @@ func TestEndsOfRolloutsAreExitCodes(t *testing.T) {
 		// a pause and a freeze are no ends
 		states := []*crossfadev1.RolloutStatus{baking(), paused(), frozen(), awaiting(), tt.end}
 		d := serve(t, &double{answer: rolloutsToo(canned(nil)), watchRollout: showing(states...), runCanary: canary(states...)})
-		for _, args := range []string{"watch r1", "watch r1 -o json", "start r1 --watch", "run r1 --service orders --to eks --preset 10", "run r1 --service orders --to eks --preset 10 -o json"} {
+		for _, args := range []string{"watch r1", "watch r1 -o json", "start r1 --watch", "run r1 --service orders --to eks --preset 10 --guard p99<=10s", "run r1 --service orders --to eks --preset 10 --no-guards -o json"} {
 			r := d.at(t, append([]string{"rollout"}, strings.Fields(args)...)...)
 			if r.exit != tt.want || r.out == "" || strings.Contains(r.err, "error") {
 				t.Errorf("%s: exit %d, want %d: %s%s", args, r.exit, tt.want, r.out, r.err)

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +45,11 @@ func endVerdict(p rollout.Phase) string {
 		return verdictInconclusive
 	}
 	return ""
+}
+
+// verdictNow is the verdict of the end, of a rollout that is over: its guards may say otherwise since.
+func verdictNow(st *crossfadev1.RolloutStatus) string {
+	return dashOr(endVerdict(phaseOf(st)), st.GetVerdict())
 }
 
 func phaseColor(p rollout.Phase) color {
@@ -133,7 +139,7 @@ func bakeWords(st *crossfadev1.RolloutStatus) string {
 		}
 		words := fmt.Sprintf("%s of %s with a pass (%d%%)", durationWords(baked), durationWords(bake), min(100, int(100*baked/bake)))
 		if s.GetMinRequests() > 0 {
-			words += fmt.Sprintf("; %s of %s requests", whole(s.GetRequests()), whole(s.GetMinRequests()))
+			words += fmt.Sprintf("; %s of %s", whole(s.GetRequests()), requestsWords(whole(s.GetMinRequests())))
 		}
 		return words
 	}
@@ -149,9 +155,20 @@ func whatToDo(st *crossfadev1.RolloutStatus) string {
 	case rollout.Paused:
 		return "to let it go on: shadowctl rollout resume " + name + "; to end it at 0%: shadowctl rollout abort " + name
 	case rollout.Frozen:
+		if primaryIll(st) {
+			return "resume and abort are refused until the primary is well; to send everything there all the same: shadowctl rollback " + st.GetService()
+		}
 		return "when it is well again: shadowctl rollout resume " + name + "; to end it: shadowctl rollout abort " + name
 	}
 	return ""
+}
+
+// primaryIll says that the side to which an abort would send everything fails now.
+func primaryIll(st *crossfadev1.RolloutStatus) bool {
+	if st.GetTo() == st.GetPrimary() {
+		return false
+	}
+	return strings.Contains(st.GetWaitingFor(), "(the primary is unhealthy") || slices.ContainsFunc(st.GetPrimaryGuards(), func(g *crossfadev1.GuardStatus) bool { return g.GetVerdict() == verdictFail })
 }
 
 // guardValue writes a number of a guard as people read it; a limit as it was written.
@@ -179,7 +196,8 @@ func guardValue(g *crossfadev1.GuardStatus, v float64, exact bool) string {
 // valueCell is what a guard sees, "-" where it has seen nothing.
 func valueCell(g *crossfadev1.GuardStatus) cell {
 	decided := g.GetVerdict() == verdictPass || g.GetVerdict() == verdictFail
-	if g.GetSamples() == 0 && g.GetValue() == 0 && (g.GetMetric() != metricQuery || !decided) && guard.Metric(g.GetMetric()) != guard.Requests {
+	unknown := g.GetAgainst() != "" && !decided
+	if g.GetValue() == 0 && (g.GetSamples() == 0 || unknown) && (g.GetMetric() != metricQuery || !decided) && guard.Metric(g.GetMetric()) != guard.Requests {
 		return cell{"-", faint}
 	}
 	return cell{text: guardValue(g, g.GetValue(), false)}
@@ -193,6 +211,8 @@ func limitWords(g *crossfadev1.GuardStatus) string {
 		return "Pass"
 	case g.GetMetric() == metricQuery:
 		return limit
+	case g.GetLimit() == 0 && g.GetSamples() == 0:
+		return "-" // it has not looked yet
 	case guard.Metric(g.GetMetric()) == guard.Requests:
 		return "≥ " + limit
 	case g.GetAgainst() != "":
@@ -238,7 +258,7 @@ func limitSentence(g *crossfadev1.RolloutGuard, to, from string) string {
 	case g.GetPrometheus() != nil:
 		return querySentence(g) + window + ": " + g.GetPrometheus().GetQuery()
 	case metric == guard.Requests:
-		return fmt.Sprintf("%s has at least %s requests in %s", to, g.GetMin(), durationWords(cmp.Or(g.GetWindow().AsDuration(), guard.DefaultWindow)))
+		return fmt.Sprintf("%s has at least %s in %s", to, requestsWords(g.GetMin()), durationWords(cmp.Or(g.GetWindow().AsDuration(), guard.DefaultWindow)))
 	case g.GetMaxRatio() != 0:
 		return fmt.Sprintf("%s of %s is at most %s times that of %s%s", name, to, plainNumber(g.GetMaxRatio(), 4), cmp.Or(g.GetAgainst(), from), window)
 	default:

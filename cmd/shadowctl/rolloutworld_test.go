@@ -96,7 +96,9 @@ func paused() *crossfadev1.RolloutStatus {
 }
 
 func frozen() *crossfadev1.RolloutStatus {
-	return approved(inState("Frozen", 2, 5000, "is frozen at 50%: the primary is unhealthy; somebody has to look, then resume or abort it", "the primary is unhealthy"))
+	const ill = "ecs: err: error rate 31 % in the last 1s (43 of 140), limit 0.5 %"
+	const why = "the primary is unhealthy, so nothing is moved to or from it: " + ill
+	return approved(inState("Frozen", 2, 5000, "is frozen at 50%: "+why+" (the primary is unhealthy: "+ill+"); somebody has to look, then resume or abort it", why))
 }
 
 func approved(st *crossfadev1.RolloutStatus) *crossfadev1.RolloutStatus {
@@ -109,11 +111,17 @@ func backed() *crossfadev1.RolloutStatus {
 	st.Guards[0].Verdict, st.Guards[0].Value, st.Guards[0].Evidence, st.Verdict = "Fail", 12.4, 1, "Fail"
 	st.Guards[0].Message = "lat: p99 12.4s in the last 1s (31 of 140 requests took longer than that limit), limit 10s, and that is no chance"
 	st.Ended = timestamppb.New(now)
+	st.Notes = append(st.Notes,
+		&crossfadev1.RolloutNote{Event: "rollback", Time: before(2 * time.Second), Step: 1, Weight: 1000, State: "RollingBack", Text: "a guard failed: guard " + st.Guards[0].Message, Id: "r1@3f9a2c1b/note-3"},
+		&crossfadev1.RolloutNote{Event: "rolledback", Time: before(time.Second), Step: 1, State: "RolledBack", Text: "the primary has everything", Id: "r1@3f9a2c1b/note-4"})
 	return st
 }
 
 func aborted() *crossfadev1.RolloutStatus {
 	st := inState("Aborted", 1, 0, "is over: aborted: the primary has everything", "aborted: the primary has everything")
+	st.Notes = append(st.Notes,
+		&crossfadev1.RolloutNote{Event: "rollback", Time: before(2 * time.Second), Step: 1, Weight: 1000, State: "RollingBack", Text: "aborted by alice: the command that waited for it was interrupted", Id: "r1@3f9a2c1b/note-3"},
+		&crossfadev1.RolloutNote{Event: "aborted", Time: before(time.Second), Step: 1, State: "Aborted", Text: st.Reason, Id: "r1@3f9a2c1b/note-4"})
 	st.Ended = timestamppb.New(now)
 	return st
 }

@@ -44,7 +44,7 @@ func newRoot(a *app) *cobra.Command {
 		&cobra.Group{ID: groupDefine, Title: "Define services:"}, &cobra.Group{ID: groupRun, Title: "Run:"},
 	)
 	root.SetHelpCommandGroupID(groupRun)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("bad_flag", "%s", err) })
+	root.SetFlagErrorFunc(flagFailure)
 	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	a.globalFlags(root)
 	add := func(group string, commands ...*cobra.Command) {

@@ -1,14 +1,16 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// table is text in columns. Only the last column is cut to the width of a terminal.
+// table is text in columns. Only the last column is cut to the width of a terminal, or wrapped where all of it is wanted.
 type table struct {
 	head []string
 	rows [][]cell
+	wrap bool
 }
 
 // cell is a text with a colour.
@@ -59,8 +61,56 @@ func (a *app) write(t *table) {
 	}
 	a.writeRow(head, widths)
 	for _, row := range t.rows {
-		a.writeRow(row, widths)
+		if t.wrap {
+			a.writeWrapped(row, widths)
+		} else {
+			a.writeRow(row, widths)
+		}
 	}
+}
+
+// writeWrapped continues the last column in lines below: under itself, or where that is too narrow, a little from the left.
+func (a *app) writeWrapped(row []cell, widths []int) {
+	const indent, narrow = 4, 40
+	last, column := len(row)-1, 0
+	for _, w := range widths[:last] {
+		column += w + 2
+	}
+	if a.width == 0 || column+utf8.RuneCountInString(row[last].text) <= a.width {
+		a.writeRow(row, widths)
+		return
+	}
+	first := slices.Clone(row)
+	words := row[last]
+	if a.width-column < narrow {
+		column, first[last].text = indent, ""
+		a.writeRow(first, widths)
+	}
+	for i, line := range wrapped(words.text, a.width-column) {
+		if i == 0 && column != indent {
+			first[last].text = line
+			a.writeRow(first, widths)
+			continue
+		}
+		a.say("%s%s", strings.Repeat(" ", column), a.paint(line, words.color))
+	}
+}
+
+// wrapped breaks a text between words into lines of at most so many columns; a word that is longer has a line of its own.
+func wrapped(text string, columns int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > columns:
+			lines, line = append(lines, line), word
+		default:
+			line += " " + word
+		}
+	}
+	return append(lines, line)
 }
 
 func (a *app) writeRow(row []cell, widths []int) {

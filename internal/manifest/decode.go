@@ -14,6 +14,7 @@ import (
 type decoder struct {
 	file     string
 	document int
+	json     bool // as machines write it
 	errs     Errors
 }
 

@@ -16,10 +16,11 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
 // YAML writes the object of a document so that Parse reads the same again: fields in the order of the schema, only those that are
-// set, durations as "24h".
+// set, durations as "24h", weights of steps as 10%.
 func YAML(doc *crossfadev1.Document) ([]byte, error) { return Text(Node(doc)) }
 
 // Text writes a node as YAML.
@@ -39,7 +40,7 @@ func Node(m proto.Message) *yaml.Node { return encoder{sparse: true}.message(m.P
 // encoder turns messages into trees, in the form of documents or of answers.
 type encoder struct {
 	sparse  bool // only fields that are set; else every one that cannot be absent
-	seconds bool // durations as "86400s"; else as "24h"
+	seconds bool // durations as "86400s", weights of steps as 1000; else as "24h" and 10%
 }
 
 func (e encoder) message(m protoreflect.Message) *yaml.Node {
@@ -102,6 +103,9 @@ func (e encoder) field(f protoreflect.FieldDescriptor, v protoreflect.Value) *ya
 }
 
 func (e encoder) value(f protoreflect.FieldDescriptor, v protoreflect.Value) *yaml.Node {
+	if isStepWeight(f) && !e.seconds {
+		return text(policy.FormatWeight(policy.BasisPoints(v.Int())))
+	}
 	switch f.Kind() {
 	case protoreflect.MessageKind:
 		return e.message(v.Message())

@@ -19,6 +19,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(head + "name: \"1\"\nhosts: [\"~\", 'a: b', \"\\u0001\", \"#\"]\n---\n"))
 	f.Add([]byte(mirror + "share: 1.5%\nrules: [{abs: 1e300, rel: -0.0}, {abs: 9223372036854775807, rel: 5e-324}]\ngrpc: {descriptors: AAAA}\nrun: {started: 2026-01-31T12:00:00.000000001+01:00}\n"))
 	f.Add([]byte(rollout + "steps: [{weight: 10%, minRequests: 0, gate: {approval: {}}}, {}]\nguards: [{max: 0.5, maxRatio: 1.2, settle: 0s, prometheus: {every: 1h}}]\nrun: {weight: 100%, lease: 60s}\n"))
+	f.Add([]byte(`{"apiVersion": "crossfade/v1", "kind": "Rollout", "steps": [{"weight": 1000}, {"weight": -5}, {"weight": 10001}]}`))
 	f.Add([]byte("\t"))
 	f.Add([]byte("a: &x [*x]"))
 	f.Fuzz(func(t *testing.T, in []byte) {

@@ -69,13 +69,18 @@ func isBlank(doc *yaml.Node) bool {
 // parseDocument reads one document by its kind.
 func parseDocument(file string, index int, root *yaml.Node) (Parsed, Errors) {
 	p := Parsed{File: file, Index: index, root: root}
-	d := &decoder{file: file, document: index}
+	d := &decoder{file: file, document: index, json: isJSON(root)}
 	if d.isMapping("", root) && d.header(root) {
 		var object proto.Message
 		p.Document, object = newDocument(child(root, "kind").Value)
 		d.message("", root, object.ProtoReflect())
 	}
 	return p, d.errs
+}
+
+// isJSON tells JSON from YAML of people: in braces, with names in quotes.
+func isJSON(root *yaml.Node) bool {
+	return root.Kind == yaml.MappingNode && root.Style&yaml.FlowStyle != 0 && len(root.Content) > 0 && root.Content[0].Style&yaml.DoubleQuotedStyle != 0
 }
 
 // header checks apiVersion and kind: without them, no other field has a meaning.

@@ -26,10 +26,13 @@ func (d *decoder) scalar(path string, n *yaml.Node, f protoreflect.FieldDescript
 			return protoreflect.ValueOfBool(strings.EqualFold(n.Value, "true")), true
 		}
 	case protoreflect.Int32Kind:
-		if isShare(f) && strings.HasSuffix(n.Value, "%") {
-			return d.percent(path, n)
+		if isStepWeight(f) && !d.json || isShare(f) && strings.HasSuffix(n.Value, "%") {
+			return d.percent(path, n, n.Value)
 		}
 		if v, ok := whole(n); ok && v >= math.MinInt32 && v <= math.MaxInt32 {
+			if isStepWeight(f) {
+				return d.percent(path, n, policy.FormatWeight(policy.BasisPoints(v)))
+			}
 			return protoreflect.ValueOfInt32(int32(v)), true
 		}
 	case protoreflect.Int64Kind:
@@ -62,9 +65,15 @@ func isShare(f protoreflect.FieldDescriptor) bool {
 	return false
 }
 
+// isStepWeight says that a field holds basis points that people write as a percentage only: beside `preset: 10`, which is 10 %, a weight
+// of 10 would be 0.1 %. JSON keeps the numbers of the API.
+func isStepWeight(f protoreflect.FieldDescriptor) bool {
+	return f.FullName() == "crossfade.v1.RolloutStep.weight"
+}
+
 // percent reads a share such as 12.5%.
-func (d *decoder) percent(path string, n *yaml.Node) (protoreflect.Value, bool) {
-	weight, err := policy.ParseWeight(n.Value)
+func (d *decoder) percent(path string, n *yaml.Node, text string) (protoreflect.Value, bool) {
+	weight, err := policy.ParseWeight(text)
 	if e := (*policy.Error)(nil); errors.As(err, &e) {
 		d.add(n, e.Code, path, e.Value, e.Message, e.Next)
 		return protoreflect.Value{}, false
