@@ -100,15 +100,15 @@ func names(prefix string, n int) (out []string) {
 // tally is the candidate's log of a service.
 func (a app) tally() *tally { return a.eks.tallies[host(a.name)] }
 
-// document has a share of the requests, in basis points, at eks.
-func (a app) document(share int32) *crossfadev1.Document {
+// document has everything at ecs.
+func (a app) document() *crossfadev1.Document {
 	static := func(s *side) *crossfadev1.Origin {
 		return &crossfadev1.Origin{Name: s.name, Discovery: &crossfadev1.Origin_Static{Static: &crossfadev1.StaticEndpoints{Endpoints: s.endpoints}}}
 	}
 	return &crossfadev1.Document{Object: &crossfadev1.Document_Service{Service: &crossfadev1.Service{
 		ApiVersion: "crossfade/v1", Kind: "Service", Name: a.name, Hosts: []string{host(a.name)}, Primary: control,
 		Listener: &crossfadev1.Listener{Port: port}, Origins: []*crossfadev1.Origin{static(a.ecs), static(a.eks)},
-		Split: &crossfadev1.Split{Weights: map[string]int32{control: whole - share, candidate: share}},
+		Split: &crossfadev1.Split{Weights: map[string]int32{control: whole}},
 	}}}
 }
 
@@ -159,16 +159,16 @@ func (s *site) apps(ctx context.Context, endpoints int, services ...string) (out
 	for _, name := range services {
 		out = append(out, app{name, ecs, eks})
 	}
-	return out, s.apply(ctx, 0, out)
+	return out, s.apply(ctx, out)
 }
 
-// apply applies services, with a share of the requests at eks, and waits until the proxies have them.
-func (s *site) apply(ctx context.Context, share int32, apps []app) error {
+// apply applies services, with nothing at eks, and waits until the proxies have them.
+func (s *site) apply(ctx context.Context, apps []app) error {
 	ctx, cancel := context.WithTimeout(ctx, soon)
 	defer cancel()
 	var docs []*crossfadev1.Document
 	for _, a := range apps {
-		docs = append(docs, a.document(share))
+		docs = append(docs, a.document())
 	}
 	if _, err := s.API.Apply(ctx, &crossfadev1.ApplyRequest{Documents: docs, Options: changeOptions(crossfadev1.Wait_WAIT_ACKED)}); err != nil {
 		return err

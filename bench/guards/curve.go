@@ -77,7 +77,7 @@ func (b *bench) cellApps(ctx context.Context, s *site, groups [][]*cell) error {
 			all = append(all, c.apps...)
 		}
 	}
-	return s.apply(ctx, 0, all)
+	return s.apply(ctx, all)
 }
 
 // cells lets the services of some cells fail at the same moment.

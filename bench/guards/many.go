@@ -110,9 +110,21 @@ func (c *crowd) measure(ctx context.Context) error {
 	return c.together(ctx)
 }
 
+// share gives half of the requests to eks by hand, as the rollouts will. An apply may not do so after a rollback.
+func (c *crowd) share(ctx context.Context) error {
+	for _, a := range c.others() {
+		if _, err := c.s.API.SetSplit(ctx, &crossfadev1.SetSplitRequest{
+			Service: a.name, Weights: map[string]int32{control: whole / 2, candidate: whole / 2}, Options: changeOptions(crossfadev1.Wait_WAIT_NONE),
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // turn measures without rollouts, with one, and with all, at the same requests. One of them fails each time.
 func (c *crowd) turn(ctx context.Context) error {
-	if err := c.s.apply(ctx, whole/2, c.others()); err != nil {
+	if err := c.share(ctx); err != nil {
 		return err
 	}
 	if err := c.cpu(&c.without, 0)(ctx); err != nil {

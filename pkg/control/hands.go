@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/engine"
@@ -28,6 +29,7 @@ type hands struct {
 // standing is a proof that is followed for as long as a rollout waits for it.
 type standing struct {
 	cause  string
+	since  time.Time
 	ch     *change
 	proofs *proofs
 }
@@ -132,6 +134,9 @@ func (c *Controller) levered(s *service, seq map[string]int64) rollout.Fleet {
 	return out
 }
 
+// proofPatience is how long a rollback that every proxy acknowledged waits for the data plane: a proxy that reports nothing cannot show anything.
+const proofPatience = 15 * time.Second
+
 // prove follows what the data plane shows of the live split. What has to be shown is that origins without weight get nothing.
 func (h *hands) prove(plan string, s *service, f rollout.Fleet) rollout.Fleet {
 	h.mu.Lock()
@@ -142,7 +147,7 @@ func (h *hands) prove(plan string, s *service, f rollout.Fleet) rollout.Fleet {
 		e := &applied{key: store.ObjectKey{Kind: kindService, Name: s.compiled.Name}, action: ActionRollback, before: serviceDocument(s.doc), after: serviceDocument(s.doc), fleets: s.compiled.Fleets}
 		ch := &change{edits: []*applied{e}, called: h.c.now(), o: Options{Wait: crossfadev1.Wait_WAIT_PROVEN}, fleets: map[string]*following{}}
 		h.c.followRest(ch)
-		st = &standing{cause: s.cause, ch: ch, proofs: h.c.startProofs(ch)}
+		st = &standing{cause: s.cause, since: ch.called, ch: ch, proofs: h.c.startProofs(ch)}
 		h.proofs[plan] = st
 	}
 	st.proofs.acked(st.ch)
@@ -150,7 +155,7 @@ func (h *hands) prove(plan string, s *service, f rollout.Fleet) rollout.Fleet {
 	f.Proven = f.Applied
 	for at, proof := range st.proofs.followed {
 		if !proof.settled(now) {
-			f.Proven, f.Why = false, "fleet "+at.fleet+": "+proof.proof.State(now).Reason
+			f.Proven, f.Why = f.Applied && now.Sub(st.since) > proofPatience, "fleet "+at.fleet+": "+proof.proof.State(now).Reason
 		}
 	}
 	return f

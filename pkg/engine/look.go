@@ -158,7 +158,8 @@ func (w *walker) observe(now time.Time) {
 			g.nextStep()
 		}
 	}
-	counted := to.Requests()+from.Requests() > 0
+	// Latencies come with the statistics of the proxies, when load reports may have counted the requests already.
+	counted := to.Requests()+from.Requests() > 0 || len(to.Latency)+len(from.Latency) > 0
 	if reporting == 0 && !counted {
 		for _, g := range w.guards {
 			g.unreported(silent)

@@ -12,6 +12,7 @@ import (
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/policy/guard"
 	"github.com/crossfade-proxy/crossfade/pkg/policy/rollout"
 )
 
@@ -295,5 +296,46 @@ func TestAPrimaryThatIsWellAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.until("r1", rollout.Completed)
+	})
+}
+
+// early is traffic whose requests are known before their latencies are, as with load reports and the statistics that come after them.
+type early struct {
+	Traffic
+}
+
+func (e early) Watch(service string, fleets []string, origins ...string) Watch {
+	return &earlyWatch{Watch: e.Traffic.Watch(service, fleets, origins...)}
+}
+
+type earlyWatch struct {
+	Watch
+	late [][]guard.Bucket
+}
+
+func (e *earlyWatch) Read(now time.Time) []guard.Window {
+	windows := e.Watch.Read(now)
+	if e.late != nil { // what the last windows lacked, and nothing else
+		for i := range windows {
+			windows[i] = guard.Window{Length: windows[i].Length, Latency: e.late[i]}
+		}
+		e.late = nil
+		return windows
+	}
+	for i := range windows {
+		e.late = append(e.late, windows[i].Latency)
+		windows[i].Latency = nil
+	}
+	return windows
+}
+
+func TestLatenciesThatComeAlone(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.engine.Traffic = early{w.engine.Traffic}
+		w.run(document(ungated))
+		w.until("r1", rollout.Completed)
+		if g := w.status("r1").GetGuards()[0]; g.GetName() != "lat" || g.GetSamples() == 0 {
+			t.Errorf("%v", g)
+		}
 	})
 }

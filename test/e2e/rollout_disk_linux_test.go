@@ -10,6 +10,7 @@ import (
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/diskfault"
+	"github.com/crossfade-proxy/crossfade/internal/origin"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
 	"github.com/crossfade-proxy/crossfade/internal/smalldisk"
 	"github.com/crossfade-proxy/crossfade/internal/stack"
@@ -25,6 +26,7 @@ func TestARolloutOnAFullDisk(t *testing.T) {
 
 // TestARolloutWithoutRoom is the same where the kernel lets no file grow.
 func TestARolloutWithoutRoom(t *testing.T) {
+	t.Parallel()
 	w, hooks, d := newRolloutWorldOnFaults(t)
 	if w != nil {
 		w.onAFullDisk(hooks, d.Fill, d.Release)
@@ -104,53 +106,35 @@ func (w *world) onAFullDisk(hooks *receiver, fill, release func()) {
 // TestKilledAtEachWrite kills the control plane at each fsync of a rollout's first step and of its rollback, one after the other: before and after each effect.
 // It goes on with what is on the disk, and no effect comes twice.
 func TestKilledAtEachWrite(t *testing.T) {
+	t.Parallel()
 	w, hooks, d := newRolloutWorldOnFaults(t)
 	if w == nil {
 		return
 	}
-	ahead := func(n int) {
-		a := w.newApp(t, fmt.Sprintf("ahead-%d", n), hooks)
+	for n := range 9 { // two each for: started, on its way, begun, set, baking; then the journal, and two each for: on the way back, rolled back, the end
+		a := w.newApp(t, fmt.Sprintf("orders-%d", n), hooks)
 		q := a.ask(usualRate)
 		request := &crossfadev1.StartRolloutRequest{Rollout: long(a.doc(1000, 5000)), Options: by("ann")}
 		request.Options.IdempotencyKey = a.name
-		d.Hang(n)
-		w.killedHanging(d, func(ctx context.Context) error {
+		start := func(ctx context.Context) error {
 			_, err := w.API.StartRollout(ctx, request)
 			return err
-		})
-		got, err := w.API.StartRollout(t.Context(), request) // the same again: it may have been the first write
-		if err != nil {
+		}
+		d.Hang(n)
+		w.killedHanging(d, start)
+		if err := start(t.Context()); err != nil { // the same again: it may have been the first write
 			t.Fatal(err)
 		}
-		st := a.bakes(1000)
-		a.once(st.GetRun(), "step-1/set 1000")
-		if got.GetStatus().GetRun() != st.GetRun() {
-			t.Errorf("run %s was started, and %s walks", got.GetStatus().GetRun(), st.GetRun())
-		}
-		q.none()
-	}
-	back := func(n int) {
-		a := w.newApp(t, fmt.Sprintf("back-%d", n), hooks)
-		q := a.ask(usualRate)
-		st := a.start(long(a.doc(1000, 5000)))
-		a.bakes(1000)
+		run := a.bakes(1000).GetRun()
+		a.once(run, "step-1/set 1000")
 		d.Hang(n)
-		w.killedHanging(d, func(context.Context) error {
-			a.errors(a.eks, 1)
-			return nil
-		})
+		w.killedHanging(d, func(context.Context) error { return a.eks.SetFaults(origin.Faults{ErrorShare: 1, Status: 500}) })
 		a.ended("RolledBack", 0)
 		total := a.eks.Total()
-		a.once(st.GetRun(), "step-1/set 1000", "back 0")
-		a.recorded(st.GetRun())
+		a.once(run, "step-1/set 1000", "back 0")
+		a.recorded(run)
 		a.left(total)
 		q.noneAtECS()
-	}
-	for n := range 9 { // two for each of: started, on its way, begun, set, baking
-		ahead(n)
-	}
-	for n := range 7 { // the journal, then two for each of: on the way back, rolled back, the end; what is observed is written as well
-		back(n)
 	}
 }
 
@@ -176,6 +160,7 @@ const hungFor = 5 * time.Second
 
 // TestARolloutOnAHungDisk: a failing guard sends everything back while no write returns, and what was decided is recorded afterwards.
 func TestARolloutOnAHungDisk(t *testing.T) {
+	t.Parallel()
 	w, hooks, d := newRolloutWorldOnFaults(t)
 	if w == nil {
 		return

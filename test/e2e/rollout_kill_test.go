@@ -53,6 +53,7 @@ func (a *app) killAt(m moment) (away time.Duration) {
 // TestKilledOnTheWay kills the control plane wherever a healthy rollout can be: it goes on where it was and no step comes twice, no bake is shorter
 // than asked for, eks never has more than the plan says, and no request fails.
 func TestKilledOnTheWay(t *testing.T) {
+	t.Parallel()
 	const bake = 3 * time.Second
 	w, hooks := newRolloutWorld(t, "", 2, func(*stack.Config) {})
 	a := w.newApp(t, "orders", hooks)
@@ -99,6 +100,7 @@ func TestKilledOnTheWay(t *testing.T) {
 
 // TestKilledOnTheWayBack kills the control plane in the middle of rollbacks: at once, and step by step. They go on by themselves.
 func TestKilledOnTheWayBack(t *testing.T) {
+	t.Parallel()
 	w, hooks := newRolloutWorld(t, "", 2, func(*stack.Config) {})
 	t.Run("at once", func(t *testing.T) {
 		a := w.newApp(t, "atonce", hooks)

@@ -20,6 +20,7 @@ import (
 
 // TestAProxyIsAwayInTheMiddleOfAStep: one that hangs holds the step, and one that is gone does not, but is named. Back again, it has the weight.
 func TestAProxyIsAwayInTheMiddleOfAStep(t *testing.T) {
+	t.Parallel()
 	w, hooks := newRolloutWorld(t, "", 2, func(*stack.Config) {})
 	a := w.newApp(t, "orders", hooks)
 	goes := w.Proxies[1]
@@ -62,6 +63,7 @@ func TestAProxyIsAwayInTheMiddleOfAStep(t *testing.T) {
 
 // TestAProxyRefusesAStep: the rollout pauses and calls somebody, and goes on when the proxy takes it.
 func TestAProxyRefusesAStep(t *testing.T) {
+	t.Parallel()
 	w, hooks := newRolloutWorld(t, "", 2, func(*stack.Config) {})
 	a := w.newApp(t, "orders", hooks)
 	q := a.ask(usualRate)
@@ -111,6 +113,7 @@ func TestAProxyRefusesAStep(t *testing.T) {
 	})
 	a.acts("ann", "resume")
 	a.bakes(3000)
+	leave() // it shows nothing of what it gets, and would keep the proof away
 	a.acts("ann", "abort")
 	a.ended("Aborted", 0)
 	q.none()

@@ -20,6 +20,7 @@ import (
 
 // TestRollouts walks plans beside each other, with real Envoys. What proxies measure is tried with the oldest of them as well.
 func TestRollouts(t *testing.T) {
+	t.Parallel() // like all of these: most of the time they wait
 	measured := map[string]func(*app){
 		"ramp":     (*app).aHealthyRamp,
 		"latency":  (*app).slowAnswersGoBack,
@@ -53,6 +54,7 @@ func TestRollouts(t *testing.T) {
 // numbers as the reason, and ecs fails nobody.
 func TestFivePercentErrorsGoBack(t *testing.T) {
 	const rate, limit = 2000, 20 * time.Second
+	t.Parallel()
 	w, hooks := newRolloutWorld(t, "", 2, func(*stack.Config) {})
 	a := w.newApp(t, "orders", hooks)
 	for run := range 3 {
@@ -77,45 +79,12 @@ func TestFivePercentErrorsGoBack(t *testing.T) {
 	}
 }
 
-// recorded holds the history of a rollout that a guard of errors has ended: the split with its cause, and the numbers.
-func (a *app) recorded(run string) {
-	a.t.Helper()
-	var r *crossfadev1.Revision
-	a.await("the revision of the rollback", func() bool {
-		r = a.splits()[len(a.splits())-1]
-		return r.GetCause() == run+"/back"
-	})
-	if r.GetAction() != "rollback" || eksOf(r) != 0 || !strings.Contains(r.GetWho(), a.plan) || !strings.Contains(r.GetReason(), "guard err") || !strings.Contains(r.GetReason(), "%") {
-		a.t.Errorf("the service's history says %s by %s, eks %d: %s", r.GetAction(), r.GetWho(), eksOf(r), r.GetReason())
-	}
-}
-
-// wentBackFor holds the reason that the rollout's history has for the last way back.
-func (a *app) wentBackFor(words ...string) {
-	a.t.Helper()
-	for _, r := range slices.Backward(a.revisions("Rollout", a.plan)) {
-		run := r.GetAfter().GetRollout().GetRun()
-		if run.GetState() != "RollingBack" {
-			continue
-		}
-		for _, word := range words {
-			if !strings.Contains(r.GetReason(), word) {
-				a.t.Errorf("the rollout's history says %q, and not %q", r.GetReason(), word)
-			}
-		}
-		if len(run.GetWalk()) > 0 {
-			a.t.Error("the history shows the walk")
-		}
-		return
-	}
-	a.t.Error("the rollout's history has no way back")
-}
-
 // aHealthyRamp ends at 100 %, nobody sees a failure, and the webhook was asked before each step and told the rest.
 func (a *app) aHealthyRamp() {
 	q := a.ask(usualRate)
 	doc := a.told(a.doc(1000, 5000, 10000))
 	doc.Bake = durationpb.New(3 * time.Second)
+	doc.Guards = append(doc.Guards, &crossfadev1.RolloutGuard{Name: "lat", Metric: "p50", Max: "5s", Window: doc.Bake, Settle: durationpb.New(0)})
 	var early []string
 	a.answer(func(c call) int {
 		if c.event == "step.before" && a.share(a.name) != []int32{0, 1000, 5000, 10000}[c.rollout.GetStep()-1] {
@@ -133,35 +102,6 @@ func (a *app) aHealthyRamp() {
 	a.bakedFor(3*time.Second, nil)
 	a.neverAbove()
 	q.none()
-}
-
-// bakedFor holds the history against the bake of a plan, all of whose steps have passed. Away is how long the control plane was, by step.
-func (a *app) bakedFor(bake time.Duration, away map[int32]time.Duration) {
-	a.t.Helper()
-	const clock = 50 * time.Millisecond // times are taken before and after something was stored
-	since := map[int32]time.Time{}
-	baked := map[int32]bool{}
-	for _, r := range a.revisions("Rollout", a.plan) {
-		run := r.GetAfter().GetRollout().GetRun()
-		if run.GetState() == "Baking" {
-			if since[run.GetStep()].IsZero() {
-				since[run.GetStep()] = r.GetTime().AsTime()
-			}
-			continue
-		}
-		for step, at := range since {
-			if baked[step] || run.GetStep() == step && run.GetState() != "Completed" {
-				continue
-			}
-			baked[step] = true
-			if took := r.GetTime().AsTime().Sub(at) - away[step]; took < bake-clock {
-				a.t.Errorf("step %d baked for %v without the time away, want %v", step, took, bake)
-			}
-		}
-	}
-	if len(baked) == 0 {
-		a.t.Error("the history shows no bake")
-	}
 }
 
 // slowAnswersGoBack: the candidate becomes slow.

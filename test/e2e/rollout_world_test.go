@@ -2,13 +2,10 @@ package e2e
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"maps"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,16 +64,24 @@ func (w *world) newApp(t *testing.T, name string, hooks *receiver) *app {
 	return a
 }
 
-// tell logs what the rollout did.
+// tell logs what the rollout did last.
 func (a *app) tell() {
-	for _, r := range a.revisions("Rollout", a.plan) {
+	ctx := context.Background() // that of the test has ended
+	page, err := a.API.ListHistory(ctx, &crossfadev1.ListHistoryRequest{PageSize: 1000})
+	if err != nil {
+		a.t.Log(err)
+	}
+	for _, r := range slices.Backward(page.GetItems()) {
+		if r.GetService() != a.plan {
+			continue
+		}
 		run := r.GetAfter().GetRollout().GetRun()
 		a.t.Logf("%s %s step %d, %d basis points: %s by %s: %s", r.GetTime().AsTime().Format("05.000"), run.GetState(), run.GetStep(), run.GetWeight(), r.GetAction(), r.GetWho(), r.GetReason())
 	}
 	for _, c := range a.calls() {
 		a.t.Logf("the webhook got %s %s", c.id, c.event)
 	}
-	got, err := a.API.GetRollout(context.Background(), &crossfadev1.GetRolloutRequest{Name: a.plan})
+	got, err := a.API.GetRollout(ctx, &crossfadev1.GetRolloutRequest{Name: a.plan})
 	a.t.Logf("now %v %v", got.GetStatus(), err)
 }
 
@@ -94,13 +99,12 @@ const (
 	usualBake = 2 * time.Second
 )
 
-// doc is a plan of these weights, in basis points, which errors and very slow answers end.
+// doc is a plan of these weights, in basis points, which errors end.
 func (a *app) doc(weights ...int32) *crossfadev1.Rollout {
 	doc := &crossfadev1.Rollout{
 		ApiVersion: "crossfade/v1", Kind: "Rollout", Name: a.plan, Service: a.name, To: "eks", Bake: durationpb.New(usualBake),
 		Guards: []*crossfadev1.RolloutGuard{
 			{Name: "err", Metric: "errorRate", Max: "0.5%", Window: durationpb.New(usualBake), MinRequests: 5},
-			{Name: "lat", Metric: "p50", Max: "5s", Window: durationpb.New(usualBake), MinRequests: 5, Settle: durationpb.New(0)},
 		},
 	}
 	for _, w := range weights {
@@ -241,89 +245,4 @@ func (w *world) as(user string, args ...string) said {
 		w.t.Fatal(err)
 	}
 	return said{args, cmd.ProcessState.ExitCode(), out.String(), errs.String()}
-}
-
-// revisions are those of a name and a kind, oldest first.
-func (w *world) revisions(kind, name string) []*crossfadev1.Revision {
-	w.t.Helper()
-	all := w.history()
-	out := slices.DeleteFunc(slices.Collect(maps.Values(all)), func(r *crossfadev1.Revision) bool { return r.GetKind() != kind || r.GetService() != name })
-	slices.SortFunc(out, func(a, b *crossfadev1.Revision) int { return cmp.Compare(a.GetRevision(), b.GetRevision()) })
-	return out
-}
-
-// splits are the revisions of the service that set its split: those with a cause of their own.
-func (a *app) splits() (out []*crossfadev1.Revision) {
-	a.t.Helper()
-	cause := ""
-	for _, r := range a.revisions("Service", a.name) {
-		if r.GetCause() != cause {
-			out = append(out, r)
-		}
-		cause = r.GetCause()
-	}
-	return out
-}
-
-func eksOf(r *crossfadev1.Revision) int32 {
-	return r.GetAfter().GetService().GetSplit().GetWeights()["eks"]
-}
-
-// once fails the test unless the rollout set the split exactly so, in this order: the end of the cause and the weight.
-func (a *app) once(run string, want ...string) {
-	a.t.Helper()
-	var got []string
-	for _, r := range a.splits()[1:] {
-		got = append(got, fmt.Sprintf("%s %d", r.GetCause(), eksOf(r)))
-	}
-	for i := range want {
-		want[i] = run + "/" + want[i]
-	}
-	if !slices.Equal(got, want) {
-		a.t.Errorf("the split was set by %q, want %q", got, want)
-	}
-}
-
-// neverAbove holds the origins' logs against the splits of the history: eks never gets more than what was set last. After a split with less it may
-// for a moment.
-func (a *app) neverAbove() {
-	a.t.Helper()
-	const piece, grace, deviations, few = time.Second, 2 * time.Second, 5.5, 4
-	now, wall := origin.Now(), time.Now()
-	splits, looked := a.splits(), 0
-	for i, r := range splits {
-		share, at, end := float64(eksOf(r))/10000, now-wall.Sub(r.GetTime().AsTime()), now
-		if i > 0 && eksOf(splits[i-1]) > eksOf(r) {
-			at += grace
-		}
-		if i+1 < len(splits) {
-			end = now - wall.Sub(splits[i+1].GetTime().AsTime())
-		}
-		for from := at; from < end; from += piece {
-			to := min(from+piece, end)
-			eks, ecs := a.between(a.eks, from, to), a.between(a.ecs, from, to)
-			n := eks + ecs
-			if most := n*share + deviations*math.Sqrt(n*share*(1-share)) + few; eks > most {
-				a.t.Errorf("with %d basis points since %s, eks got %g of %g requests in %v", eksOf(r), r.GetCause(), eks, n, to-from)
-			}
-			looked++
-		}
-	}
-	if looked < 3 {
-		a.t.Errorf("only %d pieces of time were looked at", looked)
-	}
-}
-
-// between counts the requests of the app that arrived at an origin in a time.
-func (a *app) between(o *origin.Origin, from, to time.Duration) float64 {
-	a.t.Helper()
-	since, err := o.CountSince(a.name+".test", from)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	later, err := o.CountSince(a.name+".test", to)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return float64(since - later)
 }
