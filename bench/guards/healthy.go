@@ -70,7 +70,7 @@ func (b *bench) healthyPlan(a app) *crossfadev1.Rollout {
 		bake, window = 3*time.Second, 3*time.Second
 	}
 	return a.plan(bake, []int32{1000, 5000, whole}, within(window, []*crossfadev1.RolloutGuard{
-		most("errors", "errorRate", "0.5%"), ratio("more-errors", "errorRate", 2), most("slow", "p99", "10s"), ratio("slower-mean", "mean", 1.3), ratio("slower", "p99", 1.5),
+		most("errors", "errorRate", "0.5%"), ratio("more-errors", "errorRate", 2), most("slow", "p99", "10s"), ratio("slower-mean", "mean", 1.3), ratio("slower", "p90", 1.5),
 	})...)
 }
 

@@ -71,7 +71,7 @@ func parse(args []string) (*options, error) {
 		return nil, fmt.Errorf("%q is not a flag", f.Arg(0))
 	}
 	if o.quick {
-		o.runs, o.quiet, o.perCell, o.patience, o.shifts, o.bake = min(o.runs, 3), 3*time.Second, 2, 8*time.Second, 1, 3*time.Second
+		o.runs, o.quiet, o.perCell, o.patience, o.shifts, o.bake = min(o.runs, 3), 2*time.Second, 2, 6*time.Second, 1, 3*time.Second
 		o.healthy, o.perKind, o.services, o.turns, o.settle, o.busy = 5*time.Second, 1, 10, 1, time.Second, time.Second
 	}
 	if o.runs < 1 || o.rate < 100 || o.rate > 20_000 {

@@ -151,6 +151,12 @@ func (c *crowd) turn(ctx context.Context) error {
 
 // together lets a few of the rollouts fail at once, and then all of them.
 func (c *crowd) together(ctx context.Context) error {
+	everybody := func() error {
+		return c.atOnce(ctx, fmt.Sprintf("all %d at once", c.b.services), slices.Concat(c.others(), c.victim))
+	}
+	if c.b.quick {
+		return everybody()
+	}
 	rest := c.trial(c.rest)
 	if err := c.s.begin(ctx, rest); err != nil {
 		return err
@@ -161,7 +167,7 @@ func (c *crowd) together(ctx context.Context) error {
 	if err := c.s.end(ctx, rest); err != nil {
 		return err
 	}
-	return c.atOnce(ctx, fmt.Sprintf("all %d at once", c.b.services), slices.Concat(c.others(), c.victim))
+	return everybody()
 }
 
 // atOnce lets some fail, and says when the last of them is back.
