@@ -53,6 +53,8 @@ func (l *look) split() {
 	case wanted:
 		s.Want = nil
 		s.Confirmed = live.Cause
+	case s.Phase == RollingBack && live.Weight == l.p.home() && strings.HasPrefix(live.Cause, l.p.ID+"/back"):
+		s.Want, s.Confirmed = nil, live.Cause // everything is back by this rollout, whichever of its rollbacks came through last
 	case live.Cause == s.Confirmed && live.Weight == s.Weight:
 	case strings.HasPrefix(live.Cause, l.p.ID+"/") && s.Phase == RollingBack:
 		l.late(live)
