@@ -60,6 +60,11 @@ func (w *world) fullDisk(fill, release func()) {
 	w.apply(docs...)
 	w.ready()
 	stop := w.load("orders", loadgen.HTTP1, 200)
+	for n := range int32(30) { // so that the store's file has pages to use again, whatever a revision takes
+		if _, err := w.setSplit(t.Context(), "orders", 3000+n); err != nil {
+			t.Fatal(err)
+		}
+	}
 	fill()
 	all := w.exhaust()
 	w.refuse()
