@@ -24,7 +24,7 @@ const (
 
 // curve finds how long it takes by how many requests there are and how many of them fail. Cells with few requests are looked at together.
 func (b *bench) curve(ctx context.Context) error {
-	s, err := b.site(ctx)
+	s, err := b.site(ctx, flush)
 	if err != nil {
 		return err
 	}

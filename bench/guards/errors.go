@@ -17,7 +17,7 @@ const (
 
 // errors lets 5 % of the answers be bad at the 10 % step, again and again.
 func (b *bench) errors(ctx context.Context) error {
-	s, err := b.site(ctx)
+	s, err := b.site(ctx, flush)
 	if err != nil {
 		return err
 	}

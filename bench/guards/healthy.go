@@ -20,7 +20,7 @@ func (t tale) whole() int { return t.completed + t.back + t.frozen }
 
 // healthies walks rollouts of sound candidates one after the other, until time is up.
 func (b *bench) healthies(ctx context.Context) error {
-	s, err := b.site(ctx)
+	s, err := b.site(ctx, flush)
 	if err != nil {
 		return err
 	}

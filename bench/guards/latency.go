@@ -22,9 +22,18 @@ var slowness = map[string]*crossfadev1.RolloutGuard{
 	"mean-ratio": ratio("slow", "mean", 1.3),
 }
 
-// latency lets eks become slower, for four services at once.
+// latency lets eks become slower, for four services at once: with proxies that send statistics as often as they do by default, and more often.
 func (b *bench) latency(ctx context.Context) error {
-	s, err := b.site(ctx)
+	for _, each := range []time.Duration{flush, flush / 4} {
+		if err := b.slowed(ctx, each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) slowed(ctx context.Context, each time.Duration) error {
+	s, err := b.site(ctx, each)
 	if err != nil {
 		return err
 	}
@@ -51,7 +60,7 @@ func (b *bench) latency(ctx context.Context) error {
 		times := factors[i%len(factors)]
 		var got []reaction
 		got, err = s.try(ctx, trial{
-			apps: apps, quiet: b.quiet + time.Duration(rnd.Int64N(int64(flush))), patience: patience,
+			apps: apps, quiet: b.quiet + time.Duration(rnd.Int64N(int64(each))), patience: patience,
 			plan: func(a app) *crossfadev1.Rollout {
 				return a.plan(long, half, slowness[a.name], most("errors", "errorRate", "0.5%"), ratio("more-errors", "errorRate", 2))
 			},
@@ -59,7 +68,7 @@ func (b *bench) latency(ctx context.Context) error {
 		})
 		for n, r := range got {
 			all[times][kinds[n]] = append(all[times][kinds[n]], r)
-			fmt.Printf("latency %2d, %g times slower, %s: %v\n", i+1, times, kinds[n], r)
+			fmt.Printf("latency %2d, statistics every %s, %g times slower, %s: %v\n", i+1, each, times, kinds[n], r)
 		}
 	}
 	sent := l.stop()
@@ -69,7 +78,7 @@ func (b *bench) latency(ctx context.Context) error {
 	note := fmt.Sprintf("%v; %v", sent, s.cores().since(was))
 	for _, times := range factors {
 		for _, kind := range kinds {
-			b.reactions("latency", map[string]any{"proxies": proxies, "slower": times, "guard": kind, "quiet": b.quiet.String()}, all[times][kind], sent, note)
+			b.reactions("latency", map[string]any{"proxies": proxies, "slower": times, "guard": kind, "statistics": each.String(), "quiet": b.quiet.String()}, all[times][kind], sent, note)
 		}
 	}
 	return nil

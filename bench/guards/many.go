@@ -34,7 +34,7 @@ type crowd struct {
 
 // many finds what 200 rollouts at once cost, and whether they wait for each other.
 func (b *bench) many(ctx context.Context) error {
-	s, err := b.site(ctx)
+	s, err := b.site(ctx, flush)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ var rampWeights = []int32{100, 500, 1000, 1500, 2500, 3500, 5000, 6500, 8000, wh
 
 // ramp brings all traffic of a service to a sound candidate.
 func (b *bench) ramp(ctx context.Context) error {
-	s, err := b.site(ctx)
+	s, err := b.site(ctx, flush)
 	if err != nil {
 		return err
 	}

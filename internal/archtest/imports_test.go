@@ -40,8 +40,18 @@ var boundaries = []boundary{
 		"translation is a pure walk from policy to Envoy's resources",
 	},
 	{
+		[]string{"pkg/identity"},
+		nil,
+		"who a certificate names does not depend on what for it is asked",
+	},
+	{
+		[]string{"pkg/access"},
+		[]string{"/api/...", "/pkg/policy", "/pkg/identity"},
+		"who may do what is a function of rules, a name and a request",
+	},
+	{
 		[]string{"pkg/xds"},
-		[]string{"/pkg/policy", "/pkg/xds/translate"},
+		[]string{"/pkg/policy", "/pkg/identity", "/pkg/xds/translate"},
 		"pushing knows neither where intent is kept nor who asked",
 	},
 	{
@@ -56,7 +66,7 @@ var boundaries = []boundary{
 	},
 	{
 		[]string{"pkg/telemetry"},
-		[]string{"/pkg/policy", "/pkg/policy/guard"},
+		[]string{"/pkg/policy", "/pkg/policy/guard", "/pkg/identity"},
 		"telemetry only counts; others decide",
 	},
 	{
@@ -111,7 +121,7 @@ var boundaries = []boundary{
 	},
 	{
 		[]string{"pkg/server"},
-		[]string{"/api/...", "/pkg/policy", "/pkg/control", "/pkg/store", "/internal/version"},
+		[]string{"/api/...", "/pkg/policy", "/pkg/access", "/pkg/identity", "/pkg/control", "/pkg/store", "/internal/version"},
 		"the API speaks to the control loops, never to proxies or backends",
 	},
 	{

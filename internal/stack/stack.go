@@ -39,6 +39,7 @@ type Config struct {
 	Env    []string        // more variables for the control plane
 	File   string          // settings file of the control plane; empty: none
 	Log    io.Writer       // gets what the control plane prints; may be nil
+	Flush  time.Duration   // how often proxies send statistics; 0: as bootstraps say by default
 }
 
 // Stack is a running Crossfade. Close ends every process of it.
@@ -198,7 +199,7 @@ func (s *Stack) addProxy(ctx context.Context, fleet, id string, workers int) (*P
 	var boot bytes.Buffer
 	if err := envoy.Render(&boot, envoy.Bootstrap{
 		Fleet: fleet, NodeID: p.ID, ListenAddress: p.Host, XDSAddress: s.Server.XDS, ReadyAddress: at[0], AdminAddress: at[1],
-		ExperimentAddress: at[2],
+		ExperimentAddress: at[2], FlushInterval: s.Flush,
 	}); err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ type past struct {
 	Block  block   `json:"block"`  // being filled
 	Recent []block `json:"recent"` // the candidate's are not learnt from yet: they may be the beginning of what is looked for
 	Long   block   `json:"long"`   // of the control, being filled
+	Both   block   `json:"both"`   // of both, being filled as long as that, without the recent ones
 
 	Requests uint64 `json:"requests"` // of the candidate, all but the recent ones
 	Bad      uint64 `json:"bad"`
@@ -20,11 +21,13 @@ type past struct {
 	Before     block `json:"before"`     // the last one of the candidate that was learnt from
 	LastOther  block `json:"lastOther"`  // the last block, for the control's part
 	LongBefore block `json:"longBefore"` // the last long one
+	BothBefore block `json:"bothBefore"` // and of both
 
 	Candidate Spread `json:"candidate"` // block by block
 	Control   Spread `json:"control"`
-	Longer    Spread `json:"longer"` // of the control, over blocks of ten seconds
-	Between   Spread `json:"between"`
+	Longer    Spread `json:"longer"`  // of the control, over blocks of ten seconds
+	Between   Spread `json:"between"` // how bad ones are split between the origins, block by block
+	Apart     Spread `json:"apart"`   // and over ten seconds
 }
 
 // block is at least a second: how many requests, and how many of them bad, at the candidate (N, X) and at the control (M, Y).
@@ -39,6 +42,7 @@ type block struct {
 const (
 	blockLength = time.Second
 	longLength  = 10 * time.Second
+	longer      = float64(longLength / blockLength)
 	// lag is how long the candidate's requests are not learnt from: longer than an obvious failure takes to be seen.
 	lag       = 5
 	maxRecent = lag + 1
@@ -75,6 +79,10 @@ func (p *past) learn(b block) {
 		p.Candidate.inTime(old.N, old.X, p.Before.N, p.Before.X)
 		p.Between.between(&old, &p.Before)
 		p.Before = old
+		if p.Both.add(&old); p.Both.Length >= longLength {
+			p.Apart.between(&p.Both, &p.BothBefore)
+			p.BothBefore, p.Both = p.Both, block{}
+		}
 	}
 }
 
@@ -104,11 +112,11 @@ func (p *past) discount(relative bool) float64 {
 		n += float64(p.Recent[i].N) / float64(len(p.Recent))
 		shared += p.Recent[i].shared() / float64(len(p.Recent))
 	}
-	between := p.Between.each() * shared
+	between := max(p.Between.each(), p.Apart.each()*longer) * shared
 	if relative && p.Between.Variance >= known {
 		return min(1+between, mostDiscount)
 	}
-	each, least := max(p.Candidate.each(), p.Control.each(), p.Longer.each()*float64(longLength/blockLength)), 0.0
+	each, least := max(p.Candidate.each(), p.Control.each(), p.Longer.each()*longer), 0.0
 	if p.Candidate.Variance < own {
 		least = min(p.Control.excess(), unseen)
 	}
@@ -142,7 +150,7 @@ func (p *past) usualHere(limit, discount float64) float64 {
 }
 
 func (p *past) wrong() string {
-	for _, s := range []*Spread{&p.Candidate, &p.Control, &p.Longer, &p.Between} {
+	for _, s := range []*Spread{&p.Candidate, &p.Control, &p.Longer, &p.Between, &p.Apart} {
 		for _, v := range []float64{s.Squares, s.Variance, s.Second, s.Weighted} {
 			if !(v >= 0) || math.IsInf(v, 0) {
 				return "a spread that cannot be"

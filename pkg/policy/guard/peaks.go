@@ -10,10 +10,10 @@ type peaks struct {
 }
 
 const (
-	calm      = 0.2     // parts of what a Fail needs, below which a burst is over
-	beyondAll = 2       // times the highest peak are needed
-	mostAll   = 3       // times as much as without any, at most
-	fades     = 60 * 60 // seconds until half of it is forgotten
+	calm      = 0.2         // parts of what a Fail needs, below which a burst is over
+	beyondAll = 2.5         // times the highest peak are needed
+	mostAll   = 3           // times as much as without any, at most
+	fades     = 4 * 60 * 60 // seconds until half of it is forgotten
 )
 
 // candidate takes note of the candidate's evidence.
