@@ -19,11 +19,15 @@ func (s *Spread) add(difference, variance, requests float64) {
 	if variance <= 0 {
 		return
 	}
-	s.Squares += difference * difference
+	s.Squares += min(difference*difference, s.most()*variance)
 	s.Variance += variance
 	s.Second += variance * variance
 	s.Weighted += variance * requests
 }
+
+// most is how many times its variance the square of one difference counts at most: three deviations, as they were until now. What happens once, a
+// candidate that becomes worse and stays so, leaves no trace in this way; what happens again and again is learnt all the same.
+func (s *Spread) most() float64 { return 9 * max((s.Squares+prior)/(s.Variance+prior), 1) }
 
 // inTime compares two blocks of one origin: given how many are bad in both together, those of the first are a draw of as many.
 func (s *Spread) inTime(n1, x1, n2, x2 uint64) {
