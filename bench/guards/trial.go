@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
@@ -172,7 +175,7 @@ func (s *site) end(ctx context.Context, t trial) error {
 		default:
 			_, err = s.API.ActOnRollout(ctx, &crossfadev1.ActOnRolloutRequest{Name: name, Action: "abort", Options: changeOptions(crossfadev1.Wait_WAIT_NONE)})
 		}
-		if err != nil {
+		if err != nil && status.Code(err) != codes.FailedPrecondition { // it began to go back by itself meanwhile
 			return err
 		}
 	}
