@@ -27,13 +27,14 @@ tooldir   = $(CACHE)/tools/$(1)-$(shell cat tools/$(1)/go.mod tools/$(1)/go.sum 
 PROTO    := $(call tooldir,proto)
 LINT     := $(call tooldir,lint)
 VULN     := $(call tooldir,vuln)
+SBOM     := $(call tooldir,sbom)
 # The race detector needs cgo and a C compiler.
 RACE     := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v $$(go env CC) >/dev/null && echo -race)
 # More arguments for `go test`, for example TESTFLAGS='-run TestX -v'.
 TESTFLAGS ?=
 
 # ---- Build and test ---------------------------------------------------------------------------------------------------------------
-.PHONY: help build test test-semantics test-mutants test-comparison test-guards check lint fmt proto proto-check proto-baseline docs docs-check tidy-check vuln
+.PHONY: help build test test-semantics test-mutants test-protocols test-comparison test-guards check lint fmt proto proto-check proto-baseline docs docs-check tidy-check vuln
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' Makefile
@@ -55,6 +56,9 @@ test: build ## Build, then run all tests, the ones with real Envoys included
 
 test-semantics: build ## The semantics tests in full: shares of 20,000 requests each, every planted bug
 	CROSSFADE_FULL=1 go test -count=1 -timeout 40m -v $(TESTFLAGS) ./test/semantics
+
+test-protocols: build ## The protocol tests in full: bodies of 1 GB, default idle timeouts waited for
+	CROSSFADE_FULL=1 go test -count=1 -timeout 60m -v $(TESTFLAGS) ./test/protocols
 
 test-mutants: build ## Only the planted bugs, all of them
 	CROSSFADE_FULL=1 go test -count=1 -timeout 40m -v -run 'TestBugsFit|TestPlantedBugs' $(TESTFLAGS) ./test/semantics
@@ -109,6 +113,21 @@ tidy-check: ## Check that go.mod and go.sum are tidy
 
 vuln: $(VULN)/.built ## Look for known vulnerabilities (asks vuln.go.dev, so it is not part of check)
 	$(VULN)/govulncheck ./...
+
+# ---- Releases ---------------------------------------------------------------------------------------------------------------------
+.PHONY: release sbom reproducible
+# The time of every file in an archive: that of the commit.
+EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
+
+release: sbom ## VERSION=v1.2.3: the programs for Linux on amd64 and arm64, as archives with checksums, in dist/
+	SOURCE_DATE_EPOCH=$(EPOCH) go run ./internal/cmd/release -version '$(VERSION)' -out dist -beside bin/sbom
+
+sbom: $(SBOM)/.built ## What each program is made of, with licences, as CycloneDX, in bin/sbom
+	@rm -rf bin/sbom; mkdir -p bin/sbom
+	$(foreach c,$(COMMANDS),CGO_ENABLED=0 GOOS=linux GOARCH=amd64 $(SBOM)/cyclonedx-gomod app -json -licenses -packages=false -noserial -main $(c) -output bin/sbom/$(notdir $(c)).cdx.json .;)
+
+reproducible: ## Build the release twice, in two folders and with empty caches, and compare every byte: 10 minutes and more
+	SOURCE_DATE_EPOCH=$(EPOCH) go run ./internal/cmd/release -version '$(VERSION)' -twice
 
 # The tools of tools/NAME, built once per version.
 $(CACHE)/tools/%/.built:

@@ -110,6 +110,12 @@ func (g *glass) settings() []struct{ key, value string } {
 			add(policy.WeightKey(g.service.Name, o.Name), "0")
 		}
 	}
+	if r := g.service.Retries; r != nil && r.OtherOrigin != nil {
+		add(g.service.OtherOriginKey(), "0")
+		for _, o := range g.service.Origins {
+			add(policy.OtherTriesKey(g.service.Name, o.Name), "0")
+		}
+	}
 	for _, p := range g.service.Pins {
 		if p.Origin != g.origin && !g.keepPins {
 			add(policy.PinKey(g.service.Name, p.Name), "0")

@@ -49,6 +49,10 @@ func (a *app) failureOfCall(err error) *failure {
 			f.changes = append(f.changes, d)
 		}
 	}
+	if p, exit, ok := a.tlsProblem(s); ok && len(details) == 0 {
+		f.exit, f.problems = exit, []problem{p}
+		return f
+	}
 	if len(details) == 0 {
 		f.problems = []problem{a.bareStatus(s)}
 		return f

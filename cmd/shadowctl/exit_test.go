@@ -173,7 +173,7 @@ func TestMistakes(t *testing.T) {
 		{"get services --timeout 0s", "error: --timeout: \"0s\": must be more than 0 and at most 1h\n"},
 		{"split set orders eks=1% --expect-revision -4", "error: --expect-revision: \"-4\": must not be negative\n"},
 		{"get services --server localhost", "error: --server: \"localhost\": must be HOST:PORT, for example 127.0.0.1:18080\n"},
-		{"get services --server 10.0.0.1:18080", "error: --server: \"10.0.0.1:18080\": is not on this machine, and this version speaks only without encryption\n"},
+		{"get services --server 10.0.0.1:18080", "error: --server: \"10.0.0.1:18080\": is not on this machine, and without TLS everybody on the way could read and change what is said\n"},
 		{"get services --server example.com:18080", "error: --server: \"example.com:18080\": is not on this machine"},
 		{"apply", "error: no file is given\nname one with -f FILE, or - for standard input\n"},
 		{"apply -f /nonexistent.yaml", "error: --filename: \"/nonexistent.yaml\": cannot be read: no such file or directory\n"},

@@ -25,7 +25,7 @@ func fromFile(f *pflag.FlagSet, path string, c *config) error {
 	if err != nil {
 		return policy.Errors{invalid("bad_file", "--config", path, "cannot be read: "+reason(err), "")}
 	}
-	r := fileReader{flags: f, path: path, seen: map[string]int{}, sources: &c.sources, mirrors: &c.mirrors, rollouts: &c.rollouts}
+	r := fileReader{flags: f, path: path, seen: map[string]int{}, sources: &c.sources, mirrors: &c.mirrors, rollouts: &c.rollouts, roles: &c.roles, proxies: &c.proxies}
 	root, err := r.root(data)
 	if err != nil {
 		return err
@@ -63,6 +63,8 @@ type fileReader struct {
 	sources  *sources // what the sections say
 	mirrors  *mirrorSettings
 	rollouts *rolloutSettings
+	roles    *roles
+	proxies  *[]proxyRule
 }
 
 func (r *fileReader) add(at *yaml.Node, e *policy.Error) {

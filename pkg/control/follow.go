@@ -36,6 +36,8 @@ func (ch *change) close() {
 // follow waits until the fleets have a change, as far as its options say, and describes what became of it.
 func (c *Controller) follow(ctx context.Context, ch *change) ([]*crossfadev1.Change, error) {
 	defer ch.close()
+	traceChange(ctx, ch)
+	defer c.tracePushes(ctx, ch)
 	if ch.o.Wait == crossfadev1.Wait_WAIT_NONE {
 		return c.describe(ch, nil), nil
 	}

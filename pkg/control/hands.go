@@ -208,7 +208,7 @@ func (h *hands) options(ch engine.Change) Options {
 // Save implements [engine.Control]. Nobody else writes a rollout that is on its way, so that another revision than the expected one is our own: of a write
 // that was refused, in doubt, and taken back. Another run is somebody else's.
 func (h *hands) Save(ctx context.Context, doc *crossfadev1.Rollout, expect int64, s engine.Saving) (int64, error) {
-	o := Options{Who: s.Who, Reason: s.Reason, Wait: crossfadev1.Wait_WAIT_NONE}
+	o := Options{Who: s.Who, Verified: s.Verified, Reason: s.Reason, Wait: crossfadev1.Wait_WAIT_NONE}
 	change, err := one(h.c.change(ctx, o, func(live *intent) ([]edit, error) {
 		p := live.rollouts[doc.GetName()]
 		switch {

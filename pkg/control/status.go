@@ -108,6 +108,7 @@ func (c *Controller) proxy(p xds.ProxyStatus) *crossfadev1.Proxy {
 	if p.Connected && p.State == xds.StateOK && c.overridden(p.Fleet, p.Proxy) {
 		out.State, out.Detail = "override", "its admin interface overrides levers: `shadowctl break-glass` shows how to clear it"
 	}
+	c.certificates(out)
 	return out
 }
 

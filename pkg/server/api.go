@@ -5,9 +5,12 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	"google.golang.org/grpc/health"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/access"
 	"github.com/crossfade-proxy/crossfade/pkg/control"
 )
 
@@ -73,6 +76,12 @@ type Config struct {
 	Log        *slog.Logger
 	// Changed is called with what became of a change before it is answered, the call's method ("Rollback") and how long it took.
 	Changed func(method string, changes []*crossfadev1.Change, took time.Duration)
+	// Traces gets the spans of calls; nil: nobody does.
+	Traces trace.TracerProvider
+	// Access are the rules by which callers with a certificate are let in; nil: everybody is. See [API.SetAccess].
+	Access *access.Rules
+	// Attempts remembers who was refused; nil: nobody does.
+	Attempts Attempts
 	// MaxMessage bounds a request, in bytes. 0: DefaultMaxMessage.
 	MaxMessage int
 	// WatchStall is how long a watcher may leave an event unread before it is cut off. 0: DefaultWatchStall.
@@ -93,9 +102,11 @@ type API struct {
 	info       Info
 	log        *slog.Logger
 	changed    func(string, []*crossfadev1.Change, time.Duration)
+	traces     trace.TracerProvider
 	maxMessage int
 	watchStall time.Duration
 	health     *health.Server
+	gate       gate
 
 	streams    context.Context // ends when the server stops: watches
 	endStreams context.CancelFunc
@@ -106,14 +117,21 @@ type API struct {
 // New returns an API that is not serving yet: health says so until [API.SetServing].
 func New(c Config) *API {
 	a := &API{
-		control: c.Controller, info: c.Info, log: c.Log, changed: c.Changed, maxMessage: c.MaxMessage, watchStall: c.WatchStall,
+		control: c.Controller, info: c.Info, log: c.Log, changed: c.Changed, traces: c.Traces, maxMessage: c.MaxMessage, watchStall: c.WatchStall,
 		health: health.NewServer(),
+	}
+	a.gate.attempts, a.gate.streams = c.Attempts, map[*guarded]bool{}
+	if c.Access != nil {
+		a.gate.rules.Store(c.Access)
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	if a.changed == nil {
 		a.changed = func(string, []*crossfadev1.Change, time.Duration) {}
+	}
+	if a.traces == nil {
+		a.traces = noop.NewTracerProvider()
 	}
 	if a.maxMessage <= 0 {
 		a.maxMessage = DefaultMaxMessage

@@ -11,6 +11,7 @@ import (
 type fleet struct {
 	name  string
 	since time.Time // when it was first heard of
+	room  *room     // for series, of all fleets
 
 	mu         sync.Mutex
 	proxies    map[string]*proxy
@@ -48,6 +49,7 @@ type proxy struct {
 	end       uint64        // of its last flush, by its clock
 	period    time.Duration // of its last flush
 	overrides bool
+	expiry    int64      // of the first certificate that ends, in Unix seconds; 0: it said none
 	last      []lastSeen // by id of the series: what its last flush that had the cluster held
 
 	waits use // for a lane; guarded by lanes
@@ -64,8 +66,20 @@ type lastSeen struct {
 	health health
 }
 
-func newFleet(name string, now time.Time) *fleet {
-	f := &fleet{name: name, since: now, proxies: map[string]*proxy{}, proofs: map[*Proof]bool{}, taps: map[string]*tap{}}
+// room is how many series all fleets have together: one takes 9 kB, and more where latencies are reported.
+type room struct{ taken atomic.Int64 }
+
+// take takes the place of one, if there is one.
+func (r *room) take() bool {
+	if r.taken.Add(1) <= maxSeriesInAll {
+		return true
+	}
+	r.taken.Add(-1)
+	return false
+}
+
+func newFleet(name string, now time.Time, r *room) *fleet {
+	f := &fleet{name: name, since: now, room: r, proxies: map[string]*proxy{}, proofs: map[*Proof]bool{}, taps: map[string]*tap{}}
 	f.index.Store(&map[string]*series{})
 	return f
 }
@@ -95,7 +109,7 @@ func (f *fleet) learn(fl *flush, now time.Time) (dropped int) {
 
 // newSeries makes a series and puts it into the index, if there is room or can be made.
 func (f *fleet) newSeries(name string, index map[string]*series, now time.Time) *series {
-	if len(f.free) == 0 && len(f.byID) == maxSeries {
+	if len(f.free) == 0 && (len(f.byID) == maxSeries || f.room.taken.Load() >= maxSeriesInAll) {
 		for id, s := range f.byID {
 			if s != nil && now.Sub(s.last) > keepIdle {
 				f.byID[id] = nil
@@ -112,7 +126,7 @@ func (f *fleet) newSeries(name string, index map[string]*series, now time.Time) 
 		f.generation++
 		s.reused = f.generation
 		f.byID[s.id] = s
-	case len(f.byID) < maxSeries:
+	case len(f.byID) < maxSeries && f.room.take():
 		s.id = int32(len(f.byID))
 		f.byID = append(f.byID, s)
 	default:

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ const (
 	defaultMaxProxies = 10_000
 	maxFleets         = 512
 	maxSeries         = 20_000           // per fleet
+	maxSeriesInAll    = 40_000           // of all fleets
 	keepLost          = 24 * time.Hour   // how long a proxy that is not connected counts as lost
 	keepIdle          = time.Hour        // a series without data gives way to a new one after so long
 	keepUnknown       = 10 * time.Minute // a proxy that reports and never connected
@@ -31,6 +33,8 @@ const (
 type Options struct {
 	Log *slog.Logger
 	Now func() time.Time
+	// Admit says whether the caller may be a proxy of a fleet; its error is the status of the call. Nil: everybody may.
+	Admit func(ctx context.Context, fleet, proxy string) error
 	// MaxProxies bounds the proxies that are known at a time. Default 10,000.
 	MaxProxies int
 	// MaxFollowed bounds the proxies that report every 250 ms at a time, at 250 kB/s each. Default 64.
@@ -44,6 +48,7 @@ type Options struct {
 type Telemetry struct {
 	log        *slog.Logger
 	now        func() time.Time
+	admit      func(ctx context.Context, fleet, proxy string) error
 	maxProxies int
 	tryAgain   func(service string) bool
 	layouts    layouts
@@ -51,6 +56,7 @@ type Telemetry struct {
 	flushes    sync.Pool // of *flush
 	counters   counters
 	proxies    atomic.Int64
+	room       room
 
 	mu     sync.Mutex
 	fleets map[string]*fleet
@@ -58,9 +64,12 @@ type Telemetry struct {
 
 // New returns a Telemetry that knows nobody.
 func New(o Options) *Telemetry {
-	t := &Telemetry{log: o.Log, now: o.Now, maxProxies: o.MaxProxies, tryAgain: o.Retried, fleets: map[string]*fleet{}}
+	t := &Telemetry{log: o.Log, now: o.Now, admit: o.Admit, maxProxies: o.MaxProxies, tryAgain: o.Retried, fleets: map[string]*fleet{}}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
+	}
+	if t.admit == nil {
+		t.admit = func(context.Context, string, string) error { return nil }
 	}
 	if t.now == nil {
 		t.now = time.Now
@@ -151,7 +160,7 @@ func (t *Telemetry) fleet(name string) *fleet {
 	defer t.mu.Unlock()
 	f, ok := t.fleets[name]
 	if !ok {
-		f = newFleet(name, t.now())
+		f = newFleet(name, t.now(), &t.room)
 		t.fleets[name] = f
 	}
 	return f

@@ -41,6 +41,7 @@ type fixture struct {
 	origins  map[string]netip.AddrPort
 	stamp    string
 	rollback bool
+	tls      map[int]*policy.ListenerTLS // of the fleet
 	options  xds.Options
 	// serverOptions are further ones of the gRPC server.
 	serverOptions []grpc.ServerOption
@@ -183,7 +184,7 @@ func (f *fixture) apply(docs ...*crossfadev1.Service) *xds.Waiter {
 }
 
 func (f *fixture) build(o translate.Options) *translate.Structure {
-	return translate.Build(&policy.Fleet{Name: "default"}, slices.Collect(maps.Values(f.services)), o)
+	return translate.Build(&policy.Fleet{Name: "default", TLS: f.tls}, slices.Collect(maps.Values(f.services)), o)
 }
 
 // remove deletes a service.

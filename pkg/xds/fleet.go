@@ -250,6 +250,7 @@ func (f *Fleet) remove(s *session) {
 	s.mu.Unlock()
 	delete(p.sessions, s)
 	p.lastSeen = f.server.now()
+	f.makeRoom()
 	f.mu.Unlock()
 	f.turns.leave(s)
 	f.waitMu.Lock()

@@ -130,6 +130,12 @@ func (s *session) describe(st *ProxyStatus, now time.Time) {
 			st.State, st.Detail = StateRefused, "refused a resource; it keeps the last one that it accepted"
 		}
 	}
+	switch {
+	case s.lacksFiles():
+		st.State, st.Detail = StateRefused, "refused what names files on its machine; it keeps the last one that it accepted, and is asked again every "+tryFilesAgain.String()
+	case s.unread && st.State == StateOK:
+		st.State, st.Detail = StateRefused, "could not read certificates on its machine: put them there and restart it"
+	}
 	if s.held != "" {
 		st.State, st.Detail = StateHeld, "has levers of a change that is not in the store (a rollback that could not be recorded?): what moves a service's traffic is sent to it only once a `rollback` or `split set` of that service says what holds; `rollback --all` says it of all"
 	}

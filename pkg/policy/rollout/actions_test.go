@@ -39,6 +39,36 @@ func TestActionsThatAreRefused(t *testing.T) {
 	refused(t, r, approval, policy.Held, "rollout_over")
 }
 
+// TestWhoStartedDoesNotApprove: by the names in certificates, whatever they say of themselves; without, by what they say.
+func TestWhoStartedDoesNotApprove(t *testing.T) {
+	const ann, bob = "spiffe://e.test/ann", "spiffe://e.test/bob"
+	for name, c := range map[string]struct {
+		starter, starterName string
+		who, whoName         string
+		same                 bool
+	}{
+		"the same certificate":                   {ann + " (as ann@laptop)", ann, ann, ann, true},
+		"the same, as somebody else":             {ann, ann, ann + " (as bob@desk)", ann, true},
+		"another certificate, as the starter":    {ann + " (as ann@laptop)", ann, bob + " (as ann@laptop)", bob, false},
+		"the same mailbox of another domain":     {"ann@a.test", "ann@a.test", "ann@b.test", "ann@b.test", false},
+		"nobody verified, the same person":       {"ann@laptop", "", "ann@desk", "", true},
+		"nobody verified, somebody else":         {"ann@laptop", "", "bob@laptop", "", false},
+		"started before there were names":        {"ann@laptop", "", "ann (as x)", "ann", true},
+		"started before, somebody else approves": {"ann@laptop", "", bob, bob, false},
+	} {
+		p := plan()
+		p.Starter, p.StarterName = c.starter, c.starterName
+		r := newRig(t, p)
+		r.until(AwaitingGate, 2)
+		a := Action{Kind: Approve, Who: c.who, Name: c.whoName, Roles: []string{"approver"}}
+		if c.same {
+			refused(t, r, a, policy.Denied, "approver_is_starter")
+		} else if err := r.try(&a); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestTheSameActionAgainDoesNothing(t *testing.T) {
 	r := newRig(t, plan())
 	r.until(Baking, 1)

@@ -76,7 +76,8 @@ type Action struct {
 	ID     string // the idempotency key; the same again does nothing
 	Kind   ActionKind
 	Who    string
-	Roles  []string // of Who
+	Name   string   // in Who's certificate; empty: it showed none
+	Roles  []string // of Who, for the service
 	Step   int      // from 1: the step that an approval or a rejection means; 0: the present one
 	Reason string
 }

@@ -69,7 +69,7 @@ func writeEmpty(tx *bbolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	format, _ := seal(bucketMeta, keyFormat, formatPayload(schemaVersion))
+	format, _ := seal(bucketMeta, keyFormat, formatPayload(schemaFirst))
 	if err := meta.Put(keyFormat, format); err != nil {
 		return err
 	}

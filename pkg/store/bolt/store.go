@@ -82,11 +82,16 @@ func (s *Store) History(ctx context.Context, q store.HistoryQuery) ([]*crossfade
 	})
 }
 
-// history returns revisions below a number, newest first. The sequence has no gaps.
+// history returns revisions below a number, newest first.
 func history(tx *bbolt.Tx, before int64, limit int) ([]*crossfadev1.Revision, error) {
 	var out []*crossfadev1.Revision
-	for n := before - 1; n >= 1 && len(out) < limit; n-- {
-		r, err := readRevision(tx, n)
+	c := tx.Bucket(bucketRevisions).Cursor()
+	move := c.Prev
+	if k, _ := c.Seek(revisionKey(before)); k == nil {
+		move = c.Last
+	}
+	for k, v := move(); k != nil && len(out) < limit; k, v = c.Prev() {
+		r, err := parseStored(k, v)
 		if err != nil {
 			return nil, err
 		}
@@ -156,7 +161,12 @@ func (s *Store) Revision(ctx context.Context, n int64) (*crossfadev1.Revision, e
 		}
 		return nil, notFound("revision %d", n)
 	}
-	return read(ctx, s, func(tx *bbolt.Tx) (*crossfadev1.Revision, error) { return readRevision(tx, n) })
+	return read(ctx, s, func(tx *bbolt.Tx) (*crossfadev1.Revision, error) {
+		if !kept(tx, n) {
+			return nil, notFound("revision %d", n)
+		}
+		return readRevision(tx, n)
+	})
 }
 
 // usable gives an error where the store is closed or ctx is over.

@@ -144,6 +144,8 @@ func TestExperimentListenerOnlyWhileAMirrorRuns(t *testing.T) {
 		{"no mirror", at, without, translate.Options{}, false},
 		{"no address", "", with, translate.Options{}, false},
 		{"no loopback", "10.0.0.1:10090", with, translate.Options{}, false},
+		{"no loopback, by TLS", "10.0.0.1:10090", with, translate.Options{Comparators: "control.example.test"}, true},
+		{"every address, by TLS", "0.0.0.0:10090", with, translate.Options{Comparators: "control.example.test"}, false},
 		{"every address", "0.0.0.0:10090", with, translate.Options{}, false},
 		{"no port", "127.0.0.1", with, translate.Options{}, false},
 		{"port 0", "127.0.0.1:0", with, translate.Options{}, false},
@@ -157,7 +159,7 @@ func TestExperimentListenerOnlyWhileAMirrorRuns(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: %t", c.name, got)
 		}
-		if _, err := translate.ExperimentAddress(c.at); (err != nil) != (!c.want && c.at != at && c.at != "") {
+		if _, err := translate.ExperimentAddress(c.at, c.opts.Comparators != ""); (err != nil) != (!c.want && c.at != at && c.at != "") {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}

@@ -107,7 +107,7 @@ func routes(services []*policy.Service, opts Options) []*routev3.Route {
 	var out []*routev3.Route
 	for _, c := range claims {
 		for _, r := range liveRoutes(c.service, c.prefix, opts) {
-			if !shared {
+			if !shared && r.GetRoute().RetryPolicy == nil {
 				r.GetRoute().RetryPolicy = retryPolicy(c.service.Retries)
 			}
 			if !opts.InlineWeights {
@@ -127,7 +127,11 @@ func liveRoutes(s *policy.Service, prefix string, opts Options) []*routev3.Route
 			out = append(out, pinRoute(s, p, prefix, opts))
 		}
 	}
-	return append(out, splitRoutes(s, prefix, opts)...)
+	for _, r := range splitRoutes(s, prefix, opts) {
+		out = append(out, eitherRoutes(s, r, opts)...)
+		out = append(out, r)
+	}
+	return out
 }
 
 // sharedRetries is what all services of a virtual host have, so that it is said once and not with each route; nil if they differ, or
@@ -174,12 +178,21 @@ func routeAction(s *policy.Service) *routev3.RouteAction {
 	if s.Timeouts.MaxStreamDuration > 0 {
 		a.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{MaxStreamDuration: dur(s.Timeouts.MaxStreamDuration)}
 	}
+	if s.Timeouts.Request == 0 && slices.ContainsFunc(s.Origins, func(o policy.Origin) bool { return o.Protocol == policy.HTTP2 }) {
+		// Envoy leaves out the request's limit where there is one for streams (TestTimeouts), so only services without one have this.
+		// A call of gRPC ends when its client's time is up, here as well: else the application's own end of it, a reset, could come first,
+		// which is UNAVAILABLE and not DEADLINE_EXCEEDED. Its limit is the service's; 0 is none.
+		if a.MaxStreamDuration == nil {
+			a.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{}
+		}
+		a.MaxStreamDuration.GrpcTimeoutHeaderMax = dur(s.Timeouts.MaxStreamDuration)
+	}
 	return a
 }
 
 // retryPolicy tries another endpoint where there is one.
 func retryPolicy(r *policy.Retries) *routev3.RetryPolicy {
-	if r == nil {
+	if r == nil || len(r.On) == 0 {
 		return nil
 	}
 	p := &routev3.RetryPolicy{

@@ -1,0 +1,58 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"path"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
+)
+
+// noteCall tells the log of each call that is over, at the level debug: which, how long, and how it ended. It says nothing of what was asked.
+func (a *API) noteCall(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	began := time.Now()
+	answer, err := handle(ctx, request)
+	a.note(ctx, info.FullMethod, began, err)
+	return answer, err
+}
+
+// noteStream is noteCall for streams.
+func (a *API) noteStream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+	began := time.Now()
+	err := handle(service, stream)
+	a.note(stream.Context(), info.FullMethod, began, err)
+	return err
+}
+
+func (a *API) note(ctx context.Context, method string, began time.Time, err error) {
+	a.log.DebugContext(ctx, "call", "method", path.Base(method), "who", who(ctx, ""), "took", time.Since(began), "ended", loggable(err))
+}
+
+// loggable is an error as the log may have it. What is wrong with a request quotes the request, which may hold a token, for example where a
+// pin asks for one: of that the log has the codes and the fields.
+func loggable(err error) string {
+	var many policy.Errors
+	var one *policy.Error
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.As(err, &many):
+	case errors.As(err, &one):
+		many = policy.Errors{one}
+	default:
+		return err.Error()
+	}
+	var out []string
+	for _, e := range many[:min(len(many), 10)] {
+		if e.Kind == policy.Invalid {
+			out = append(out, strings.TrimSpace(e.Code+" "+clip(e.Field, 100)))
+		} else {
+			out = append(out, e.Error())
+		}
+	}
+	return strings.Join(out, "; ")
+}
