@@ -100,10 +100,16 @@ func (w *watched) why(r *guard.Result) string {
 	return strings.TrimPrefix(r.Message, w.g.Name()+": ")
 }
 
+// nearly is how much of the evidence for a Fail suffices against the primary while the target fails: what hits both is seen at both within a second of
+// each other, and nobody should be sent to a side that is about to fail.
+const nearly = 0.5
+
 // primaryFails says why the primary is the unhealthy side; empty: it is not.
 func (w *watched) primaryFails() string {
-	if w.both && w.primary.Verdict == guard.Fail {
-		return w.why(&w.primary)
+	r := &w.primary
+	follows := w.result.Verdict == guard.Fail && r.Value > r.Limit && r.Evidence >= nearly
+	if w.both && (r.Verdict == guard.Fail || follows) {
+		return w.why(r)
 	}
 	return ""
 }
