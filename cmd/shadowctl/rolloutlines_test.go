@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +17,35 @@ import (
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 )
 
+// printed is what was written, also while a timer writes on.
+type printed struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (p *printed) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.Write(b)
+}
+
+func (p *printed) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.String()
+}
+
+func (p *printed) Reset() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.text.Reset()
+}
+
 // TestALogOfARolloutIsShort: a verdict that swings with each look is a line every two seconds at most, and what a state waits for is said when it lasts, also
 // if the server has nothing new to say.
 func TestALogOfARolloutIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out printed
 		v := newView(&app{out: &out, err: &bytes.Buffer{}, now: time.Now, env: func(string) string { return "" }, output: "table"}, "")
 		see := func(st *crossfadev1.RolloutStatus) {
 			t.Helper()
