@@ -15,7 +15,7 @@ BENCHES  := bench/fleet bench/rollback bench/churn bench/comparison bench/mirror
 # The package of `make bench-compare A= B=`:
 COMPARE  :=
 # The package of `make soak`:
-SOAK     :=
+SOAK     := test/soak
 
 # ---- Versions and folders ---------------------------------------------------------------------------------------------------------
 MODULE   := github.com/crossfade-proxy/crossfade
