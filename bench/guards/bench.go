@@ -113,7 +113,7 @@ func (a app) document() *crossfadev1.Document {
 }
 
 // site starts a control plane and proxies that send statistics so often. The caller closes it.
-func (b *bench) site(ctx context.Context, flush time.Duration) (s *site, err error) {
+func (b *bench) site(ctx context.Context, each time.Duration) (s *site, err error) {
 	b.sites++
 	s = &site{b: b}
 	dir := filepath.Join(b.dir, strconv.Itoa(b.sites))
@@ -123,7 +123,7 @@ func (b *bench) site(ctx context.Context, flush time.Duration) (s *site, err err
 	if s.log, err = os.Create(filepath.Join(dir, "server.log")); err != nil {
 		return nil, err
 	}
-	if s.Stack, err = stack.Start(ctx, stack.Config{Binary: b.binary, Envoy: b.envoy, Dir: dir, Log: s.log, Flush: flush}); err == nil {
+	if s.Stack, err = stack.Start(ctx, stack.Config{Binary: b.binary, Envoy: b.envoy, Dir: dir, Log: s.log, Flush: each}); err == nil {
 		for range proxies {
 			if _, err = s.AddProxy(ctx, "default", 1); err != nil {
 				break

@@ -1,6 +1,6 @@
 // Command guards measures how soon a rollout is back when its candidate fails, and that a healthy one is left alone.
 //
-// The control plane is a process of its own; before it two Envoys with the bootstrap of deploy/envoy, which report what they count every 2 s, and
+// The control plane is a process of its own; before it two Envoys with the bootstrap of deploy/envoy, which report what they count every 2 s (in a part of Latency every 500 ms), and
 // loads every 250 ms while a rollout watches. Load and origins are this process. An open loop sends at a constant rate; what becomes of a request at an
 // origin is drawn, each for itself, so that failures come as they do and not evenly.
 //

@@ -32,6 +32,7 @@ func (b *bench) latency(ctx context.Context) error {
 	return nil
 }
 
+// slowed is latency with proxies that send statistics so often.
 func (b *bench) slowed(ctx context.Context, each time.Duration) error {
 	s, err := b.site(ctx, each)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,36 +16,12 @@ import (
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 )
 
-// printed is what was written, also while a timer writes on.
-type printed struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (p *printed) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.Write(b)
-}
-
-func (p *printed) String() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.text.String()
-}
-
-func (p *printed) Reset() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.text.Reset()
-}
-
 // TestALogOfARolloutIsShort: a verdict that swings with each look is a line every two seconds at most, and what a state waits for is said when it lasts, also
 // if the server has nothing new to say.
 func TestALogOfARolloutIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var out printed
-		v := newView(&app{out: &out, err: &bytes.Buffer{}, now: time.Now, env: func(string) string { return "" }, output: "table"}, "")
+		out := &notify{each: func(string) {}} // a timer writes, too
+		v := newView(&app{out: out, err: &bytes.Buffer{}, now: time.Now, env: func(string) string { return "" }, output: "table"}, "")
 		see := func(st *crossfadev1.RolloutStatus) {
 			t.Helper()
 			if err := v.see(timestamppb.Now(), st, ""); err != nil {

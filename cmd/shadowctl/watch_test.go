@@ -27,7 +27,7 @@ func events() []*crossfadev1.WatchResponse {
 	}
 }
 
-// notify calls each with every line that is written.
+// notify keeps what is written, and calls each with every line of it.
 type notify struct {
 	mu   sync.Mutex
 	buf  bytes.Buffer
@@ -42,6 +42,18 @@ func (n *notify) Write(p []byte) (int, error) {
 		n.each(line)
 	}
 	return len(p), nil
+}
+
+func (n *notify) String() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.buf.String()
+}
+
+func (n *notify) Reset() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.buf.Reset()
 }
 
 // runWatch watches until stop lines came.
@@ -64,7 +76,7 @@ func runUntil(t *testing.T, d *double, stop int, args ...string) (exit int, out,
 	var stderr bytes.Buffer
 	a := &app{out: stdout, err: &stderr, now: func() time.Time { return now }, env: func(string) string { return "" }}
 	exit = a.run(ctx, append([]string{"--server", d.address}, args...))
-	return exit, stdout.buf.String(), stderr.String()
+	return exit, stdout.String(), stderr.String()
 }
 
 // TestWatch: one line for each event, until interrupted, which is no error.

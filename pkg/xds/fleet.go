@@ -227,6 +227,7 @@ func (f *Fleet) add(s *session, id, version string) {
 	f.turns.join()
 	s.fleet, s.proxy, s.lastSeq, s.firstSeq = f, p, p.structureSeq, f.config.Load().seq
 	s.structureSeq, s.behind, s.behindSince = s.lastSeq, p.behind, s.connected
+	s.stale, s.strange = p.stale, p.strange
 	for k := range s.kinds {
 		s.kinds[k].parked, s.parking = p.parked[k], true
 		p.parked[k] = nil
@@ -244,6 +245,7 @@ func (f *Fleet) remove(s *session) {
 	p := s.proxy
 	s.mu.Lock()
 	p.structureSeq, p.behind, p.acked = s.structureSeq, s.behind, s.acked.revision
+	p.stale, p.strange = s.stale, s.strange
 	for k := range s.kinds {
 		p.parked[k] = s.kinds[k].parked
 	}

@@ -49,6 +49,8 @@ func (s *session) reduce(c *config, whole *structure) *reduced {
 	ofBlocked := func(virtualHost string) bool {
 		return slices.ContainsFunc(c.servicesOf(whole, virtualHost), func(service string) bool { return r.blocked[service] })
 	}
+	// A virtual host that it refuses to let go of, or to change, may name any cluster that is gone, if nobody knows its content.
+	unknown := s.strange && len(s.kinds[virtualHosts].parked) > 0
 	unserved := func(virtualHost string) bool { return rc.version(routeConfigurationOf(virtualHost)) == "" }
 	r.structure = &structure{
 		source: whole.source, services: whole.services, routes: rc, listeners: map[places]*table{s.places: l},
@@ -56,7 +58,8 @@ func (s *session) reduce(c *config, whole *structure) *reduced {
 			return parked(virtualHosts)(name) || unserved(name) || ofBlocked(name)
 		}),
 		clusters: s.leave(clusters, whole.clusters, func(name string) bool {
-			return parked(clusters)(name) || r.blocked[serviceOf(name)] || name == policy.ComparatorCluster && r.mayCopy()
+			return parked(clusters)(name) || r.blocked[serviceOf(name)] || unknown && whole.clusters.version(name) == "" ||
+				name == policy.ComparatorCluster && r.mayCopy()
 		}),
 	}
 	s.reduced = r

@@ -116,6 +116,53 @@ func TestAServiceThatAProxyRefusesKeepsNoneOfTheOthersFromIt(t *testing.T) {
 	}
 }
 
+// A proxy comes back to a server that never knew the service of which it does not let go: what its routes name is not taken from it, at that
+// stream and at the next.
+func TestAVirtualHostThatNobodyKnowsKeepsItsClusters(t *testing.T) {
+	f := deltaFixture(t)
+	f.apply(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks"), f.service("gone", map[string]int32{"eks": 10000}, "ecs", "eks"))
+	var refusing atomic.Bool
+	gone := f.virtualHost("gone")
+	p := f.simulate("p", func(r deltaclient.Response) deltaclient.Verdict {
+		if refusing.Load() && r.Type == deltaclient.VirtualHost && slices.Contains(r.Removals, gone) {
+			return deltaclient.Verdict{Refuse: "still needed"}
+		}
+		return deltaclient.Verdict{}
+	})
+	p.holds(nil, "orders", "gone")
+	p.end()
+	refusing.Store(true)
+	delete(f.services, "gone")
+	f.replace()
+	f.apply(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks"))
+	keeps := func(what string) {
+		t.Helper()
+		f.acked(f.apply(f.service("more", map[string]int32{"ecs": 10000}, "ecs", "eks")))
+		f.acked(f.remove("more"))
+		if held := p.Held(deltaclient.Cluster); p.Held(deltaclient.VirtualHost)[gone] == "" || held["gone/ecs"] == "" || held["gone/eks"] == "" {
+			t.Errorf("%s: it has %v", what, held)
+		}
+	}
+	p.connect()
+	f.await("the refusal", func() bool {
+		proxies := f.fleet.Proxies()
+		return len(proxies) == 1 && proxies[0].State == xds.StateRefused
+	})
+	keeps("refused")
+	p.end()
+	f.await("the proxy is gone", func() bool { return f.fleet.Proxies()[0].State == xds.StateLost })
+	p.connect()
+	keeps("back again")
+	refusing.Store(false)
+	p.end()
+	p.Client = deltaclient.New(deltaclient.Config{ID: "p", Fleet: "default", ListenAddress: "127.0.0.1", Layers: translate.LayerNames()})
+	p.connect()
+	p.until("a new process has what is wanted", func() bool {
+		return p.Held(deltaclient.Runtime)[translate.ReadyLayer] == translate.Ready(true).Version && p.Held(deltaclient.VirtualHost)[gone] == "" &&
+			len(p.Held(deltaclient.Cluster)) == 2
+	})
+}
+
 // A port in use: nobody waits for the proxy, and it does not say that it is ready.
 func TestAProxyThatRefusesItsListenersIsNotReady(t *testing.T) {
 	f := deltaFixture(t)

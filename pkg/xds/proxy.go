@@ -26,6 +26,8 @@ type proxy struct {
 	structureSeq int64            // of its last session
 	behind       map[string]int64 // of its last session
 	acked        int64            // of its last session
+	stale        map[string]bool  // of its last session
+	strange      bool             // of its last session
 	parked       [numKinds]map[string]string
 
 	mu       sync.Mutex

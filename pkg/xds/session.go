@@ -234,6 +234,9 @@ func (s *session) subscribed(k kind, req interest) {
 		if !state.resumed {
 			state.parked = nil // a new process: what it refused before may work now
 			s.reduced = nil
+			if k == virtualHosts {
+				s.stale, s.strange = nil, false
+			}
 		}
 		if k == levers {
 			s.checkStamp()

@@ -5,7 +5,7 @@ import "math"
 // Spread measures how much more unevenly bad requests come than independent draws would. It compares blocks of time that follow each other, so
 // that a rate that changes slowly leaves no trace (von Neumann's successive differences).
 type Spread struct {
-	Squares  float64 `json:"squares"`  // of the differences
+	Squares  float64 `json:"squares"`  // of the differences, each bounded by most
 	Variance float64 `json:"variance"` // what they would sum to if draws were independent
 	Second   float64 `json:"second"`   // sum of the squares of those
 	Weighted float64 `json:"weighted"` // sum of each times the requests in a block

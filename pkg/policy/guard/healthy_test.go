@@ -76,6 +76,10 @@ var healthyKinds = []healthy{
 		errorsOf(w, 0.001)
 		both(w, func(o *origin) { o.every, o.lasts = 60, 0.3 })
 	}},
+	{"one pod of 20 fails for 0.3 s each 60 s, windows of 1 s", 2000, second, 200, func(w *world, _ float64) {
+		errorsOf(w, 0.001)
+		both(w, func(o *origin) { o.every, o.lasts = 60, 0.3 })
+	}},
 	{"errors go up and down, 0.05 to 0.45 %, in 10 min", 2000, second, 200, func(w *world, _ float64) {
 		both(w, func(o *origin) {
 			o.errors = func(t float64) float64 { return 0.0025 + 0.002*math.Sin(t/600*2*math.Pi) }
@@ -107,10 +111,6 @@ var beyondTheMethod = []healthy{
 	{"one pod of 20 fails for 0.3 s each 10 min", 2000, quarter, 100, func(w *world, _ float64) {
 		errorsOf(w, 0.001)
 		both(w, func(o *origin) { o.every, o.lasts = 600, 0.3 })
-	}},
-	{"one pod of 20 fails for 0.3 s each 60 s, windows of 1 s", 2000, second, 200, func(w *world, _ float64) {
-		errorsOf(w, 0.001)
-		both(w, func(o *origin) { o.every, o.lasts = 60, 0.3 })
 	}},
 	{"one pod of 20 fails for 1 s each 60 s", 2000, quarter, 100, func(w *world, _ float64) {
 		errorsOf(w, 0.001)
