@@ -74,7 +74,7 @@ func (a *app) backup(ctx context.Context, path string, force bool) error {
 	return a.show(tree, func() {
 		a.say("%s: revision %d, %d live, %d of history, %s", path, r.begin.GetRevision(), r.end.GetLive(), r.end.GetRevisions(), sizeWords(r.end.GetBytes()))
 		if n := r.begin.GetJournalEntries(); n > 0 {
-			a.say("%d rollbacks that are live and not recorded yet are in it.", n)
+			a.say("In it as well: %s, live and not recorded yet.", count(int64(n), "rollback"))
 		}
 	})
 }

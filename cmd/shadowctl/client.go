@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -112,9 +113,12 @@ func invoke[Q, R any](ctx context.Context, a *app, timeout time.Duration, call m
 // dialing is in the message of every error of a connection that could not be made.
 const dialing = "Error while dialing"
 
-// neverSent tells an error from before the call was on its way.
+// neverSent tells an error from before the call was on its way: no connection, or one on which both sides did not come to terms.
 func neverSent(err error) bool {
-	return strings.Contains(status.Convert(err).Message(), dialing)
+	message := status.Convert(err).Message()
+	return slices.ContainsFunc([]string{dialing, "authentication handshake failed", "transport: failed to write", "error reading server preface", remoteAlert}, func(s string) bool {
+		return strings.Contains(message, s)
+	})
 }
 
 // unreachable tells a server that could not be reached from one that says that something else is unavailable.

@@ -187,6 +187,7 @@ func TestLogLevel(t *testing.T) {
 		{"admin log-level loud", exitInvalid, ""},
 		{"admin log-level --for 10m", exitInvalid, ""},
 		{"admin log-level debug --for 25h", exitInvalid, ""},
+		{"admin log-level debug --for 999ms", exitInvalid, ""},
 	} {
 		if r := d.at(t, strings.Fields(tt.args)...); r.exit != int(tt.exit) || r.out != tt.want {
 			t.Errorf("%s: %+v", tt.args, r)

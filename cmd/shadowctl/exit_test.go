@@ -116,8 +116,8 @@ func TestUnreachable(t *testing.T) {
 	}{
 		{[]string{"get", "services"}, "start one:\n  xds-server --dev --data-dir ./crossfade-data\n"},
 		{[]string{"split", "set", "orders", "eks=10%"}, "start one:\n  xds-server --dev --data-dir ./crossfade-data\n"},
-		{[]string{"rollback", "orders"}, "shadowctl break-glass orders -f FILE.yaml\nstart one:"},
-		{[]string{"rollback", "--all"}, "shadowctl break-glass SERVICE -f FILE.yaml\nstart one:"},
+		{[]string{"rollback", "orders"}, "shadowctl break-glass orders -f FILE.yaml\nname your server with --server or CROSSFADE_SERVER; to try things, start one:"},
+		{[]string{"rollback", "--all"}, "shadowctl break-glass SERVICE -f FILE.yaml\nname your server with --server or CROSSFADE_SERVER; to try things, start one:"},
 		{[]string{"break-glass", "orders"}, "give the service's file: shadowctl break-glass orders -f FILE.yaml\n"},
 		{[]string{"version"}, "start one:"},
 		{[]string{"watch"}, "start one:"},

@@ -38,8 +38,8 @@ the server was started with; without, it stays until the server ends. No level s
 				req.Level = args[0]
 			}
 			if d != 0 {
-				if d < 0 || d > 24*time.Hour || req.Level == "" {
-					return badFlag("for", d.String(), "must be more than 0 and at most 24h, and needs a level")
+				if d < time.Second || d > 24*time.Hour || req.Level == "" {
+					return badFlag("for", d.String(), "must be at least 1s and at most 24h, and needs a level")
 				}
 				req.Duration = durationpb.New(d)
 			}

@@ -16,6 +16,9 @@ import (
 // tlsFlags are the files by which the server and we know each other, as paths.
 type tlsFlags struct{ ca, cert, key, serverName string }
 
+// remoteAlert is in the message of every error by which the other side of TLS ends a connection.
+const remoteAlert = "remote error: tls: "
+
 // howToEncrypt is what to do where a server is on another machine.
 const howToEncrypt = "give --tls-ca, --tls-cert and --tls-key, or CROSSFADE_TLS_CA, CROSSFADE_TLS_CERT and CROSSFADE_TLS_KEY: docs/tls.md"
 
@@ -53,13 +56,13 @@ func (a *app) credentials() (credentials.TransportCredentials, error) {
 	if err != nil {
 		return nil, err
 	}
-	return k.Dialer(t.serverName), nil
+	return listening{k.Dialer(t.serverName)}, nil
 }
 
 // tlsProblem puts into words that the server and we do not believe each other, or that only one of both speaks TLS.
 func (a *app) tlsProblem(s *status.Status) (problem, exitCode, bool) {
 	text := s.Message()
-	_, said, refused := strings.Cut(text, "remote error: tls: ")
+	_, said, refused := strings.Cut(text, remoteAlert)
 	_, unbelieved, strange := strings.Cut(text, "failed to verify certificate: x509: ")
 	encrypted := a.tls().any()
 	p := problem{code: "tls", value: a.address()}

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	withAnn    = "roles: {admin: [root], viewer: [ann]}\n"
-	withoutAnn = "roles: {admin: [root]}\n"
+	withAnn    = "proxies: []\nroles: {admin: [root], viewer: [ann]}\n"
+	withoutAnn = "proxies: []\nroles: {admin: [root]}\n"
 )
 
 // TestRolesAreReadAnew: whoever loses a role loses what it watches, soon after the file says so, and a file that is bad changes nothing.
@@ -54,7 +54,7 @@ func TestRolesAreReadAnew(t *testing.T) {
 	if _, err := watch.Recv(); err != nil {
 		t.Fatal(err)
 	}
-	certtest.Replace(t, s.settings, []byte("roles: {admin: nobody}\n"))
+	certtest.Replace(t, s.settings, []byte("proxies: []\nroles: {admin: nobody}\n"))
 	s.await("a word about the bad file", func() bool { return len(lacks(s.stderr.String(), []string{"was not read anew"})) == 0 })
 	if !mayList() {
 		t.Error("a bad file takes a role away")

@@ -105,7 +105,7 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, again *relo
 		return nil, wrap("set up metrics", err)
 	}
 	p.api = server.New(server.Config{
-		Controller: p.control, Log: log, Changed: m.Changed, Traces: p.tracing,
+		Controller: p.control, Log: log, Changed: m.Changed, Denied: m.Denied, Traces: p.tracing,
 		Access: c.access(log), Attempts: p.attempts,
 		Info: server.Info{Version: version.String(), Commit: commit(), Addresses: ls.advertised(c.advertise), Started: time.Now()},
 	})

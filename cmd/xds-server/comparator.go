@@ -119,7 +119,7 @@ func compare(ctx context.Context, c *config, stderr io.Writer) error {
 	}
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	var reading sync.WaitGroup
-	reading.Go(func() { newReloader("", keeper, log).run(work, hangup) })
+	reading.Go(func() { newReloader(&config{}, keeper, log).run(work, hangup) })
 	if keeper != nil {
 		reading.Go(func() { keeper.Run(work) })
 	}

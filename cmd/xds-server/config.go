@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -17,6 +18,8 @@ type config struct {
 	xds, comparator, api, http string // where to listen, HOST:PORT
 	dataDir                    string
 	file                       string
+	fileKeys                   map[string]int // what is in it, with the lines
+	fileSeen                   fs.FileInfo    // as it was just before it was read; nil: it was not
 	dev                        bool
 	logFormat                  string
 	advertise                  string
@@ -101,6 +104,7 @@ kubernetes, aws and discovery, which say where endpoints are found: docs/discove
 proxies: docs/tls.md; roles: docs/access.md; hooks and prometheus: docs/rollouts.md. Proxies and roles are read anew when the file changes, and at once on
 SIGHUP, as certificates are.
 A comparator reads no file and uses --dev or --tls-…, --comparator-listen, --server, --token-file, --advertise (an IP address), --ready-file and --log-format.
+OTEL_EXPORTER_OTLP_ENDPOINT in the environment says where traces go; nowhere without it: docs/operations.md.
 SIGTERM ends the server in order: proxies keep serving with what they have. A second one ends it at once.
 `
 }

@@ -69,7 +69,7 @@ func TestAFlagBeatsTheEnvironmentWhichBeatsTheFile(t *testing.T) {
 			}
 			c.want.dev, c.want.xds, c.want.comparator, c.want.http = true, "127.0.0.1:18000", "127.0.0.1:18002", "127.0.0.1:18081"
 			c.want.sources.rules, c.want.mirrors, c.want.role, c.want.comparatorChild = discovery.DefaultRules(), defaultMirrors(), roleServer, true
-			c.want.operation, c.want.values = got.operation, got.values // have tests of their own
+			c.want.operation, c.want.values, c.want.fileKeys, c.want.fileSeen = got.operation, got.values, got.fileKeys, got.fileSeen // have tests of their own
 			if !reflect.DeepEqual(*got, c.want) {
 				t.Errorf("%+v, want %+v", *got, c.want)
 			}
@@ -104,7 +104,7 @@ func TestEverySettingHasAVariableAndAKey(t *testing.T) {
 	if got, err = parse([]string{"--config", file}, in(nil)); err != nil {
 		t.Fatal(err)
 	}
-	want.values = got.values
+	want.values, want.fileKeys, want.fileSeen = got.values, got.fileKeys, got.fileSeen
 	if want.file = file; err != nil || !reflect.DeepEqual(*got, want) {
 		t.Errorf("by file: %+v, %v", got, err)
 	}

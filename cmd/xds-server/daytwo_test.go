@@ -253,7 +253,7 @@ func TestARollbackInTheJournalIsInABackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := command(t, nil, "check", "--data-dir", dir)
-	if code := r.runs(); code != exitOK || !strings.Contains(r.stdout.String(), "2 rollbacks that are not recorded") {
+	if code := r.runs(); code != exitOK || !strings.Contains(r.stdout.String(), "2 rollbacks not recorded") {
 		t.Fatalf("check exits with %d and says %s%s", code, r.stdout, r.stderr)
 	}
 }

@@ -21,6 +21,7 @@ const maxFile = 64 << 10
 
 // fromFile sets the flags that neither the command line nor the environment does.
 func fromFile(f *pflag.FlagSet, path string, c *config) error {
+	c.fileSeen = stat(path) // before it is read: what changes later is seen to have changed
 	data, err := readFile(path, maxFile)
 	if err != nil {
 		return policy.Errors{invalid("bad_file", "--config", path, "cannot be read: "+reason(err), "")}
@@ -33,6 +34,7 @@ func fromFile(f *pflag.FlagSet, path string, c *config) error {
 	for i := 0; root != nil && i < len(root.Content); i += 2 {
 		r.entry(root.Content[i], root.Content[i+1])
 	}
+	c.fileKeys = r.seen
 	if len(r.found) > 0 {
 		return r.found
 	}

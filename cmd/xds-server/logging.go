@@ -21,6 +21,7 @@ type logs struct {
 	configured slog.Level
 	until      time.Time   // zero: nothing is to end
 	back       *time.Timer // nil: none
+	sets       uint64      // times that the level was set
 }
 
 // openLogs begins a log.
@@ -51,21 +52,21 @@ func (l *logs) Set(level slog.Level, d time.Duration) {
 		l.back.Stop()
 	}
 	l.back, l.until = nil, time.Time{}
+	l.sets++
 	l.level.Set(level)
 	if d <= 0 {
 		return
 	}
 	l.until = time.Now().Add(d)
-	var timer *time.Timer
-	timer = time.AfterFunc(d, func() { l.goBack(timer) })
-	l.back = timer
+	set := l.sets
+	l.back = time.AfterFunc(d, func() { l.goBack(set) })
 }
 
-// goBack ends a level that was to hold for a while, unless another was set meanwhile.
-func (l *logs) goBack(of *time.Timer) {
+// goBack ends a level that was to hold for a while, unless another was set meanwhile: it is called with how often one had been set.
+func (l *logs) goBack(set uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.back != of {
+	if l.sets != set {
 		return
 	}
 	l.back, l.until = nil, time.Time{}

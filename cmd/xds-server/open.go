@@ -43,6 +43,9 @@ func openDisk(dir string) (*disk, error) {
 	if err != nil {
 		return nil, openError(dir, err)
 	}
+	if err := checkRestored(dir); err != nil { // once more: a restore that began meanwhile saw no store, and this is a new one
+		return nil, errors.Join(err, s.Close())
+	}
 	j, err := journal.Open(filepath.Join(dir, journalFile))
 	if err != nil {
 		return nil, errors.Join(openError(dir, err), s.Close())

@@ -24,12 +24,15 @@ type reloader struct {
 	keeper   *mtls.Keeper
 	log      *slog.Logger
 	takers   []func(*config) // told what a good file says, in this order
-	seen     fs.FileInfo
+	keys     map[string]int  // of the file that holds
+	looked   fs.FileInfo     // as the last look saw it
+	seen     fs.FileInfo     // as it was when it was last read
 	failures atomic.Int64
 }
 
-func newReloader(path string, keeper *mtls.Keeper, log *slog.Logger) *reloader {
-	return &reloader{path: path, keeper: keeper, log: log, seen: stat(path)}
+// newReloader returns the reloader of the file that c was read from.
+func newReloader(c *config, keeper *mtls.Keeper, log *slog.Logger) *reloader {
+	return &reloader{path: c.file, keeper: keeper, log: log, keys: c.fileKeys, looked: c.fileSeen, seen: c.fileSeen}
 }
 
 // take has a function told what the file says whenever it was read anew. Call it before run. Only the sections of what it gets are the file's.
@@ -55,14 +58,20 @@ func (r *reloader) run(ctx context.Context, hangup <-chan os.Signal) {
 			if r.keeper != nil {
 				_ = r.keeper.Reload() // it says so itself
 			}
-			r.seen = stat(r.path)
+			r.looked = stat(r.path)
 			r.reload()
 		case <-tick.C:
-			if now := stat(r.path); !sameFile(now, r.seen) {
-				r.seen = now
-				r.reload()
-			}
+			r.look()
 		}
+	}
+}
+
+// look reads the file if it has changed, and two looks in a row see the same: who writes it in place has it empty for a moment, or half.
+func (r *reloader) look() {
+	before := r.looked
+	r.looked = stat(r.path)
+	if sameFile(r.looked, before) && !sameFile(r.looked, r.seen) {
+		r.reload()
 	}
 }
 
@@ -71,16 +80,36 @@ func (r *reloader) reload() {
 	if r.path == "" {
 		return
 	}
+	r.seen = r.looked
 	c := &config{sources: sources{rules: discovery.DefaultRules()}, mirrors: defaultMirrors()}
-	if err := fromFile(flags(c), r.path, c); err != nil {
+	err := fromFile(flags(c), r.path, c)
+	if err == nil {
+		err = r.lost(c)
+	}
+	if err != nil {
 		r.failures.Add(1)
 		r.log.Error("the settings file was not read anew; what it said before goes on", "file", r.path, "error", err)
 		return
 	}
+	r.keys = c.fileKeys
 	for _, take := range r.takers {
 		take(c)
 	}
 	r.log.Info("settings read anew: proxies and roles; what else changed comes with a restart", "file", r.path)
+}
+
+// lost refuses a file that has lost what would cut off everybody: it was caught while it was written, or that is a mistake. After a restart it counts.
+func (r *reloader) lost(c *config) error {
+	if len(c.fileKeys) == 0 && len(r.keys) > 0 {
+		return invalid("settings_gone", "--config", "", "is empty, and was not", "write it again; to run without settings, restart the server")
+	}
+	for _, section := range []struct{ name, none string }{{"proxies", "`proxies: []`"}, {"roles", "`roles: {}`"}} {
+		if r.keys[section.name] > 0 && c.fileKeys[section.name] == 0 {
+			return invalid("settings_gone", section.name, "", "is not in the file any more, and without this section nobody is let in",
+				"put it back; if that is meant, write "+section.none+", or restart the server")
+		}
+	}
+	return nil
 }
 
 // stat looks at a file, through links; nil: it is not there.

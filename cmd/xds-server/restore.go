@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
@@ -19,13 +17,6 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/store/bolt"
 	"github.com/crossfade-proxy/crossfade/pkg/store/journal"
 )
-
-// restoring is what a restore that is not finished has put into a directory: the first thing that is written, the last that goes. A server
-// does not start beside it, as it would start empty.
-const restoring = "restore.unfinished"
-
-// restoredFile is what it becomes: until the first server on it has paused the rollouts of the backup.
-const restoredFile = "restored"
 
 // restoreDir makes a data directory of a backup.
 func restoreDir(ctx context.Context, o *storeOptions, stdout io.Writer) error {
@@ -53,46 +44,15 @@ func restoreDir(ctx context.Context, o *storeOptions, stdout io.Writer) error {
 	fmt.Fprintf(stdout, "restored %d live objects at revision %d, with %d revisions of history, from a backup of %s made by %s\n",
 		s.Live, s.Revision, s.Revisions, s.Header.Made.Format("2006-01-02 15:04:05 MST"), s.Header.Version)
 	if s.Journal > 0 {
-		fmt.Fprintf(stdout, "%d rollbacks were live and not recorded yet: the server makes them live again and records them\n", s.Journal)
+		fmt.Fprintf(stdout, "with it: %d %s, live and not recorded yet; the server makes that live again and records it\n", s.Journal, plural("rollback", s.Journal))
 	}
-	fmt.Fprintln(stdout, "Rollouts that were on their way begin paused.")
-	fmt.Fprintln(stdout, "Proxies that have newer changes keep what they have until somebody decides: `shadowctl fleet` shows them as held.")
+	fmt.Fprintf(stdout, `Rollouts that were on their way begin paused.
+Proxies with a newer change of weights or pins keep those, and their listeners and routes, until somebody decides: "shadowctl fleet" shows them as held.
+Clusters and the endpoints that documents name are the backup's at every proxy that connects, and so is all else where the newer changes were of no weight or pin.
+Compare first, where no proxy reaches it: start xds-server --data-dir %s --xds-listen 127.0.0.1:0 and your other flags, then
+shadowctl diff -f FILE with the documents that you applied last. Apply what differs, and start it as usual.
+`, o.dataDir)
 	return nil
-}
-
-// checkEmpty refuses a directory that has anything in it but what a restore that was killed has left.
-func checkEmpty(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return diskError("data_dir", dir, "cannot be read: "+reason(err))
-	}
-	unfinished := slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == restoring })
-	ours := []string{restoring, storeFile, storeFile + bolt.ImportSuffix, journalFile}
-	for _, e := range entries {
-		if !unfinished || !slices.Contains(ours, e.Name()) {
-			return &policy.Error{
-				Kind: policy.Invalid, Code: "not_empty", Field: "--data-dir", Value: dir, Message: "is not empty: " + e.Name() + " is in it",
-				Next: "name a new directory, and keep the old one until you know that the restore is what you want",
-			}
-		}
-	}
-	return nil
-}
-
-// checkRestored refuses a directory in which a restore was not finished.
-func checkRestored(dir string) error {
-	if _, err := os.Lstat(filepath.Join(dir, restoring)); errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	e := diskError("restore_unfinished", dir, "a restore into this directory was not finished")
-	var one *policy.Error
-	if errors.As(e, &one) {
-		one.Next = "run `xds-server restore --from FILE --data-dir " + dir + "` again"
-	}
-	return e
 }
 
 // writeRestored writes what was checked, and checks that it is what was checked.
@@ -100,27 +60,27 @@ func writeRestored(ctx context.Context, dir string, f io.Reader, want backup.Sum
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return diskError("data_dir", dir, "cannot be made: "+reason(err))
 	}
-	mark := filepath.Join(dir, restoring)
-	if err := os.WriteFile(mark, nil, 0o600); err != nil {
-		return diskError("data_dir", dir, "cannot be written: "+reason(err))
-	}
-	if err := syncDir(dir); err != nil {
-		return diskError("data_dir", dir, "cannot be written: "+reason(err))
-	}
-	for _, name := range []string{storeFile, journalFile} { // of a restore that was killed
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return diskError("data_dir", dir, "cannot be written: "+reason(err))
-		}
-	}
-	entries, err := importStore(ctx, filepath.Join(dir, storeFile), f, want)
+	m, err := claim(dir)
 	if err != nil {
-		return importError(dir, err)
+		return err
 	}
-	if err := importJournal(ctx, filepath.Join(dir, journalFile), entries); err != nil {
-		return importError(dir, err)
+	return errors.Join(m.fill(ctx, f, want), m.close())
+}
+
+// fill makes store and journal.
+func (m *mark) fill(ctx context.Context, f io.Reader, want backup.Summary) error {
+	if err := m.clear(); err != nil {
+		return err
 	}
-	if err := errors.Join(os.Rename(mark, filepath.Join(dir, restoredFile)), syncDir(dir)); err != nil {
-		return diskError("data_dir", dir, "cannot be written: "+reason(err))
+	entries, err := importStore(ctx, filepath.Join(m.dir, storeFile), f, want)
+	if err != nil {
+		return importError(m.dir, err)
+	}
+	if err := importJournal(ctx, filepath.Join(m.dir, journalFile), entries); err != nil {
+		return importError(m.dir, err)
+	}
+	if err := m.done(); err != nil {
+		return diskError("data_dir", m.dir, "cannot be written: "+reason(err))
 	}
 	return nil
 }
@@ -189,12 +149,6 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-// isRestored says whether a directory was made of a backup, and no server on it has paused the rollouts of that yet.
-func isRestored(dir string) bool {
-	_, err := os.Lstat(filepath.Join(dir, restoredFile))
-	return err == nil
 }
 
 // settleRestored forgets that a directory was made of a backup once none of the rollouts is on its way, until ctx ends: a server that is killed

@@ -44,7 +44,7 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	err = serveFrom(ctx, c, ls, d, newReloader(c.file, keeper, log), hangup, log, stderr)
+	err = serveFrom(ctx, c, ls, d, newReloader(c, keeper, log), hangup, log, stderr)
 	return errors.Join(err, d.close())
 }
 

@@ -110,7 +110,7 @@ func checkDir(ctx context.Context, o *storeOptions, stdout io.Writer) error {
 	case 0:
 		fmt.Fprintln(stdout, "journal    empty: every rollback is recorded")
 	default:
-		fmt.Fprintf(stdout, "journal    %d rollbacks that are not recorded; a server that starts makes them live and records them\n", pending)
+		fmt.Fprintf(stdout, "journal    %d %s not recorded; a server that starts makes such rollbacks live and records them\n", pending, plural("rollback", pending))
 	}
 	return nil
 }

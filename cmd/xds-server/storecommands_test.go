@@ -166,10 +166,14 @@ func TestTheLevelOfTheLogGoesBack(t *testing.T) {
 		t.Fatalf("%v", out)
 	}
 	p.await("a line at debug", func() bool { set("", 0); return strings.Contains(p.stderr.String(), "level=DEBUG msg=call") })
-	set("debug", 50*time.Millisecond)
+	set("debug", time.Second)
 	p.await("the level to go back", func() bool { return set("", 0).GetLevel() == "info" })
 	for _, bad := range []*crossfadev1.SetLogLevelRequest{
-		{Level: "loud"}, {Duration: durationpb.New(time.Hour)}, {Level: "debug", Duration: durationpb.New(25 * time.Hour)}, {Level: "debug", Duration: durationpb.New(-1)},
+		{Level: "loud"},
+		{Duration: durationpb.New(time.Hour)},
+		{Level: "debug", Duration: durationpb.New(25 * time.Hour)},
+		{Level: "debug", Duration: durationpb.New(-1)},
+		{Level: "debug", Duration: durationpb.New(time.Second - 1)},
 	} {
 		if out, err := p.admin().SetLogLevel(t.Context(), bad); err == nil {
 			t.Errorf("%v was taken: %v", bad, out)

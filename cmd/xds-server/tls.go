@@ -66,8 +66,13 @@ func (c *config) openTLS(log *slog.Logger) (*mtls.Keeper, error) {
 	if errors.As(err, &bad) {
 		return nil, &policy.Error{Kind: policy.Unavailable, Code: "bad_tls_file", Field: c.flagOf(bad.Path), Value: bad.Path, Message: bad.Err.Error(), Next: "docs/tls.md says what is needed in each file"}
 	}
-	if err != nil || c.role == roleComparator || !c.comparatorChild {
-		return k, err
+	if err != nil {
+		return nil, err
+	}
+	own := c.role != roleComparator && c.comparatorChild
+	k.Hold(own)
+	if !own {
+		return k, nil
 	}
 	if c.tlsServerName, err = k.CheckOwn(); err != nil {
 		return nil, &policy.Error{

@@ -230,7 +230,14 @@ func TestSettingsAreReadAnew(t *testing.T) {
 	if _, err := s.stream(s.as(&c), "default"); err != nil {
 		t.Errorf("after a bad file: %v", err)
 	}
-	certtest.Replace(t, s.settings, []byte("proxies: [{fleet: edge, name: \"spiffe://example.test/fleet/*\"}]\n"))
+	if err := os.Truncate(s.settings, 0); err != nil {
+		t.Fatal(err)
+	}
+	s.await("a complaint about the empty file", func() bool { return strings.Contains(s.stderr.String(), "is empty, and was not") })
+	if _, err := s.stream(s.as(&c), "default"); err != nil || stream.Context().Err() != nil {
+		t.Errorf("after an empty file: %v", err)
+	}
+	certtest.Replace(t, s.settings, []byte("proxies: [{fleet: edge, name: \"spiffe://example.test/fleet/*\"}]\nroles: {}\n"))
 	s.signal(syscall.SIGHUP)
 	if _, err := stream.Recv(); status.Code(err) != codes.PermissionDenied || !strings.Contains(err.Error(), "no more") {
 		t.Errorf("the stream ended with %v", err)
@@ -241,7 +248,7 @@ func TestSettingsAreReadAnew(t *testing.T) {
 	if err := os.Remove(s.settings); err != nil {
 		t.Fatal(err)
 	}
-	s.await("another complaint", func() bool { return strings.Count(s.stderr.String(), "the settings file was not read anew") >= 2 })
+	s.await("another complaint", func() bool { return strings.Count(s.stderr.String(), "the settings file was not read anew") >= 3 })
 	if _, err := s.stream(s.as(&c), "edge"); err != nil {
 		t.Errorf("without a file: %v", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel"
@@ -25,6 +26,10 @@ import (
 const (
 	tracesVariable = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 	otlpVariable   = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+	// What makes the library leave out TLS, whatever the URL says; the first that is set counts.
+	tracesInsecure = "OTEL_EXPORTER_OTLP_TRACES_INSECURE"
+	otlpInsecure   = "OTEL_EXPORTER_OTLP_INSECURE"
 )
 
 // tracesTimeout is how long the end of the server waits for what was not sent yet.
@@ -47,7 +52,7 @@ func openTracing(ctx context.Context, env func(string) string, log *slog.Logger)
 	if endpoint == "" {
 		return &tracing{noop.NewTracerProvider(), func(context.Context) error { return nil }}, nil
 	}
-	if err := checkCollector(name, endpoint); err != nil {
+	if err := checkCollector(name, endpoint, env); err != nil {
 		return nil, err
 	}
 	exporter, err := otlptracegrpc.New(ctx)
@@ -65,18 +70,34 @@ func openTracing(ctx context.Context, env func(string) string, log *slog.Logger)
 }
 
 // checkCollector refuses to send traces in the clear to another machine: they name services, people and proxies.
-func checkCollector(name, endpoint string) error {
+func checkCollector(name, endpoint string, env func(string) string) error {
 	u, err := url.Parse(endpoint)
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return invalid("bad_setting", name, "", "must be the URL of a collector that takes OTLP over gRPC", "for example https://collector.test:4317, or http://127.0.0.1:4317")
-	case u.Scheme == "https":
-		return nil
 	}
 	if ip, err := netip.ParseAddr(u.Hostname()); err == nil && ip.Unmap().IsLoopback() || u.Hostname() == "localhost" {
 		return nil
 	}
-	return invalid("not_loopback", name, net.JoinHostPort(u.Hostname(), u.Port()), "is on another machine, and http:// is not encrypted", "write https://, or run a collector on this machine")
+	host := net.JoinHostPort(u.Hostname(), u.Port())
+	if u.Scheme == "http" {
+		return invalid("not_loopback", name, host, "is on another machine, and http:// is not encrypted", "write https://, or run a collector on this machine")
+	}
+	if by := clearText(env); by != "" {
+		return invalid("not_loopback", name, host, "is on another machine, and "+by+" is to send in the clear whatever the URL says", "remove "+by+", or run a collector on this machine")
+	}
+	return nil
+}
+
+// clearText is the variable that makes the library leave out TLS; empty: none.
+func clearText(env func(string) string) string {
+	for _, name := range []string{tracesInsecure, otlpInsecure} {
+		if value := strings.TrimSpace(env(name)); strings.EqualFold(value, "true") {
+			return name
+		} else if value != "" {
+			return ""
+		}
+	}
+	return ""
 }
 
 // close sends what was not sent yet.

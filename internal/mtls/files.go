@@ -49,6 +49,7 @@ func (e *FileError) Unwrap() error { return e.Err }
 type material struct {
 	cert  tls.Certificate
 	roots *x509.CertPool
+	known []*x509.Certificate // the roots
 	lists []*x509.RevocationList
 	ends  map[string]time.Time // when what is in a file expires first, by path
 }
@@ -59,12 +60,11 @@ func load(f Files, now time.Time) (*material, error) {
 	if err := m.loadPair(f, now); err != nil {
 		return nil, err
 	}
-	authorities, err := m.loadAuthorities(f.CA)
-	if err != nil {
+	if err := m.loadAuthorities(f.CA); err != nil {
 		return nil, &FileError{f.CA, err}
 	}
 	if f.CRL != "" {
-		if err := m.loadLists(f.CRL, authorities); err != nil {
+		if err := m.loadLists(f.CRL); err != nil {
 			return nil, &FileError{f.CRL, err}
 		}
 	}
@@ -97,30 +97,29 @@ func (m *material) loadPair(f Files, now time.Time) error {
 	return nil
 }
 
-func (m *material) loadAuthorities(path string) ([]*x509.Certificate, error) {
+func (m *material) loadAuthorities(path string) error {
 	data, err := read(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	all, err := certificates(data)
-	if err != nil {
-		return nil, err
+	if m.known, err = certificates(data); err != nil {
+		return err
 	}
 	m.roots = x509.NewCertPool()
-	for _, c := range all {
+	for _, c := range m.known {
 		if !c.IsCA {
-			return nil, fmt.Errorf("the certificate of %q is not one of an authority", c.Subject)
+			return fmt.Errorf("the certificate of %q is not one of an authority", c.Subject)
 		}
 		m.roots.AddCert(c)
 	}
-	m.ends[path] = earliest(all)
-	return all, nil
+	m.ends[path] = earliest(m.known)
+	return nil
 }
 
 // deltaList marks a list that only tells what has changed since another (RFC 5280, 5.2.4).
 var deltaList = []int{2, 5, 29, 27}
 
-func (m *material) loadLists(path string, authorities []*x509.Certificate) error {
+func (m *material) loadLists(path string) error {
 	data, err := read(path)
 	if err != nil {
 		return err
@@ -135,7 +134,7 @@ func (m *material) loadLists(path string, authorities []*x509.Certificate) error
 				return errors.New("holds a delta list; a full one is needed")
 			}
 		}
-		if named := issuers(list, authorities); len(named) > 0 && !slices.ContainsFunc(named, func(c *x509.Certificate) bool { return list.CheckSignatureFrom(c) == nil }) {
+		if named := issuers(list, m.known); len(named) > 0 && !slices.ContainsFunc(named, func(c *x509.Certificate) bool { return list.CheckSignatureFrom(c) == nil }) {
 			return fmt.Errorf("the list of %q is not signed by it", list.Issuer)
 		}
 		m.lists = append(m.lists, list)
@@ -145,6 +144,28 @@ func (m *material) loadLists(path string, authorities []*x509.Certificate) error
 		return nil
 	})
 	return err
+}
+
+// unlisted are the authorities of which there is no list.
+func (m *material) unlisted() (out []*x509.Certificate) {
+	for _, c := range m.known {
+		if !slices.ContainsFunc(m.lists, func(l *x509.RevocationList) bool { return bytes.Equal(l.RawIssuer, c.RawSubject) }) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// follows refuses what would take back revocations of before: of an authority that still counts, the list is gone.
+func (m *material) follows(before *material) error {
+	for _, c := range m.unlisted() {
+		for _, l := range before.lists {
+			if bytes.Equal(l.RawIssuer, c.RawSubject) {
+				return fmt.Errorf("the list of %q is gone, and what it has revoked would count again: put it back, or take the authority out", c.Subject)
+			}
+		}
+	}
+	return nil
 }
 
 // issuers are the certificates that a list names as its issuer.

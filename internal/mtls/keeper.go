@@ -26,6 +26,8 @@ type Keeper struct {
 	open    registry
 
 	reading sync.Mutex // guards what follows
+	own     bool       // see Hold
+	name    string     // that it must keep; empty: any
 	seen    []fs.FileInfo
 	pending int   // looks for which the files have been bad
 	bad     error // why what is on disk is not used; nil: it is
@@ -59,6 +61,11 @@ func open(f Files, log *slog.Logger, now func() time.Time) (*Keeper, error) {
 		return nil, err
 	}
 	k.current.Store(m)
+	if f.CRL != "" {
+		for _, c := range m.unlisted() {
+			log.Warn("there is no list of revoked certificates of an authority: none of its certificates counts as revoked", "authority", c.Subject.String(), "lists", f.CRL)
+		}
+	}
 	return k, nil
 }
 
@@ -115,6 +122,12 @@ func (k *Keeper) read() error {
 	m, err := load(k.files, k.now())
 	if err != nil {
 		return err
+	}
+	if err := m.follows(k.current.Load()); err != nil {
+		return &FileError{k.files.CRL, err}
+	}
+	if err := k.fits(m); err != nil {
+		return &FileError{k.files.Cert, err}
 	}
 	k.pending, k.bad = 0, nil
 	k.current.Store(m)

@@ -309,6 +309,7 @@ func TestBadFilesChangeNothing(t *testing.T) {
 		"no authority":                 {w.files.CA, []byte("hello")},
 		"a list that is none":          {w.files.CRL, other.PEM},
 		"a list that another signed":   {w.files.CRL, forged},
+		"the authority's list gone":    {w.files.CRL, stranger.Revoke()},
 		"a key in place of an authori": {w.files.CA, stranger.Issue(certtest.Spec{}).Key},
 	} {
 		was, err := os.ReadFile(c.path)

@@ -22,10 +22,12 @@ type target struct {
 	at      int    // index of the document, from 0
 }
 
-// Lookup says of which service a mirror or a rollout is, empty if there is none of this name.
+// Lookup says of which service a mirror or a rollout is, empty if there is none of this name, and what stands beside a service.
 type Lookup interface {
 	ServiceOfMirror(name string) string
 	ServiceOfRollout(name string) string
+	// TakesFrom says which other services would lose requests to a service if it became like this, and lose none to it as it is.
+	TakesFrom(*crossfadev1.Service) []string
 }
 
 const (
@@ -228,6 +230,14 @@ func ofFleet(name string, right Right) []target {
 	return []target{{every: right == Administer, right: right, words: "fleet " + cmp.Or(name, "default")}}
 }
 
+// losers are the services from which a document would take requests. The words do not name them: the caller may not see them.
+func losers(s *crossfadev1.Service, l Lookup) (out []target) {
+	for _, name := range l.TakesFrom(s) {
+		out = append(out, target{service: name, words: "hosts or paths that service " + s.GetName() + " would take from another service"})
+	}
+	return out
+}
+
 // documents are those of a request, each for itself. A request without any concerns nothing.
 func documents(fleet Right) func(any, Lookup) []target {
 	return func(request any, l Lookup) []target {
@@ -249,6 +259,9 @@ func documents(fleet Right) func(any, Lookup) []target {
 				out = append(out, ofRollout(d.GetRollout(), l)...)
 			case d.GetService().GetName() != "":
 				out = append(out, one(d.GetService().GetName())...)
+				if fleet == Administer { // it is to be changed
+					out = append(out, losers(d.GetService(), l)...)
+				}
 			default:
 				out = append(out, target{every: true, words: "a document without a name"})
 			}

@@ -56,13 +56,17 @@ func TestWithoutARowNobodyMay(t *testing.T) {
 // none is a lookup that knows nothing.
 type none struct{}
 
-func (none) ServiceOfMirror(string) string  { return "" }
+func (none) ServiceOfMirror(string) string           { return "" }
+func (none) TakesFrom(*crossfadev1.Service) []string { return nil }
+
 func (none) ServiceOfRollout(string) string { return "" }
 
 // world is a lookup in which the mirror or rollout NAME-1 is of service NAME.
 type world struct{}
 
 func (world) ServiceOfMirror(name string) string { return before(name) }
+
+func (world) TakesFrom(*crossfadev1.Service) []string { return nil }
 
 func (world) ServiceOfRollout(name string) string { return before(name) }
 

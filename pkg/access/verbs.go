@@ -66,6 +66,8 @@ type of string
 func (s of) ServiceOfMirror(string) string  { return string(s) }
 func (s of) ServiceOfRollout(string) string { return string(s) }
 
+func (of) TakesFrom(*crossfadev1.Service) []string { return nil }
+
 // CanI says whether a caller may do what a word of [Verbs] means to a service; to every one, or to what is no service's, if it is empty. Known
 // is whether there is such a word, in any case; method is the short name that it means.
 func CanI(g Grants, word, service string) (method string, refused *Refusal, known bool) {

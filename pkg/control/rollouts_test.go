@@ -84,7 +84,7 @@ func (w *world) proxy() {
 func (w *world) awaitRollout(name, state string) *crossfadev1.RolloutStatus {
 	w.t.Helper()
 	var st *crossfadev1.RolloutStatus
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	if err := poll.Until(ctx, 10*time.Millisecond, func(context.Context) error {
 		if st, _ = w.Rollout(name); st.GetState() != state {

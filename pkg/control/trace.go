@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 )
 
@@ -36,7 +37,7 @@ func (c *Controller) span(ctx context.Context, name string) (context.Context, fu
 
 func endSpan(s trace.Span, err error, at time.Time) {
 	if err != nil {
-		s.SetStatus(codes.Error, err.Error())
+		s.SetStatus(codes.Error, policy.Unquoted(err))
 	}
 	if at.IsZero() {
 		s.End()

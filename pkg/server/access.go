@@ -77,10 +77,26 @@ func (a *API) refusal(ctx context.Context, method string, request any) *access.R
 
 // refused takes note of a refusal. One who tries again and again fills no log.
 func (a *API) refused(ctx context.Context, r *access.Refusal) {
+	if a.denied != nil {
+		a.denied(r.Method, reasonOf(r))
+	}
 	if a.gate.attempts != nil && !a.gate.attempts.Note(r) {
 		return
 	}
 	a.log.LogAttrs(ctx, slog.LevelWarn, "a call was refused", slog.String("who", r.Who), slog.String("method", r.Method), slog.String("on", clip(r.What, maxName)), slog.String("needs", r.Role), slog.String("reason", r.Why))
+}
+
+// reasonOf is why a call was refused, in a word.
+func reasonOf(r *access.Refusal) string {
+	switch {
+	case r.Why != "":
+		return "no_name"
+	case r.Who == "":
+		return "no_certificate"
+	case r.Role == "":
+		return "no_rule"
+	}
+	return "no_role"
 }
 
 // lookup finds of which service something is.
@@ -95,6 +111,9 @@ func (l lookup) ServiceOfMirror(name string) string {
 func (l lookup) ServiceOfRollout(name string) string {
 	return l.of("rollout", name).GetRollout().GetService()
 }
+
+// TakesFrom implements [access.Lookup].
+func (l lookup) TakesFrom(s *crossfadev1.Service) []string { return l.control.TakesFrom(s) }
 
 func (l lookup) of(kind, name string) *crossfadev1.Document {
 	doc, _, err := l.control.Get(kind, name)
@@ -120,7 +139,11 @@ func (s *guarded) Context() context.Context { return s.ctx }
 
 // RecvMsg implements grpc.ServerStream.
 func (s *guarded) RecvMsg(m any) error {
-	if err := s.ServerStream.RecvMsg(m); err != nil {
+	err := s.ServerStream.RecvMsg(m)
+	if broken := s.api.codec.check(m); err == nil {
+		err = broken
+	}
+	if err != nil {
 		return err
 	}
 	g := &s.api.gate

@@ -118,7 +118,7 @@ func accessTable() map[string]tableRow {
 		"WatchEndpoints": reads(func(s string) proto.Message { return &crossfadev1.WatchEndpointsRequest{Service: s} }),
 		"ExplainRoute": {func(s string) proto.Message {
 			return &crossfadev1.ExplainRouteRequest{Host: s + ".test"}
-		}, "read orders", "read all", "read some"},
+		}, "read some", "read some", "read some"}, // of what it may not see, nothing is told
 		"AcceptEndpoints": changes(func(s string) proto.Message {
 			return &crossfadev1.AcceptEndpointsRequest{Service: s, Origin: "eks", Options: noSuch}
 		}),

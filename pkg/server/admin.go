@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -50,7 +51,8 @@ const (
 	maxExports = 2
 	// chunk is the size of the parts of a file, in bytes.
 	chunk = 256 << 10
-	// maxLevelFor is for how long a level may hold.
+	// For how long a level may hold.
+	minLevelFor = time.Second
 	maxLevelFor = 24 * time.Hour
 	// maxLogLines bounds the lines of the log that may be asked for.
 	maxLogLines = 100_000
@@ -124,8 +126,8 @@ func (p *problems) levelFor(level string, d *durationpb.Duration) time.Duration 
 		return 0
 	case level == "":
 		p.add("needs_level", "duration", d.AsDuration().String(), "is for how long a level holds, and there is none")
-	case d.CheckValid() != nil || d.AsDuration() <= 0 || d.AsDuration() > maxLevelFor:
-		p.add("out_of_range", "duration", d.AsDuration().String(), "must be more than 0 and at most "+maxLevelFor.String())
+	case d.CheckValid() != nil || d.AsDuration() < minLevelFor || d.AsDuration() > maxLevelFor:
+		p.add("out_of_range", "duration", d.AsDuration().String(), fmt.Sprintf("must be at least %s and at most %s", minLevelFor, maxLevelFor))
 	}
 	return d.AsDuration()
 }

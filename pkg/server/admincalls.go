@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"errors"
 	"path"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -29,30 +27,5 @@ func (a *API) noteStream(service any, stream grpc.ServerStream, info *grpc.Strea
 }
 
 func (a *API) note(ctx context.Context, method string, began time.Time, err error) {
-	a.log.DebugContext(ctx, "call", "method", path.Base(method), "who", who(ctx, ""), "took", time.Since(began), "ended", loggable(err))
-}
-
-// loggable is an error as the log may have it. What is wrong with a request quotes the request, which may hold a token, for example where a
-// pin asks for one: of that the log has the codes and the fields.
-func loggable(err error) string {
-	var many policy.Errors
-	var one *policy.Error
-	switch {
-	case err == nil:
-		return "ok"
-	case errors.As(err, &many):
-	case errors.As(err, &one):
-		many = policy.Errors{one}
-	default:
-		return err.Error()
-	}
-	var out []string
-	for _, e := range many[:min(len(many), 10)] {
-		if e.Kind == policy.Invalid {
-			out = append(out, strings.TrimSpace(e.Code+" "+clip(e.Field, 100)))
-		} else {
-			out = append(out, e.Error())
-		}
-	}
-	return strings.Join(out, "; ")
+	a.log.DebugContext(ctx, "call", "method", path.Base(method), "who", who(ctx, ""), "took", time.Since(began), "ended", policy.Unquoted(err))
 }

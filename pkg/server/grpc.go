@@ -31,7 +31,7 @@ const (
 func (a *API) GRPC(more ...grpc.ServerOption) *grpc.Server {
 	s := grpc.NewServer(append([]grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(traced(a.traces), a.unary, a.noteCall), grpc.ChainStreamInterceptor(a.stream, a.noteStream),
-		grpc.MaxRecvMsgSize(hardLimit * a.maxMessage), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaders), grpc.ConnectionTimeout(10 * time.Second),
+		grpc.ForceServerCodecV2(a.codec), grpc.MaxRecvMsgSize(hardLimit * a.maxMessage), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaders), grpc.ConnectionTimeout(10 * time.Second),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 	}, more...)...)
@@ -84,6 +84,9 @@ func (a *API) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo
 	began := time.Now()
 	_, write := request.(changeRequest)
 	c := call{method: path.Base(info.FullMethod), write: write}
+	if err := a.codec.check(request); err != nil {
+		return nil, a.fail(ctx, c, err)
+	}
 	if err := a.checkSize(request); err != nil {
 		return nil, a.fail(ctx, c, err)
 	}
@@ -115,7 +118,7 @@ func (a *API) logChange(ctx context.Context, method string, r changeRequest, cha
 			"recorded", c.GetRecorded(), "acked", c.GetFleet().GetAcked(), "connected", c.GetFleet().GetConnected(), "took", took)
 	}
 	if err != nil {
-		a.log.InfoContext(ctx, "change failed", "method", method, "who", who, "error", loggable(err), "took", took)
+		a.log.InfoContext(ctx, "change failed", "method", method, "who", who, "error", policy.Unquoted(err), "took", took)
 	}
 }
 

@@ -77,8 +77,10 @@ func (s *sight) proxy(p *crossfadev1.Proxy) *crossfadev1.Proxy {
 	}
 	out := proto.CloneOf(p)
 	if n := out.GetLastNack(); n != nil {
-		if name, _, _ := strings.Cut(n.GetResource(), "/"); !s.service(name) {
-			n.Resource, n.Message = "", ""
+		for resource := range strings.SplitSeq(n.GetResource(), ", ") { // a refused response has several
+			if name, _, _ := strings.Cut(resource, "/"); !s.service(name) {
+				n.Resource, n.Message = "", ""
+			}
 		}
 	}
 	if out.GetState() == "pending" || out.GetState() == "refused" {

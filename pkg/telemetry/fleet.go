@@ -19,7 +19,8 @@ type fleet struct {
 	taps       map[string]*tap // by cluster, while it is watched
 	census     census
 	byID       []*series // by id; nil where one gave way
-	free       []int32   // ids to use again
+	free       []int32   // ids to use again; they take no room
+	swept      time.Time // when series without data last gave way
 	generation uint32    // of series that got a used id
 
 	index atomic.Pointer[map[string]*series] // by cluster; replaced, never changed
@@ -66,18 +67,6 @@ type lastSeen struct {
 	health health
 }
 
-// room is how many series all fleets have together: one takes 9 kB, and more where latencies are reported.
-type room struct{ taken atomic.Int64 }
-
-// take takes the place of one, if there is one.
-func (r *room) take() bool {
-	if r.taken.Add(1) <= maxSeriesInAll {
-		return true
-	}
-	r.taken.Add(-1)
-	return false
-}
-
 func newFleet(name string, now time.Time, r *room) *fleet {
 	f := &fleet{name: name, since: now, room: r, proxies: map[string]*proxy{}, proofs: map[*Proof]bool{}, taps: map[string]*tap{}}
 	f.index.Store(&map[string]*series{})
@@ -109,28 +98,21 @@ func (f *fleet) learn(fl *flush, now time.Time) (dropped int) {
 
 // newSeries makes a series and puts it into the index, if there is room or can be made.
 func (f *fleet) newSeries(name string, index map[string]*series, now time.Time) *series {
-	if len(f.free) == 0 && (len(f.byID) == maxSeries || f.room.taken.Load() >= maxSeriesInAll) {
-		for id, s := range f.byID {
-			if s != nil && now.Sub(s.last) > keepIdle {
-				f.byID[id] = nil
-				f.free = append(f.free, int32(id))
-				delete(index, s.name)
-			}
-		}
+	if len(f.free) == 0 && len(f.byID) == maxSeries || f.room.full() {
+		f.giveWay(index, now)
+	}
+	if len(f.free) == 0 && len(f.byID) == maxSeries || !f.room.take() {
+		return nil
 	}
 	s := &series{name: name, last: now, tap: f.taps[name]}
-	switch {
-	case len(f.free) > 0:
-		s.id = f.free[len(f.free)-1]
-		f.free = f.free[:len(f.free)-1]
+	if n := len(f.free); n > 0 {
+		s.id, f.free = f.free[n-1], f.free[:n-1]
 		f.generation++
 		s.reused = f.generation
 		f.byID[s.id] = s
-	case len(f.byID) < maxSeries && f.room.take():
+	} else {
 		s.id = int32(len(f.byID))
 		f.byID = append(f.byID, s)
-	default:
-		return nil
 	}
 	index[name] = s
 	return s

@@ -74,6 +74,7 @@ func (t *Telemetry) export(ctx context.Context, raw []byte) error {
 	if fl.end == 0 {
 		return nil // nothing in it that counts here: 1.37 sends such messages before anything is used
 	}
+	t.makeRoom(fl, t.now())
 	f, p, err := t.enter(fleetName, id)
 	if err != nil {
 		return t.refuse(refusedTooMany, err)

@@ -35,7 +35,7 @@ type Options struct {
 	Now func() time.Time
 	// Admit says whether the caller may be a proxy of a fleet; its error is the status of the call. Nil: everybody may.
 	Admit func(ctx context.Context, fleet, proxy string) error
-	// MaxProxies bounds the proxies that are known at a time. Default 10,000.
+	// MaxProxies bounds the proxies that are known at a time. One that connects takes the place of one that is not connected. Default 10,000.
 	MaxProxies int
 	// MaxFollowed bounds the proxies that report every 250 ms at a time, at 250 kB/s each. Default 64.
 	MaxFollowed int
@@ -91,7 +91,7 @@ func (t *Telemetry) Register(r grpc.ServiceRegistrar) {
 // Connected notes that a proxy's xDS stream began or ended: give it to xds.Options.OnConnect. A proxy that was connected and is not any more
 // counts as lost for 24 h, or until [Telemetry.Forget].
 func (t *Telemetry) Connected(fleet, proxy string, connected bool) {
-	f, p, err := t.enter(fleet, proxy)
+	f, p, err := t.enterFor(fleet, proxy, connected)
 	if err != nil {
 		t.log.Warn("a proxy is not followed", "proxy", proxy, "fleet", fleet, "error", err)
 		return
@@ -180,6 +180,11 @@ func (t *Telemetry) reportingFleet(name string) (*fleet, error) {
 
 // enter returns a proxy, which exists from its first mention, and its fleet, locked.
 func (t *Telemetry) enter(fleet, id string) (*fleet, *proxy, error) {
+	return t.enterFor(fleet, id, false)
+}
+
+// enterFor is enter, also for one that connects: that gets a place, if need be that of one that is not connected.
+func (t *Telemetry) enterFor(fleet, id string, connects bool) (*fleet, *proxy, error) {
 	f, err := t.reportingFleet(fleet)
 	if err != nil {
 		return nil, nil, err
@@ -191,6 +196,9 @@ func (t *Telemetry) enter(fleet, id string) (*fleet, *proxy, error) {
 	f.mu.Unlock()
 	if t.proxies.Add(1) > int64(t.maxProxies) {
 		t.sweep()
+		if connects && t.proxies.Load() > int64(t.maxProxies) {
+			t.dropFirst()
+		}
 		if t.proxies.Load() > int64(t.maxProxies) {
 			t.proxies.Add(-1)
 			return nil, nil, status.Errorf(codes.ResourceExhausted, "proxy %q: %d proxies are known already", id, t.maxProxies)
@@ -204,6 +212,32 @@ func (t *Telemetry) enter(fleet, id string) (*fleet, *proxy, error) {
 	p := &proxy{id: id, lastSeen: t.now()}
 	f.proxies[id] = p
 	return f, p, nil
+}
+
+// dropFirst forgets one proxy that is not connected: of those that never were the one seen first, or else of the others.
+func (t *Telemetry) dropFirst() {
+	var from *fleet
+	var first proxy
+	for _, f := range t.all() {
+		f.mu.Lock()
+		for _, p := range f.proxies {
+			if p.streams > 0 {
+				continue
+			}
+			if from == nil || first.known && !p.known || first.known == p.known && p.lastSeen.Before(first.lastSeen) {
+				from, first.id, first.known, first.lastSeen = f, p.id, p.known, p.lastSeen
+			}
+		}
+		f.mu.Unlock()
+	}
+	if from == nil {
+		return
+	}
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	if p := from.proxies[first.id]; p != nil && p.streams == 0 { // it may have connected meanwhile
+		t.drop(from, p)
+	}
 }
 
 // sweep forgets proxies that are gone for long: it is called when there is no room.

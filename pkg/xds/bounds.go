@@ -10,16 +10,20 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
 // Bounds of what one proxy may say. An Envoy stays far below them; who does not is no Envoy.
 const (
-	maxNames          = 100_000 // resources of one kind that a stream asks for, or says that it has
-	maxResourceLength = 512     // of the name or version of such a resource, in bytes
-	maxAddressLength  = 256     // of an address in its node metadata, in bytes
-	maxWords          = 4 << 10 // of a refusal, in bytes, that are kept
-	maxLost           = MaxMemories
-	maxLostUnnamed    = 100 // of a fleet that no document names
+	maxNames           = 100_000 // resources of one kind that a stream asks for, or says that it has
+	maxResourceLength  = 512     // of the name or version of such a resource, in bytes, but for these:
+	maxOnTopLength     = 1 << 20 // of the version of a layer, which may list every service, see [onTop]
+	maxAddressLength   = 256     // of an address in its node metadata, in bytes
+	maxBootstrapLength = 16      // of the version of its bootstrap there; a longer one is none
+	maxWords           = 4 << 10 // of a refusal, in bytes, that are kept
+	maxLost            = MaxMemories
+	maxLostUnnamed     = 100 // of a fleet that no document names
 )
 
 // unserved stands for every type that is not served: the delta server keeps something for the life of a stream for each that it hears of.
@@ -42,17 +46,31 @@ func (s *session) bound(req *discovery.DeltaDiscoveryRequest) error {
 	if n := max(have+len(req.GetResourceNamesSubscribe()), len(req.GetResourceNamesUnsubscribe()), len(req.GetInitialResourceVersions())); n > maxNames {
 		return status.Errorf(codes.ResourceExhausted, "%d names of resources of one type; at most %d are taken from one proxy", n, maxNames)
 	}
-	longest := 0
+	maxName, maxVersion := maxResourceLength, maxResourceLength
+	switch req.GetTypeUrl() {
+	case resource.SecretType:
+		maxName = translate.MaxSecretName
+	case resource.RuntimeType:
+		maxVersion = maxOnTopLength
+	}
 	for _, name := range req.GetResourceNamesSubscribe() {
-		longest = max(longest, len(name))
+		if err := tooLong("name", name, maxName); err != nil {
+			return err
+		}
 	}
 	for name, version := range req.GetInitialResourceVersions() {
-		longest = max(longest, len(name), len(version))
-	}
-	if longest > maxResourceLength {
-		return status.Errorf(codes.InvalidArgument, "the name or version of a resource has %d bytes; at most %d are taken", longest, maxResourceLength)
+		if err := cmp.Or(tooLong("name", name, maxName), tooLong("version", version, maxVersion)); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func tooLong(what, s string, most int) error {
+	if len(s) <= most {
+		return nil
+	}
+	return status.Errorf(codes.InvalidArgument, "the %s of a resource has %d bytes; at most %d are taken", what, len(s), most)
 }
 
 // boundWords keeps the beginning of what a proxy said.

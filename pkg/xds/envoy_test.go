@@ -156,7 +156,7 @@ func status(url string) int {
 // await waits for something that a real process does in its own time.
 func (f *fixture) await(what string, cond func() bool) {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
 	if err := poll.Until(ctx, 5*time.Millisecond, poll.True(cond)); err != nil {
 		f.t.Fatalf("%s: %v; %+v", what, err, f.fleet.Proxies())
@@ -218,7 +218,7 @@ func (f *fixture) acked(w *xds.Waiter) {
 	f.t.Helper()
 	select {
 	case <-w.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		f.t.Fatalf("not acknowledged: pending %v, %+v", w.Pending(), f.fleet.Proxies())
 	}
 }

@@ -20,6 +20,7 @@ type Nack struct {
 type proxy struct {
 	id           string
 	version      string
+	bootstrap    string // version of it
 	sessions     map[*session]bool
 	lastSeen     time.Time
 	remembered   bool             // of an earlier process; this one has not seen it, so that its structure is not known, see [session.findStale]
@@ -66,6 +67,7 @@ type ProxyStatus struct {
 	Proxy, Fleet   string
 	Connected      bool
 	Version        string
+	Bootstrap      string // version of its bootstrap, as that says itself; empty: it does not, or the proxy was not seen by this process
 	AckedRevision  int64
 	WantedRevision int64
 	Lag            time.Duration
@@ -83,7 +85,7 @@ const lostAfter = 24 * time.Hour
 // status describes a proxy. The fleet's lock is held.
 func (p *proxy) status(f *Fleet, now time.Time) ProxyStatus {
 	wanted := f.config.Load().revision
-	st := ProxyStatus{Proxy: p.id, Fleet: f.name, Version: p.version, LastNack: p.nack(), LastSeen: p.lastSeen, WantedRevision: wanted, AckedRevision: p.acked}
+	st := ProxyStatus{Proxy: p.id, Fleet: f.name, Version: p.version, Bootstrap: p.bootstrap, LastNack: p.nack(), LastSeen: p.lastSeen, WantedRevision: wanted, AckedRevision: p.acked}
 	if len(p.sessions) == 0 {
 		st.State = StateLost
 		st.Detail = "not connected; it keeps what it last had. Check that it runs and reaches the xDS address"

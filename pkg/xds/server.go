@@ -173,6 +173,10 @@ func (s *Server) identify(sess *session, node *core.Node) error {
 	if v != nil {
 		version = itoa(v.GetMajorNumber()) + "." + itoa(v.GetMinorNumber()) + "." + itoa(v.GetPatch())
 	}
+	bootstrap := metadata(node, "crossfade.bootstrap")
+	if len(bootstrap) > maxBootstrapLength {
+		bootstrap = ""
+	}
 	at := places{listen: metadata(node, "crossfade.listen_address")}
 	if n := max(len(at.listen), len(metadata(node, "crossfade.experiment_address"))); n > maxAddressLength {
 		return status.Errorf(codes.InvalidArgument, "node metadata crossfade.listen_address or crossfade.experiment_address has %d bytes; at most %d are taken", n, maxAddressLength)
@@ -185,7 +189,7 @@ func (s *Server) identify(sess *session, node *core.Node) error {
 	sess.places = at
 	sess.own = translate.ProxyFiles{Certificate: metadata(node, "crossfade.tls_certificate"), Key: metadata(node, "crossfade.tls_key"), CA: metadata(node, "crossfade.tls_ca")}
 	sess.mu.Unlock()
-	fleet.add(sess, id, version)
+	fleet.add(sess, id, version, bootstrap)
 	s.log.Info("proxy connected", "proxy", id, "fleet", cluster, "remote", sess.remote, "envoy", version)
 	if err != nil {
 		s.log.Warn("no experiments through this proxy: node metadata crossfade.experiment_address is not usable", "proxy", id, "fleet", cluster, "error", err)
@@ -208,7 +212,7 @@ func (s *Server) fleetOf(name string) (*Fleet, error) {
 	}
 	s.mu.Unlock()
 	if !known && unknown >= maxUnknownFleets {
-		return nil, status.Errorf(codes.ResourceExhausted, "node.cluster %q: nothing names this fleet, and %d such fleets are connected already", name, unknown)
+		return nil, status.Errorf(codes.ResourceExhausted, "node.cluster %q: no document names this fleet, and %d such fleets are known already; apply one of this name first", name, unknown)
 	}
 	return s.Fleet(name), nil
 }

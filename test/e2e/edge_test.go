@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -45,6 +46,7 @@ func TestFleetServesByTLS(t *testing.T) {
 		}
 		put(3*24*time.Hour + time.Hour)
 		w.ctl("apply", "-f", fleet).want(t, 0)
+		w.await("the port to be served by TLS", w.servesTLS(ca)) // what is acknowledged still waits for its secret, and the clear text goes on
 		secure := w.loadTLS(ca)
 		w.await("what is left to be shown", func() bool {
 			said := w.ctl("fleet")
@@ -64,12 +66,32 @@ func TestFleetServesByTLS(t *testing.T) {
 	})
 }
 
+// servesTLS says whether every proxy does. Each has one worker, so what has once begun does not end.
+func (w *world) servesTLS(ca *certtest.CA) func() bool {
+	config := clientTLS(ca)
+	return func() bool {
+		for _, p := range w.Proxies {
+			conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", fmt.Sprintf("%s:%d", p.Host, w.port), config)
+			if err != nil {
+				return false
+			}
+			conn.Close()
+		}
+		return true
+	}
+}
+
+func clientTLS(ca *certtest.CA) *tls.Config {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca.PEM)
+	return &tls.Config{ServerName: "orders.test", RootCAs: roots}
+}
+
 // loadTLS asks every proxy by TLS, on a connection that stays and on new ones, until the returned function is called, which returns how often. What
 // fails fails the test.
 func (w *world) loadTLS(ca *certtest.CA) (stop func() int64) {
 	w.t.Helper()
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(ca.PEM)
+	config := clientTLS(ca)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	var all sync.WaitGroup
 	var asked atomic.Int64
@@ -80,7 +102,7 @@ func (w *world) loadTLS(ca *certtest.CA) (stop func() int64) {
 				for ctx.Err() == nil {
 					if conn == nil {
 						var err error
-						if conn, err = tls.Dial("tcp", fmt.Sprintf("%s:%d", p.Host, w.port), &tls.Config{ServerName: "orders.test", RootCAs: roots}); err != nil {
+						if conn, err = tls.Dial("tcp", fmt.Sprintf("%s:%d", p.Host, w.port), config); err != nil {
 							w.t.Errorf("a connection failed: %v", err)
 							return
 						}

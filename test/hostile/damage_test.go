@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -21,68 +20,6 @@ import (
 	"github.com/crossfade-proxy/crossfade/internal/stack"
 	"github.com/crossfade-proxy/crossfade/pkg/store/journal"
 )
-
-// told is all that a control plane says of what it was given.
-type told struct {
-	history   []*crossfadev1.Revision // by number
-	documents map[string]*crossfadev1.Document
-	splits    map[string]map[string]int32
-}
-
-// tell asks for it.
-func (w *world) tell(t *testing.T) (out told) {
-	t.Helper()
-	out = told{documents: map[string]*crossfadev1.Document{}, splits: map[string]map[string]int32{}}
-	for token := ""; ; {
-		page, err := w.API.ListHistory(t.Context(), &crossfadev1.ListHistoryRequest{PageSize: 1000, PageToken: token}, grpc.WaitForReady(true))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, r := range page.GetItems() {
-			r.Fleet, r.Proof = nil, nil // added when a fleet has it
-			out.history = append(out.history, r)
-		}
-		if token = page.GetNextPageToken(); token == "" {
-			break
-		}
-	}
-	slices.Reverse(out.history)
-	for _, r := range out.history {
-		kind := strings.ToLower(r.GetKind())
-		got, err := w.API.Get(t.Context(), &crossfadev1.GetRequest{Kind: kind, Name: r.GetService()})
-		if err != nil {
-			continue // deleted
-		}
-		out.documents[kind+" "+r.GetService()] = got.GetDocument()
-		if kind == "service" {
-			out.splits[r.GetService()] = got.GetStatus().GetSplit()
-		}
-	}
-	return out
-}
-
-// differs says in what one falls short of the other, which may know more: what was recorded since.
-func (a told) differs(b told) string {
-	if len(b.history) < len(a.history) {
-		return fmt.Sprintf("%d revisions of %d", len(b.history), len(a.history))
-	}
-	for i, r := range a.history {
-		if !proto.Equal(r, b.history[i]) {
-			return fmt.Sprintf("revision %d is %v, was %v", r.GetRevision(), b.history[i], r)
-		}
-	}
-	for name, doc := range a.documents {
-		if kind, _, _ := strings.Cut(name, " "); kind != "service" && !proto.Equal(doc, b.documents[name]) {
-			return fmt.Sprintf("%s is %v, was %v", name, b.documents[name], doc)
-		}
-	}
-	for name, split := range a.splits {
-		if !maps.Equal(split, b.splits[name]) {
-			return fmt.Sprintf("the split of %s is %v, was %v", name, b.splits[name], split)
-		}
-	}
-	return ""
-}
 
 // pendingRollback is a service whose rollback is in the journal alone, as it is when the disk was full.
 const pendingRollback = "pending"
@@ -193,6 +130,7 @@ func hurt(r *rand.Rand, good []byte, i int) ([]byte, string) {
 // TestDamagedDirectory damages each file of the data directory, again and again: the control plane refuses it with a clear word, or starts and
 // says what is lost, and what it then says is what it was given.
 func TestDamagedDirectory(t *testing.T) {
+	together(t)
 	r := seeded(t)
 	good, want := fullDirectory(t)
 	for _, name := range []string{"store.db", "rollback.journal", "proxies.json", "endpoints.json"} {
@@ -271,11 +209,8 @@ type started struct {
 // start starts a control plane on a copy of a data directory in which one file is another.
 func start(t *testing.T, good map[string][]byte, name string, damaged []byte) started {
 	t.Helper()
-	dir, err := os.MkdirTemp(t.TempDir(), "damaged-*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
+	dir := t.TempDir()
+	defer os.RemoveAll(dir) // or a thousand would be there at once
 	data := filepath.Join(dir, "data")
 	for file, b := range good {
 		if file == name {
@@ -290,10 +225,13 @@ func start(t *testing.T, good map[string][]byte, name string, damaged []byte) st
 		}
 	}
 	w := &world{t: t, log: &kept{}}
-	w.Stack, err = stack.Start(t.Context(), stack.Config{Binary: xdsServer, Dir: dir, Data: data, Log: w.log})
-	if err != nil {
+	var err error
+	if w.Stack, err = stack.Start(t.Context(), stack.Config{Binary: xdsServer, Dir: dir, Data: data, Log: w.log}); err != nil {
 		return started{refused: err.Error()}
 	}
 	defer w.Close()
-	return started{log: w.log.String(), told: w.tell(t)}
+	out := started{told: w.tell(t)}
+	w.Close()
+	out.log = w.log.String() // all of it: until the process has ended, lines may be on their way
+	return out
 }

@@ -52,6 +52,14 @@ func either(quick, full int) int {
 	return quick
 }
 
+// together lets a test run beside others; not in full, where it measures and has the machine for itself.
+func together(t *testing.T) {
+	t.Helper()
+	if os.Getenv("CROSSFADE_FULL") == "" {
+		t.Parallel()
+	}
+}
+
 // seeded returns a source of chance, and says how to have it again.
 func seeded(t *testing.T) *rand.Rand {
 	t.Helper()
@@ -80,7 +88,7 @@ type kept struct {
 }
 
 // keepLog is how much of it, in bytes.
-const keepLog = 64 << 10
+const keepLog = 1 << 20
 
 func (k *kept) Write(p []byte) (int, error) {
 	k.mu.Lock()
@@ -191,14 +199,26 @@ func (w *world) memory() (now, peak int) {
 // status is a number of /proc/PID/status.
 func (w *world) status(field string) int {
 	w.t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.Server.PID))
-	if err != nil {
-		w.t.Fatalf("the control plane is gone: %v", err)
+	n := statusOf(w.Server.PID, field)
+	if n < 0 {
+		w.t.Fatal("the control plane is gone")
 	}
-	_, rest, _ := strings.Cut(string(b), field)
+	return n
+}
+
+// statusOf is a number of /proc/PID/status, -1 once the process is gone.
+func statusOf(pid int, field string) int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return -1
+	}
+	_, rest, found := strings.Cut(string(b), field)
+	if !found {
+		return -1
+	}
 	n, err := strconv.Atoi(strings.Fields(rest)[0])
 	if err != nil {
-		w.t.Fatal(err)
+		return -1
 	}
 	return n
 }
@@ -256,7 +276,8 @@ func (w *world) others(name string, port int32) (stop func() beside) {
 	return stop
 }
 
-// unaffected fails the test if others waited or were refused.
+// unaffected fails the test if others were refused, or gave up, which they do after 10 s. That they waited for less than p99 is asked of the full form alone,
+// which has the machine for itself.
 func (b beside) unaffected(t *testing.T, least int, p99 time.Duration) {
 	t.Helper()
 	if len(b.errs) > 0 {
@@ -270,7 +291,7 @@ func (b beside) unaffected(t *testing.T, least int, p99 time.Duration) {
 		return b.took[int(q*float64(len(b.took)-1))].Round(100 * time.Microsecond)
 	}
 	t.Logf("%d changes of others meanwhile, acknowledged by a proxy: p50 %v, p99 %v, max %v", len(b.took), at(0.5), at(0.99), at(1))
-	if at(0.99) > p99 {
+	if at(0.99) > p99 && os.Getenv("CROSSFADE_FULL") != "" {
 		t.Errorf("others waited for their changes: p99 %v, at most %v", at(0.99), p99)
 	}
 }

@@ -86,7 +86,9 @@ func (w *world) hostileMetrics(t *testing.T) {
 	integer := func(n int64) []byte { return fixed(6, uint64(n)) }
 	good := []float64{1, 2, 5, 10}
 	messages := [][]byte{
-		{}, {0xff}, counter(0, integer(1), "beside/ecs"), counter(math.MaxUint64, integer(1), "beside/ecs"), counter(1, integer(1), "beside/ecs"),
+		{},
+		{0xff},
+		counter(0, integer(1), "beside/ecs"), counter(math.MaxUint64, integer(1), "beside/ecs"), counter(1, integer(1), "beside/ecs"),
 		histogram(now, good, []uint64{1, math.MaxUint64, 1 << 63, 0, 5}), histogram(now, good, []uint64{1}), histogram(now, nil, nil),
 		histogram(now, []float64{math.NaN(), math.Inf(1), -1, 0}, []uint64{1, 2, 3, 4, 5}), histogram(now, []float64{5, 4, 3, 2}, []uint64{1, 2, 3, 4, 5}),
 		histogram(now, make([]float64, 100_000), make([]uint64, 100_001)), counter(now, integer(1), ""), counter(now, integer(1), "no-origin"),

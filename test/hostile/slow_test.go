@@ -48,6 +48,7 @@ func (s *stuck) Close() error {
 // TestSlowReaders: proxies and watchers that stop reading while a thousand changes happen. Nobody waits for them, and what is kept for them does
 // not grow.
 func TestSlowReaders(t *testing.T) {
+	together(t)
 	w := newWorld(t, nil)
 	w.proxy("good", "default")
 	docs := make([]*crossfadev1.Document, 0, 60)
@@ -96,7 +97,7 @@ func TestSlowReaders(t *testing.T) {
 	if now > before+200 {
 		t.Errorf("memory grew from %d to %d MiB", before, now)
 	}
-	if slowest > 3*time.Second {
+	if slowest > time.Duration(either(30, 3))*time.Second {
 		t.Errorf("a change took %v", slowest)
 	}
 	w.await(t, "the watchers to be cut off", func() bool { return strings.Count(w.log.String(), "a watcher was cut off") >= len(watches) })

@@ -101,6 +101,7 @@ func (s *ads) refused(code codes.Code, words ...string) {
 
 // TestProxies: streams that lie, flood and forget, beside a real Envoy that gets every change in time.
 func TestProxies(t *testing.T) {
+	together(t)
 	w := newWorld(t, func(c *stack.Config) { c.Envoy = envoytest.Binary(t, "") })
 	stop := w.others("beside", int32(envoytest.Port(t).Number()))
 	good, err := w.AddProxy(t.Context(), "default", 1)
@@ -117,10 +118,21 @@ func TestProxies(t *testing.T) {
 		name string
 		do   func(*world, *testing.T)
 	}{
-		{"nodes", (*world).hostileNodes}, {"many fleets", (*world).manyFleets}, {"ever other ids", (*world).everOtherIDs}, {"a changing node", (*world).changingNode},
-		{"nonces", (*world).hostileNonces}, {"a million names", (*world).millionNames}, {"unknown types", (*world).unknownTypes}, {"wildcard on and off", (*world).wildcards},
-		{"lies about versions", (*world).versionLies}, {"refusals of a megabyte", (*world).refusalFlood}, {"many streams", (*world).manyStreams},
-		{"metrics", (*world).hostileMetrics}, {"labels", (*world).labelFlood}, {"load reports", (*world).hostileLoads},
+		{"nodes", (*world).hostileNodes},
+		{"many fleets", (*world).manyFleets},
+		{"a changing node", (*world).changingNode},
+		{"nonces", (*world).hostileNonces},
+		{"a million names", (*world).millionNames},
+		{"unknown types", (*world).unknownTypes},
+		{"wildcard on and off", (*world).wildcards},
+		{"lies about versions", (*world).versionLies},
+		{"refusals of a megabyte", (*world).refusalFlood},
+		{"many streams", (*world).manyStreams},
+		{"metrics", (*world).hostileMetrics},
+		{"labels", (*world).labelFlood},
+		{"load reports", (*world).hostileLoads},
+		{"ever other ids", (*world).everOtherIDs}, // the last: from now on, only who connects is heard
+		{"who comes late", (*world).whoComesLate},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.do(w, t)
@@ -229,6 +241,18 @@ func (w *world) everOtherIDs(t *testing.T) {
 	if known > 11_000 {
 		t.Errorf("%d proxies are remembered: there is no bound", known)
 	}
+}
+
+// whoComesLate is an honest proxy after all of that: it gets everything, and is heard.
+func (w *world) whoComesLate(t *testing.T) {
+	conn := dial(t, w.Server.XDS)
+	s := openADS(t, conn)
+	s.say(&discoveryv3.DeltaDiscoveryRequest{Node: nodeOf("late", "default"), TypeUrl: deltaclient.Cluster})
+	s.hear()
+	if err := export(t, conn, "default", "late", counter(uint64(time.Now().UnixNano()), fixed(6, 1), "beside/ecs")); err != nil {
+		t.Errorf("its metrics: %v", err)
+	}
+	s.served()
 }
 
 func (w *world) changingNode(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
@@ -137,14 +138,19 @@ func (w *world) refusalFlood(t *testing.T) {
 	}
 }
 
-// manyStreams opens streams on one connection, and leaves them.
+// manyStreams opens streams, and leaves them. They are of a fleet of their own: who waits for the acknowledgement of all proxies waits for those that are
+// connected and say nothing, too, and is told their names.
 func (w *world) manyStreams(t *testing.T) {
-	conn := dial(t, w.Server.XDS)
-	n := either(500, 3000)
-	for i := range n {
+	const onOne = 900 // connection; at 1,000 it would have to wait
+	w.apply(&crossfadev1.Document{Object: &crossfadev1.Document_Fleet{Fleet: &crossfadev1.Fleet{ApiVersion: "crossfade/v1", Kind: "Fleet", Name: "crowd"}}})
+	var conn *grpc.ClientConn
+	for i := range either(500, 3000) {
+		if i%onOne == 0 {
+			conn = dial(t, w.Server.XDS)
+		}
 		s := openADS(t, conn)
 		defer s.end()
-		s.say(&discoveryv3.DeltaDiscoveryRequest{Node: nodeOf("many", "default"), TypeUrl: deltaclient.Cluster})
+		s.say(&discoveryv3.DeltaDiscoveryRequest{Node: nodeOf("many", "crowd"), TypeUrl: deltaclient.Cluster})
 		if i%100 == 0 {
 			s.hear()
 		}

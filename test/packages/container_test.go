@@ -106,7 +106,7 @@ func TestContainerfiles(t *testing.T) {
 		for _, missing := range sources(t, f) {
 			t.Errorf("%s copies %s, which a release does not have", path, missing)
 		}
-		for _, missing := range executables(f) {
+		for _, missing := range executables(t, f) {
 			t.Errorf("%s runs %s, which it does not copy", path, missing)
 		}
 	}
@@ -192,23 +192,36 @@ func released(t *testing.T, path string) bool {
 }
 
 // executables lists what entry point and health check run without it being copied.
-func executables(f containerfile) []string {
+func executables(t *testing.T, f containerfile) []string {
+	t.Helper()
 	last := f.Stages[len(f.Stages)-1]
-	var copied string
-	var missing []string
+	copied := map[string]bool{}
 	for _, c := range last.Commands {
-		if c.Name == "COPY" {
-			copied += c.Text + "\n"
+		if c.Name != "COPY" {
+			continue
+		}
+		var read struct {
+			SourcePaths []string
+			DestPath    string
+		}
+		if err := json.Unmarshal(c.Read, &read); err != nil {
+			t.Fatal(err)
+		}
+		for _, source := range read.SourcePaths {
+			if strings.HasSuffix(read.DestPath, "/") {
+				copied[read.DestPath+filepath.Base(source)] = true
+			} else {
+				copied[read.DestPath] = true
+			}
 		}
 	}
+	var missing []string
 	for _, c := range last.Commands {
 		if c.Name != "ENTRYPOINT" && c.Name != "HEALTHCHECK" {
 			continue
 		}
 		_, path, _ := strings.Cut(c.Text, `["`)
-		path, _, _ = strings.Cut(path, `"`)
-		base, dir := filepath.Base(path), filepath.Dir(path)+"/"
-		if !strings.HasPrefix(path, "/") || !strings.Contains(copied, "/"+base) || !strings.Contains(copied, dir) {
+		if path, _, _ = strings.Cut(path, `"`); !copied[path] {
 			missing = append(missing, c.Text)
 		}
 	}

@@ -89,9 +89,9 @@ func TestTaskDefinition(t *testing.T) {
 	}
 	// The load balancer notices before draining begins.
 	group := input[struct {
-		Name, TargetType, Protocol, VpcId, HealthCheckProtocol, HealthCheckPort, HealthCheckPath                    string //nolint:revive // names of AWS
+		Name, TargetType, Protocol, VpcId, HealthCheckProtocol, HealthCheckPort, HealthCheckPath                    string
 		Port, HealthCheckIntervalSeconds, HealthCheckTimeoutSeconds, HealthyThresholdCount, UnhealthyThresholdCount int32
-		Matcher                                                                                                     struct{ HttpCode string } //nolint:revive // names of AWS
+		Matcher                                                                                                     struct{ HttpCode string }
 	}](t, "target-group.json")
 	if notices := group.HealthCheckIntervalSeconds * group.UnhealthyThresholdCount; notices >= 15 || group.HealthCheckPath != "/ready" || group.HealthCheckPort != "10080" {
 		t.Errorf("the load balancer: %+v", group)

@@ -98,7 +98,7 @@ func TestStart(t *testing.T) {
 		select {
 		case err := <-exited:
 			cancel()
-			return fmt.Errorf("it has ended: %v\n%s", err, log.String())
+			return fmt.Errorf("it has ended: %s\n%s", fmt.Sprint(err), log.String())
 		default:
 		}
 		return ask(ctx, "http://"+host+":10080/ready")

@@ -3,6 +3,8 @@ package upgrade
 import (
 	"fmt"
 	"maps"
+	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +17,8 @@ import (
 )
 
 const (
+	// overHTTP2 is the service of which one origin is asked by HTTP/2.
+	overHTTP2 = "s30"
 	// services is how many there are: with so few, sending all of them again is far more than what a stream costs.
 	services = 50
 	// streamBytes is what a proxy may be sent when its stream begins anew and nothing has changed: headers, empty answers, pings, and the answers to
@@ -42,22 +46,40 @@ func TestThereAndBack(t *testing.T) {
 	}
 	w.settled()
 	first := map[string]int64{}
+	w.quiet()
 	for _, p := range w.proxies {
-		w.quiet(p)
 		first[p.name] = p.counter.down.Load()
 	}
-	stop := w.load("s30")
-	running := before
-	for i, v := range []version{today, today, before, before, today} {
-		w.step(i, running, v, first)
-		running = v
+	stop := w.load(overHTTP2)
+	running, weights := before, []int32{700}
+	for i, s := range steps() {
+		w.step(i, running, s.to, first)
+		running = s.to
+		if s.move {
+			weights = append(weights, int32(1000+i))
+			w.move(1000 + int32(i))
+		}
 	}
 	report := stop()
 	if report.Failed > 0 || report.Done < 500 || report.ByOrigin["ecs"] == 0 || report.ByOrigin["eks"] == 0 {
 		t.Errorf("%d of %d requests failed: %v; by origin %v", report.Failed, report.Done, report.Failures, report.ByOrigin)
 	}
 	t.Logf("%d requests through %d proxies, %d failed", report.Done, len(w.proxies), report.Failed)
-	w.checkHistory()
+	w.checkHistory(weights)
+}
+
+// step is a control plane that takes another's place.
+type step struct {
+	to   version
+	move bool // then change weights: proxies have it among recent changes for 5 s and more, and the next step waits for that
+}
+
+// steps are there, a restart, and back; with CROSSFADE_FULL=1 a restart of both, there again, and a change after each.
+func steps() []step {
+	if os.Getenv("CROSSFADE_FULL") != "" {
+		return []step{{today, true}, {today, true}, {before, true}, {before, true}, {today, true}}
+	}
+	return []step{{today, false}, {today, true}, {before, true}}
 }
 
 // step replaces the control plane, and holds what proxies were sent, and have, against what they had.
@@ -82,8 +104,8 @@ func (w *world) step(i int, from, to version, first map[string]int64) {
 	if from == to || before.same {
 		allowed = nil
 	}
+	w.quiet()
 	for _, p := range w.proxies {
-		w.quiet(p)
 		had := was[p.name]
 		if p.counter.connections.Load() == had.connections {
 			w.t.Errorf("%s never connected anew: nothing is shown of it", p.name)
@@ -101,16 +123,14 @@ func (w *world) step(i int, from, to version, first map[string]int64) {
 			w.t.Errorf("step %d: the weights of %s were %v, and are %v", i+1, p.name, had.levers, levers)
 		}
 	}
-	w.move(i)
 }
 
-// move changes weights, and sees that every proxy has them.
-func (w *world) move(i int) {
+// move changes a weight, and sees that every proxy has it.
+func (w *world) move(weight int32) {
 	w.t.Helper()
-	weight := int32(1000 + i)
 	if _, err := w.API.SetSplit(w.t.Context(), &crossfadev1.SetSplitRequest{
 		Service: "s7", Weights: map[string]int32{"eks": weight},
-		Options: &crossfadev1.ChangeOptions{Wait: crossfadev1.Wait_WAIT_ACKED, Timeout: durationpb.New(30 * time.Second), Reason: fmt.Sprint("step ", i+1)},
+		Options: &crossfadev1.ChangeOptions{Wait: crossfadev1.Wait_WAIT_ACKED, Timeout: durationpb.New(30 * time.Second), Reason: "a step"},
 	}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -122,19 +142,19 @@ func (w *world) move(i int) {
 	}
 }
 
-// checkHistory sees that what every version wrote is there.
-func (w *world) checkHistory() {
+// checkHistory sees that what every version wrote is there: the weights of a service, the oldest first.
+func (w *world) checkHistory(want []int32) {
 	w.t.Helper()
 	page, err := w.API.ListHistory(w.t.Context(), &crossfadev1.ListHistoryRequest{Service: "s7", PageSize: 100})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	var got []int32
-	for _, r := range page.GetItems() {
+	for _, r := range slices.Backward(page.GetItems()) {
 		got = append(got, r.GetAfter().GetService().GetSplit().GetWeights()["eks"])
 	}
-	if want := "[1004 1003 1002 1001 1000 700]"; fmt.Sprint(got) != want {
-		w.t.Errorf("the weights of s7 were %v, newest first; want %s", got, want)
+	if !slices.Equal(got, want) {
+		w.t.Errorf("the weights of s7 were %v; want %v", got, want)
 	}
 }
 
@@ -144,7 +164,7 @@ func (w *world) load(service string) (stop func() *loadgen.Report) {
 	var runs []*loadgen.Run
 	for _, p := range w.proxies {
 		r, err := loadgen.Start(w.t.Context(), loadgen.Config{
-			Target: fmt.Sprintf("%s:%d", p.host, w.port), Rate: 50, Duration: 10 * time.Minute, Connections: 8,
+			Target: fmt.Sprintf("%s:%d", p.host, w.port), Rate: 50, Duration: 10 * time.Minute, Connections: 32, Timeout: deadline,
 			Request: loadgen.Request{Host: service + ".test", Path: "/"},
 		})
 		if err != nil {

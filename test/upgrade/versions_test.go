@@ -8,9 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/crossfade-proxy/crossfade/internal/envoybin"
 	"github.com/crossfade-proxy/crossfade/internal/stack"
 )
 
@@ -18,7 +20,7 @@ const (
 	// variable names another commit, branch or tag to upgrade from.
 	variable = "CROSSFADE_UPGRADE_FROM"
 	// beforeReleases is what is upgraded from while there are no tags: the last commit that knows no TLS.
-	beforeReleases = "87a81a9c42863b84c601a0f56e8fa222e50dfa32"
+	beforeReleases = "0eac4d9939ac873e6a9cdecac84507f8ab608fbd"
 )
 
 // version is a pair of programs.
@@ -58,29 +60,62 @@ func build(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	source := root
 	commit, err := previous(ctx, root)
 	switch {
-	case err != nil && os.Getenv(variable) != "":
+	case err == nil:
+		before = version{name: commit}
+		dir, err = cached(ctx, root, commit)
+	case os.Getenv(variable) != "":
 		return err // it was asked for
-	case err != nil:
+	default:
 		// Without the history a restart is still an upgrade in everything but the code.
 		fmt.Fprintf(os.Stderr, "upgrade: %v; today's source under another name stands in for the version before\n", err)
 		before = version{name: "v0.0.0-before", same: true}
-	default:
-		before = version{name: commit}
-		source = filepath.Join(dir, "source")
-		if err := checkOut(ctx, root, commit, source); err != nil {
-			return err
-		}
+		dir = filepath.Join(dir, "before")
+		err = compile(ctx, root, before.name, dir)
 	}
-	out := filepath.Join(dir, "before")
-	if err := run(ctx, source, "go", "build", "-ldflags", "-X github.com/crossfade-proxy/crossfade/internal/version.stamped="+before.name,
-		"-o", out+string(filepath.Separator), "./cmd/xds-server", "./cmd/shadowctl"); err != nil {
-		return err
+	before.server, before.shadowctl = filepath.Join(dir, "xds-server"), filepath.Join(dir, "shadowctl")
+	return err
+}
+
+// cached returns the folder with the programs of a commit. They are built once: a commit does not change.
+func cached(ctx context.Context, root, commit string) (string, error) {
+	cache, err := envoybin.CacheDir()
+	if err != nil {
+		return "", err
 	}
-	before.server, before.shadowctl = filepath.Join(out, "xds-server"), filepath.Join(out, "shadowctl")
-	return nil
+	cache = filepath.Join(cache, "upgrade")
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, commit+"-"+runtime.Version())
+	unlock, err := envoybin.Lock(ctx, dir+".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	work, err := os.MkdirTemp(cache, "build-*")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(work)
+	source, out := filepath.Join(work, "source"), filepath.Join(work, "bin")
+	if err := checkOut(ctx, root, commit, source); err != nil {
+		return "", err
+	}
+	if err := compile(ctx, source, commit, out); err != nil {
+		return "", err
+	}
+	return dir, os.Rename(out, dir)
+}
+
+// compile builds the programs of a source, under a name.
+func compile(ctx context.Context, source, name, out string) error {
+	return run(ctx, source, "go", "build", "-ldflags", "-X github.com/crossfade-proxy/crossfade/internal/version.stamped="+name,
+		"-o", out+string(filepath.Separator), "./cmd/xds-server", "./cmd/shadowctl")
 }
 
 // previous returns the commit of the version before: what the variable names, else the newest release, else [beforeReleases].

@@ -94,7 +94,7 @@ func (w *world) end() {
 	}
 	w.await("the control plane ends", func(context.Context) error {
 		if err := syscall.Kill(w.Server.PID, 0); !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("it still runs: %v", err)
+			return errors.New("it still runs")
 		}
 		return nil
 	})
@@ -130,7 +130,11 @@ func (w *world) addProxy(v version, envoy string) {
 // service is a document with both origins.
 func (w *world) service(name string, eks int32) *crossfadev1.Document {
 	static := func(o *origin.Origin) *crossfadev1.Origin {
-		return &crossfadev1.Origin{Name: o.Name(), Protocol: "http1", Discovery: &crossfadev1.Origin_Static{
+		protocol := "http1"
+		if name == overHTTP2 && o == w.eks {
+			protocol = "http2"
+		}
+		return &crossfadev1.Origin{Name: o.Name(), Protocol: protocol, Discovery: &crossfadev1.Origin_Static{
 			Static: &crossfadev1.StaticEndpoints{Endpoints: []string{o.Addr()}},
 		}}
 	}
@@ -174,22 +178,28 @@ func (w *world) await(what string, cond func(context.Context) error) {
 	}
 }
 
-// quiet waits until a proxy has been sent nothing but keep-alives for a second.
-func (w *world) quiet(p *proxy) {
+// quiet waits until no proxy has been sent anything but keep-alives for a second.
+func (w *world) quiet() {
 	w.t.Helper()
 	const few = 600 // bytes a second: answers to statistics and pings
-	last := p.counter.down.Load()
 	ctx, cancel := context.WithTimeout(w.t.Context(), deadline)
 	defer cancel()
+	last := make([]int64, len(w.proxies))
 	for {
-		if err := poll.Pause(ctx, time.Second); err != nil {
-			w.t.Fatalf("%s is sent more and more: %v", p.name, err)
+		loud := ""
+		for i, p := range w.proxies {
+			now := p.counter.down.Load()
+			if now-last[i] >= few {
+				loud = p.name
+			}
+			last[i] = now
 		}
-		now := p.counter.down.Load()
-		if now-last < few {
+		if loud == "" {
 			return
 		}
-		last = now
+		if err := poll.Pause(ctx, time.Second); err != nil {
+			w.t.Fatalf("%s is sent more and more: %v", loud, err)
+		}
 	}
 }
 

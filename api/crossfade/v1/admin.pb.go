@@ -324,7 +324,7 @@ type SetLogLevelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "debug", "info", "warn" or "error". Empty changes nothing and asks only.
 	Level string `protobuf:"bytes,1,opt,name=level,proto3" json:"level,omitempty"`
-	// For how long, at most 24 h; then it is again what it is without this. Absent: until the server ends or it is set anew.
+	// For how long, 1 s to 24 h; then it is again what it is without this. Absent: until the server ends or it is set anew.
 	Duration      *durationpb.Duration `protobuf:"bytes,2,opt,name=duration,proto3" json:"duration,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

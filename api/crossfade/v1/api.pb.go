@@ -1119,7 +1119,7 @@ type OriginTraffic struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Requests per second.
 	Rps float64 `protobuf:"fixed64,1,opt,name=rps,proto3" json:"rps,omitempty"`
-	// Share of answers with status 5xx or none at all, 0 to 1.
+	// Share of requests that failed here, 0 to 1: with status 5xx or no answer at all, also where the other origin answered in its place.
 	ErrorRate float64 `protobuf:"fixed64,2,opt,name=error_rate,json=errorRate,proto3" json:"error_rate,omitempty"`
 	// 99th percentile of the time to answer, in milliseconds; absent without requests.
 	P99Ms *float64 `protobuf:"fixed64,3,opt,name=p99_ms,json=p99Ms,proto3,oneof" json:"p99_ms,omitempty"`
@@ -2184,14 +2184,16 @@ type FleetState struct {
 	Acked int32 `protobuf:"varint,2,opt,name=acked,proto3" json:"acked,omitempty"`
 	// Connected, but not there yet.
 	Pending []string `protobuf:"bytes,3,rep,name=pending,proto3" json:"pending,omitempty"`
-	// Seen within 24 h and not connected.
+	// Seen within 24 h and not connected: 100 of them at most, see lost_more.
 	Lost []string `protobuf:"bytes,4,rep,name=lost,proto3" json:"lost,omitempty"`
 	// Refused a resource.
 	Refused []*Refusal `protobuf:"bytes,5,rep,name=refused,proto3" json:"refused,omitempty"`
 	// From the call to the last acknowledgement, in milliseconds.
 	AckMs float64 `protobuf:"fixed64,6,opt,name=ack_ms,json=ackMs,proto3" json:"ack_ms,omitempty"`
 	// Name of the fleet; of several, all names with commas between them.
-	Name          string `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`
+	// How many more are lost than lost names.
+	LostMore      int32 `protobuf:"varint,8,opt,name=lost_more,json=lostMore,proto3" json:"lost_more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2273,6 +2275,13 @@ func (x *FleetState) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *FleetState) GetLostMore() int32 {
+	if x != nil {
+		return x.LostMore
+	}
+	return 0
 }
 
 // Refusal is a NACK, in Envoy's words.
@@ -2357,7 +2366,8 @@ type Proof struct {
 	ResolutionMs float64 `protobuf:"fixed64,3,opt,name=resolution_ms,json=resolutionMs,proto3" json:"resolution_ms,omitempty"`
 	// Streams still open, by origin that should get none.
 	OpenStreams map[string]int64 `protobuf:"bytes,4,rep,name=open_streams,json=openStreams,proto3" json:"open_streams,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	PerProxy    []*ProxyProof    `protobuf:"bytes,5,rep,name=per_proxy,json=perProxy,proto3" json:"per_proxy,omitempty"`
+	// Those that are connected, and 100 of the lost ones at most.
+	PerProxy []*ProxyProof `protobuf:"bytes,5,rep,name=per_proxy,json=perProxy,proto3" json:"per_proxy,omitempty"`
 	// Why, where the state is unknown or pending.
 	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -5986,7 +5996,7 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\n" +
 	"SplitEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\xca\x01\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\xe7\x01\n" +
 	"\n" +
 	"FleetState\x12\x1c\n" +
 	"\tconnected\x18\x01 \x01(\x05R\tconnected\x12\x14\n" +
@@ -5995,7 +6005,8 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x04lost\x18\x04 \x03(\tR\x04lost\x12/\n" +
 	"\arefused\x18\x05 \x03(\v2\x15.crossfade.v1.RefusalR\arefused\x12\x15\n" +
 	"\x06ack_ms\x18\x06 \x01(\x01R\x05ackMs\x12\x12\n" +
-	"\x04name\x18\a \x01(\tR\x04name\"k\n" +
+	"\x04name\x18\a \x01(\tR\x04name\x12\x1b\n" +
+	"\tlost_more\x18\b \x01(\x05R\blostMore\"k\n" +
 	"\aRefusal\x12\x14\n" +
 	"\x05proxy\x18\x01 \x01(\tR\x05proxy\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +

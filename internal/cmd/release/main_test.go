@@ -153,7 +153,7 @@ func TestExtrasAreThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"LICENSE", "docs/install.md", "deploy/envoy/run.sh", "deploy/container/start.sh", "deploy/ci/examples/go/main.go"} {
+	for _, want := range []string{"LICENSE", "docs/install.md", "deploy/envoy/run.sh", "deploy/container/start.sh", "deploy/ci/examples/go/main.go", "deploy/systemd/xds-server.service", "deploy/kubernetes/proxy.yaml"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("%s is missing", want)
 		}

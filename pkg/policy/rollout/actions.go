@@ -42,6 +42,12 @@ func (l *look) refuseApproval(a *Action) error {
 		}
 	case !slices.Contains(a.Roles, gate.Role):
 		return &policy.Error{Kind: policy.Denied, Code: "role_needed", Value: a.Who, Message: fmt.Sprintf("the gate before step %d needs role %s", l.s.Step+1, gate.Role), Next: "ask somebody who has it"}
+	case a.Kind == Approve && gate.NotStarter && a.Name != "" && l.p.StarterName == "":
+		return &policy.Error{
+			Kind: policy.Denied, Code: "starter_not_verified", Value: a.Who,
+			Message: fmt.Sprintf("cannot approve this gate, which is not for who started the rollout: that was %s, whom no certificate showed, when the server verified nobody, and it may be the same person", or(l.p.Starter, "somebody")),
+			Next:    fmt.Sprintf("run `shadowctl rollout abort %s`, and start it anew", l.p.Name),
+		}
 	case a.Kind == Approve && gate.NotStarter && l.p.startedBy(a.Who, a.Name):
 		return &policy.Error{Kind: policy.Denied, Code: "approver_is_starter", Value: a.Who, Message: "has started this rollout, and who starts it must not approve this gate", Next: "ask somebody else with role " + gate.Role}
 	}

@@ -43,7 +43,7 @@ type Fleet struct {
 	Applied bool   // every connected proxy has it
 	Proven  bool   // every connected proxy is proven, or silent for as long as it takes: the end of a rollback's wait
 	Refused string // what a proxy said against it; empty: none did
-	Why     string // what is missing, for people
+	Why     string // what is missing, for people; also if it was waited for in vain
 }
 
 // GuardVerdict is what one guard says.

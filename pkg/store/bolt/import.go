@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -15,7 +16,7 @@ import (
 )
 
 // ImportSuffix is behind the name of a store that is being made by [Import]: what is left of one that was killed.
-const ImportSuffix = ".restore"
+const ImportSuffix = newSuffix
 
 const (
 	importBatch = 1024    // items in a transaction
@@ -23,28 +24,52 @@ const (
 )
 
 // Import makes a new store at path of what next returns until io.EOF: the items of an export. The file has its name once all of it is
-// written, checked and on the disk.
+// written, checked and on the disk. It never replaces a store: whoever else makes one at path waits meanwhile, or was first.
 //
-// Errors: those of next; store.ErrCorrupt where the items do not fit together; store.ErrUnavailable (there is a file already, the disk).
+// Errors: those of next; store.ErrCorrupt where the items do not fit together; store.ErrUnavailable (there is a file already, another process
+// is making one, the disk).
 func Import(path string, next func() (store.Item, error)) error {
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return unavailable("there is a store already: "+path, err)
+	vacant := func(*os.File) error {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return unavailable("there is a store already: "+path, err)
+		}
+		return nil
 	}
-	return replace(path, path+ImportSuffix, func(db *bbolt.DB) error {
+	return replace(path, path+ImportSuffix, vacant, func(db *bbolt.DB) error {
 		i := &importer{db: db, last: map[store.ObjectKey]int64{}}
 		return i.run(next)
 	})
 }
 
-// replace fills a new file and gives it a name, whatever had that name before. The other name is left to nobody but after a kill.
-func replace(path, temporary string, fill func(*bbolt.DB) error) error {
-	f, err := openLocked(temporary, os.O_RDWR|os.O_CREATE, DefaultLockTimeout)
+// Remove removes a store that no process has open.
+//
+// Errors: store.ErrUnavailable (used by another process, the disk). That there is none is no error.
+func Remove(path string) error {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	f, err := openNamed(path, os.O_RDWR, offline.LockTimeout)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	defer f.Close() // only now: who waits for the lock finds that the file has no name any more
+	return removeIfThere(path)
+}
+
+// replace fills a new file and gives it a name, whatever had that name before, unless check refuses the file while it is locked and empty. The
+// other name is left to nobody but after a kill.
+func replace(path, temporary string, check func(*os.File) error, fill func(*bbolt.DB) error) error {
+	f, err := openNamed(temporary, os.O_RDWR|os.O_CREATE, DefaultLockTimeout)
 	if err != nil {
 		return err
 	}
+	if err := check(f); err != nil {
+		defer f.Close()
+		return errors.Join(err, removeIfThere(temporary))
+	}
 	db, err := initialise(f)
 	if err != nil {
-		f.Close()
+		defer f.Close()
 		return errors.Join(unavailable("the file cannot be made", err), removeIfThere(temporary))
 	}
 	defer db.Close() // only now: the lock keeps others away until the file has its name

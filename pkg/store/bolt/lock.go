@@ -3,15 +3,16 @@ package bolt
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
 )
 
 // openNamed opens and locks the file that has the name once it is locked: another may have come in its place while we waited.
-func openNamed(path string, timeout time.Duration) (*os.File, error) {
+func openNamed(path string, flags int, timeout time.Duration) (*os.File, error) {
 	for {
-		f, err := openLocked(path, os.O_RDWR, timeout)
+		f, err := openLocked(path, flags, timeout)
 		if err != nil {
 			return nil, err
 		}
@@ -69,9 +70,12 @@ func lock(f *os.File, timeout time.Duration) error {
 	}
 }
 
-// stillThere says whether a path still names an open file: a store that is compacted gets a new one.
+// stillThere says whether a path still names an open file: a store that is compacted gets a new one, one that is made another name.
 func stillThere(path string, f *os.File) (bool, error) {
 	now, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	if err != nil {
 		return false, unavailable("the file cannot be used", err)
 	}

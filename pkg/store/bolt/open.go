@@ -103,7 +103,7 @@ func open(path string, o Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	f, err := openNamed(path, o.LockTimeout)
+	f, err := openNamed(path, os.O_RDWR, o.LockTimeout)
 	if err != nil {
 		return nil, err
 	}

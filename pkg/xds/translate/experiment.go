@@ -55,6 +55,7 @@ func experimentManager() *hcmv3.HttpConnectionManager {
 	m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: experimentRoutes()}
 	m.UseRemoteAddress, m.AppendXForwardedPort = no(), false
 	m.UpgradeConfigs = nil
+	m.HttpFilters = []*hcmv3.HttpFilter{router()}
 	m.EarlyHeaderMutationExtensions = []*corev3.TypedExtensionConfig{{
 		Name:        "envoy.http.early_header_mutation.header_mutation",
 		TypedConfig: packed(&earlymutationv3.HeaderMutation{Mutations: []*mutationrulesv3.HeaderMutation{removeHeaders("x-envoy-")}}),

@@ -43,7 +43,7 @@ func connectionManager(fleet *policy.Fleet, routeName string) *hcmv3.HttpConnect
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			RouteConfigName: routeName, ConfigSource: overADS(),
 		}},
-		HttpFilters: []*hcmv3.HttpFilter{router()},
+		HttpFilters: []*hcmv3.HttpFilter{timer(), router()},
 
 		// Who the client is: the direct peer, or as many hops further back as the fleet trusts. x-forwarded-for, -proto and -port are
 		// set as an ALB sets them.

@@ -159,35 +159,15 @@ func pinRoute(s *policy.Service, p *policy.Pin, prefix string, opts Options) *ro
 			RuntimeKey:   policy.PinKey(s.Name, p.Name),
 		}
 	}
-	action := routeAction(s)
-	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: policy.ClusterName(s.Name, p.Origin)}
+	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: policy.ClusterName(s.Name, p.Origin)}}
+	limited(action, s)
 	return &routev3.Route{
-		Name:     s.Name + ":" + p.Name,
-		Match:    match,
-		Action:   &routev3.Route_Route{Route: action},
-		Metadata: routeMetadata(s, p.Name),
+		Name:                 s.Name + ":" + p.Name,
+		Match:                match,
+		Action:               &routev3.Route_Route{Route: action},
+		Metadata:             routeMetadata(s, p.Name),
+		TypedPerFilterConfig: timers(s),
 	}
-}
-
-// routeAction holds what pins and split of a service have in common.
-func routeAction(s *policy.Service) *routev3.RouteAction {
-	a := &routev3.RouteAction{
-		Timeout:     dur(s.Timeouts.Request), // 0 is none; absent would be 15 s
-		IdleTimeout: dur(s.Timeouts.Idle),
-	}
-	if s.Timeouts.MaxStreamDuration > 0 {
-		a.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{MaxStreamDuration: dur(s.Timeouts.MaxStreamDuration)}
-	}
-	if s.Timeouts.Request == 0 && slices.ContainsFunc(s.Origins, func(o policy.Origin) bool { return o.Protocol == policy.HTTP2 }) {
-		// Envoy leaves out the request's limit where there is one for streams (TestTimeouts), so only services without one have this.
-		// A call of gRPC ends when its client's time is up, here as well: else the application's own end of it, a reset, could come first,
-		// which is UNAVAILABLE and not DEADLINE_EXCEEDED. Its limit is the service's; 0 is none.
-		if a.MaxStreamDuration == nil {
-			a.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{}
-		}
-		a.MaxStreamDuration.GrpcTimeoutHeaderMax = dur(s.Timeouts.MaxStreamDuration)
-	}
-	return a
 }
 
 // retryPolicy tries another endpoint where there is one.

@@ -22,12 +22,12 @@ const (
 // PairPrefix is what the names of secrets begin with that hold a certificate and its key. Statistics of Envoy have these names in them.
 const PairPrefix = pairPrefix + between
 
-// maxSecretName bounds the name of a secret, in bytes: the longest has two paths, of which each byte may be escaped.
-const maxSecretName = 2*3*policy.MaxForeignBytes + 16
+// MaxSecretName bounds the name of a secret, in bytes: the longest has two paths, of which each byte may be escaped.
+const MaxSecretName = 2*3*policy.MaxForeignBytes + 16
 
 // Secret returns the secret of a name that listeners and clusters of this package ask for; ok is false for a name that they cannot ask for.
 func Secret(name string) (r Resource, ok bool) {
-	if len(name) > maxSecretName || !utf8.ValidString(name) {
+	if len(name) > MaxSecretName || !utf8.ValidString(name) {
 		return Resource{}, false
 	}
 	parts := strings.Split(name, between)
