@@ -15,7 +15,7 @@ BENCHES  := bench/fleet bench/rollback bench/churn bench/comparison bench/mirror
 # The package of `make bench-compare A= B=`:
 COMPARE  :=
 # The package of `make soak`:
-SOAK     :=
+SOAK     := test/soak
 
 # ---- Versions and folders ---------------------------------------------------------------------------------------------------------
 MODULE   := github.com/crossfade-proxy/crossfade
@@ -27,13 +27,16 @@ tooldir   = $(CACHE)/tools/$(1)-$(shell cat tools/$(1)/go.mod tools/$(1)/go.sum 
 PROTO    := $(call tooldir,proto)
 LINT     := $(call tooldir,lint)
 VULN     := $(call tooldir,vuln)
+SBOM     := $(call tooldir,sbom)
 # The race detector needs cgo and a C compiler.
 RACE     := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v $$(go env CC) >/dev/null && echo -race)
+# Packages that are tested at a time, and tests of one: most of a test is waiting for an Envoy.
+JOBS     := $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 # More arguments for `go test`, for example TESTFLAGS='-run TestX -v'.
 TESTFLAGS ?=
 
 # ---- Build and test ---------------------------------------------------------------------------------------------------------------
-.PHONY: help build test test-semantics test-mutants test-comparison test-guards check lint fmt proto proto-check proto-baseline docs docs-check tidy-check vuln
+.PHONY: help build test test-semantics test-mutants test-protocols test-comparison test-guards check lint fmt proto proto-check proto-baseline docs docs-check tidy-check vuln
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' Makefile
@@ -51,10 +54,13 @@ build: ## Build the commands into bin/
 test: build ## Build, then run all tests, the ones with real Envoys included
 	@$(if $(RACE),,echo 'NOTE: no C compiler: the tests run without the race detector')
 	go run ./internal/cmd/kube-apiserver-path
-	go test $(RACE) -timeout 20m $(TESTFLAGS) ./...
+	go test $(RACE) -p $(JOBS) -parallel $(JOBS) -timeout 20m $(TESTFLAGS) ./...
 
 test-semantics: build ## The semantics tests in full: shares of 20,000 requests each, every planted bug
 	CROSSFADE_FULL=1 go test -count=1 -timeout 40m -v $(TESTFLAGS) ./test/semantics
+
+test-protocols: build ## The protocol tests in full: bodies of 1 GB, default idle timeouts waited for
+	CROSSFADE_FULL=1 go test -count=1 -timeout 60m -v $(TESTFLAGS) ./test/protocols
 
 test-mutants: build ## Only the planted bugs, all of them
 	CROSSFADE_FULL=1 go test -count=1 -timeout 40m -v -run 'TestBugsFit|TestPlantedBugs' $(TESTFLAGS) ./test/semantics
@@ -92,7 +98,7 @@ reference = $(PROTO)/buf build -o - | go run ./internal/cmd/yaml-reference
 
 docs: $(PROTO)/.built ## Generate the pages of docs/ that the schema and the programs write
 	$(reference) > docs/reference.md.new && mv docs/reference.md.new docs/reference.md
-	UPDATE_DOCS=1 go test -count=1 -run '^TestPage$$' ./cmd/shadowctl ./cmd/xds-server
+	UPDATE_DOCS=1 go test -count=1 -run '^TestPage$$' ./cmd/shadowctl ./cmd/xds-server ./pkg/server/metrics
 
 docs-check: $(PROTO)/.built ## Check that docs/reference.md is what the schema says; tests hold the other pages
 	@$(reference) | diff -u docs/reference.md - || { echo "docs/reference.md is not what the schema says: run make docs"; exit 1; }
@@ -109,6 +115,30 @@ tidy-check: ## Check that go.mod and go.sum are tidy
 
 vuln: $(VULN)/.built ## Look for known vulnerabilities (asks vuln.go.dev, so it is not part of check)
 	$(VULN)/govulncheck ./...
+
+# ---- Releases ---------------------------------------------------------------------------------------------------------------------
+.PHONY: release sbom reproducible
+# The time of every file in an archive: that of the commit.
+EPOCH = $(shell git log -1 --format=%ct 2>/dev/null || echo 315532800)
+
+release: sbom ## VERSION=v1.2.3: the programs for Linux on amd64 and arm64, as archives with checksums, in dist/
+	SOURCE_DATE_EPOCH=$(EPOCH) go run ./internal/cmd/release -version '$(VERSION)' -out dist -beside bin/sbom
+
+# The tool reads names of versions out of a git repository of its own kind: it gets a copy, tagged with what is built.
+sbom: $(SBOM)/.built ## What each program is made of, with licences, as CycloneDX, in bin/sbom
+	@rm -rf bin/sbom; mkdir -p bin/sbom
+	@src=$$(mktemp -d); trap 'rm -rf "$$src"' EXIT; \
+	git ls-files -z --cached --others --exclude-standard | tar --null --ignore-failed-read -T - -c | tar -x -C "$$src"; \
+	git -C "$$src" init -q; \
+	git -C "$$src" -c user.name=sbom -c user.email=sbom@localhost commit -q --allow-empty --date=@$(EPOCH) -m '$(VERSION)'; \
+	git -C "$$src" tag '$(VERSION)'; \
+	for c in $(COMMANDS); do \
+	  CGO_ENABLED=0 GOOS=linux GOARCH=amd64 $(SBOM)/cyclonedx-gomod app -json -licenses -packages=false -noserial -main $$c \
+	    -output "$$PWD/bin/sbom/$${c##*/}.cdx.json" "$$src"; \
+	done
+
+reproducible: ## Build the release twice, in two folders and with empty caches, and compare every byte: 10 minutes and more
+	SOURCE_DATE_EPOCH=$(EPOCH) go run ./internal/cmd/release -version '$(VERSION)' -twice
 
 # The tools of tools/NAME, built once per version.
 $(CACHE)/tools/%/.built:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 )
@@ -44,11 +45,20 @@ func (a *app) adviseFleet(ctx context.Context, fleet string) {
 	if address := info.GetAddresses()["xds"]; err == nil && address != "" {
 		xds = address
 	}
-	a.note("Start a proxy of fleet %s:\n  %s\n  %s", fleet, bootstrapCommand(fleet, xds), envoyCommand("bootstrap.yaml"))
+	a.note("Start a proxy of fleet %s:\n  %s", fleet, strings.Join(proxyCommands(fleet, xds, a.tls()), "\n  "))
 }
 
-func bootstrapCommand(fleet, xds string) string {
-	return fmt.Sprintf("shadowctl bootstrap --fleet %s --node-id %s-1 --listen-address 127.0.0.1 --xds %s > bootstrap.yaml", fleet, fleet, xds)
+// proxyCommands make a bootstrap and run a proxy with it; where the server speaks TLS, one that knows it, by files that only its user can name.
+func proxyCommands(fleet, xds string, t tlsFlags) []string {
+	boot := fmt.Sprintf("shadowctl bootstrap --fleet %s --node-id %s-1", fleet, fleet)
+	if !t.any() {
+		return []string{boot + " --listen-address 127.0.0.1 --xds " + xds + " > bootstrap.yaml", envoyCommand("bootstrap.yaml")}
+	}
+	boot += " --xds " + xds + " --out DIR --tls-ca FILE --tls-cert FILE --tls-key FILE"
+	if t.serverName != "" {
+		boot += " --tls-server-name " + t.serverName
+	}
+	return []string{boot, envoyCommand("DIR/bootstrap.yaml")}
 }
 
 // envoyCommand runs a proxy. The base id lets several run on one host.

@@ -22,6 +22,7 @@ type app struct {
 	height   int  // of the terminal in rows
 
 	server         string
+	tlsGiven       tlsFlags
 	output         string
 	reason         string
 	wait           string

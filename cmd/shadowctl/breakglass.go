@@ -110,6 +110,12 @@ func (g *glass) settings() []struct{ key, value string } {
 			add(policy.WeightKey(g.service.Name, o.Name), "0")
 		}
 	}
+	if r := g.service.Retries; r != nil && r.OtherOrigin != nil {
+		add(g.service.OtherOriginKey(), "0")
+		for _, o := range g.service.Origins {
+			add(policy.OtherTriesKey(g.service.Name, o.Name), "0")
+		}
+	}
 	for _, p := range g.service.Pins {
 		if p.Origin != g.origin && !g.keepPins {
 			add(policy.PinKey(g.service.Name, p.Name), "0")
@@ -132,7 +138,7 @@ func (g *glass) command(undo bool) string {
 
 func (a *app) sayGlass(g *glass) {
 	a.say("# %s: 100%% %s, by hand, at every proxy of %s.", g.service.Name, g.origin, ofFleets(g.service.Fleets))
-	a.say("# Run it on each proxy's host, where the admin interface listens on %s (else: --admin). It answers OK.", g.admin)
+	a.say("# Run it on each proxy's host. It answers OK. That each admin interface listens on %s is assumed; for others: --admin.", g.admin)
 	if len(g.proxies) == 0 {
 		a.say("%s", g.command(false))
 	}
@@ -140,9 +146,10 @@ func (a *app) sayGlass(g *glass) {
 		a.say("\n# at proxy %s%s", oneLine(p.GetProxy()), glassRemark(p))
 		a.say("%s", g.command(false))
 	}
-	a.say("\n# To undo it, once the server is back: first make the server say the same, then give each proxy back to it:")
+	a.say("\n# To undo it, once the server is back: first make the server say the same, then give each proxy back to it (on each host):")
 	a.say("# shadowctl rollback %s", g.service.Name)
 	a.say("# %s", g.command(true))
+	a.say("# shadowctl rollback %s     (once more: now with proof)", g.service.Name)
 }
 
 // glassRemark warns where the command does not reach, or reaches what is out of sight.

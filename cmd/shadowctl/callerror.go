@@ -49,6 +49,10 @@ func (a *app) failureOfCall(err error) *failure {
 			f.changes = append(f.changes, d)
 		}
 	}
+	if p, exit, ok := a.tlsProblem(s); ok && len(details) == 0 {
+		f.exit, f.problems = exit, []problem{p}
+		return f
+	}
 	if len(details) == 0 {
 		f.problems = []problem{a.bareStatus(s)}
 		return f
@@ -64,6 +68,15 @@ func (a *app) failureOfCall(err error) *failure {
 	return f
 }
 
+// howToStart is what to do where no server answers. One that speaks TLS was there before: another data directory in its place would take services from
+// proxies.
+func (a *app) howToStart() string {
+	if a.tls().any() {
+		return "if it is down, start it again where it was, with the same --data-dir\nor name another with --server or CROSSFADE_SERVER"
+	}
+	return "name your server with --server or CROSSFADE_SERVER; to try things, start one:\n  " + startServer
+}
+
 // failureAfter says, with the changes that come with an error, what was done.
 func (a *app) failureAfter(err error, done string) *failure {
 	f := a.failureOf(err)
@@ -77,7 +90,7 @@ func (a *app) bareStatus(s *status.Status) problem {
 	case codes.Unavailable:
 		return problem{
 			code: "unreachable", value: a.address(), message: "no server answers there: " + cause(s.Message()),
-			next: "start one:\n  " + startServer + "\nor name another with --server or CROSSFADE_SERVER",
+			next: a.howToStart(),
 		}
 	case codes.DeadlineExceeded:
 		return problem{code: "timeout", message: fmt.Sprintf("no answer from %s within %s", a.address(), a.timeout), next: "try a longer --timeout"}

@@ -55,7 +55,7 @@ func (a *app) sayChange(c *crossfadev1.Change, done string) {
 		a.detail("pending", yellow, few(fleet.GetPending())+" (connected, not acknowledged yet)")
 	}
 	if len(fleet.GetLost()) > 0 && !named(c.GetWarnings(), fleet.GetLost()[0]) {
-		a.detail("lost", yellow, few(fleet.GetLost())+" (seen within 24 h, not connected now: still serving what it last had)")
+		a.detail("lost", yellow, fewOf(fleet.GetLost(), len(fleet.GetLost())+int(fleet.GetLostMore()))+" (seen within 24 h, not connected now: still serving what it last had)")
 	}
 	a.sayDoubts(c)
 	for _, w := range c.GetWarnings() {
@@ -98,7 +98,11 @@ func (a *app) sayDoubts(c *crossfadev1.Change) {
 			a.detail("and", yellow, count(int64(len(order)-most), "reason")+" more: -o json has them all")
 			break
 		}
-		if text := few(proxies[d]) + ": " + d.reason; c.GetProof().GetReason() != text {
+		names, more := proxies[d], 0
+		if slices.Contains(c.GetFleet().GetLost(), names[0]) {
+			more = int(c.GetFleet().GetLostMore()) // of those only some are named
+		}
+		if text := fewOf(names, len(names)+more) + ": " + d.reason; c.GetProof().GetReason() != text {
 			a.detail(d.state, yellow, text)
 		}
 	}
@@ -197,7 +201,7 @@ func (a *app) fleetWords(f *crossfadev1.FleetState) string {
 	case f.GetConnected() == 0 && len(f.GetLost()) == 0:
 		return a.paint("No proxy of "+ofFleets(strings.Split(dash(f.GetName()), ","))+" is connected, so nothing serves this yet", yellow)
 	case f.GetConnected() == 0:
-		return a.paint(fmt.Sprintf("No proxy of %s is connected, %d lost", ofFleets(strings.Split(dash(f.GetName()), ",")), len(f.GetLost())), yellow)
+		return a.paint(fmt.Sprintf("No proxy of %s is connected, %d lost", ofFleets(strings.Split(dash(f.GetName()), ",")), len(f.GetLost())+int(f.GetLostMore())), yellow)
 	case f.GetAcked() == 0:
 		return a.paint(fmt.Sprintf("0/%d proxies acknowledged so far", f.GetConnected()), yellow)
 	}

@@ -5,13 +5,13 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
@@ -35,11 +35,15 @@ func (a *app) address() string {
 func (a *app) client() (crossfadev1.CrossfadeServiceClient, error) {
 	if a.conn == nil {
 		address := a.address()
-		if err := checkAddress(address); err != nil {
+		if err := checkAddress(address, a.tls().any()); err != nil {
+			return nil, err
+		}
+		creds, err := a.credentials()
+		if err != nil {
 			return nil, err
 		}
 		conn, err := grpc.NewClient("passthrough:///"+address,
-			grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(),
+			grpc.WithTransportCredentials(creds), grpc.WithNoProxy(),
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(16*manifest.MaxBytes)),
 			grpc.WithConnectParams(grpc.ConnectParams{
 				MinConnectTimeout: 3 * time.Second,
@@ -54,18 +58,18 @@ func (a *app) client() (crossfadev1.CrossfadeServiceClient, error) {
 }
 
 // checkAddress refuses what is no address, and to speak in the clear to another machine.
-func checkAddress(address string) error {
+func checkAddress(address string, encrypted bool) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || port == "" {
 		return badFlag("server", address, "must be HOST:PORT, for example "+defaultServer)
 	}
 	ip, err := netip.ParseAddr(host)
-	if host == "localhost" || err == nil && ip.Unmap().IsLoopback() {
+	if encrypted || host == "localhost" || err == nil && ip.Unmap().IsLoopback() {
 		return nil
 	}
-	f := badFlag("server", address, "is not on this machine, and this version speaks only without encryption")
+	f := badFlag("server", address, "is not on this machine, and without TLS everybody on the way could read and change what is said")
 	f.problems[0].code = "not_loopback"
-	f.problems[0].next = "run shadowctl on the server's machine, or bring its port here: ssh -L 18080:127.0.0.1:18080 HOST"
+	f.problems[0].next = howToEncrypt
 	return f
 }
 
@@ -109,9 +113,12 @@ func invoke[Q, R any](ctx context.Context, a *app, timeout time.Duration, call m
 // dialing is in the message of every error of a connection that could not be made.
 const dialing = "Error while dialing"
 
-// neverSent tells an error from before the call was on its way.
+// neverSent tells an error from before the call was on its way: no connection, or one on which both sides did not come to terms.
 func neverSent(err error) bool {
-	return strings.Contains(status.Convert(err).Message(), dialing)
+	message := status.Convert(err).Message()
+	return slices.ContainsFunc([]string{dialing, "authentication handshake failed", "transport: failed to write", "error reading server preface", remoteAlert}, func(s string) bool {
+		return strings.Contains(message, s)
+	})
 }
 
 // unreachable tells a server that could not be reached from one that says that something else is unavailable.

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 )
@@ -17,6 +20,9 @@ func newFleet(a *app) *cobra.Command {
 
 States: ok; pending (not there yet); refused (Envoy's words follow); override (somebody set runtime keys by hand); lost (seen within
 24 h, not connected now); incompatible (its bootstrap lacks something); duplicate (two proxies with one id); unknown-fleet; held.
+
+CERTIFICATES says for how long all certificates hold that the proxy shows to clients, to origins and to the control plane, by its last report.
+Below 14 days the detail says so; the state stays.
 
 Below them stand the origins whose endpoints need a look: a shrink that is held until it is accepted, a source that cannot be asked, or
 no endpoint at all.`,
@@ -79,15 +85,44 @@ func (a *app) listProxies(ctx context.Context, fleet string) (items []*crossfade
 }
 
 func (a *app) proxiesTable(items []*crossfadev1.Proxy) *table {
-	t := &table{head: []string{"PROXY", "FLEET", "STATE", "ENVOY", "REVISION", "BEHIND", "SEEN", "DETAIL"}}
+	t := &table{head: []string{"PROXY", "FLEET", "STATE", "ENVOY", "REVISION", "BEHIND", "SEEN", "CERTIFICATES", "DETAIL"}}
+	certified := slices.ContainsFunc(items, func(p *crossfadev1.Proxy) bool { return p.GetCertificateExpiry() != nil })
+	if !certified {
+		t.head = slices.Delete(t.head, certificatesColumn, certificatesColumn+1)
+	}
 	for _, p := range items {
 		seen := "connected"
 		if !p.GetConnected() {
 			seen = a.ago(p.GetLastSeen())
 		}
-		t.row(p.GetProxy(), p.GetFleet(), stateCell(p.GetState()), dash(p.GetVersion()), revisionWords(p), behind(p), seen, p.GetDetail())
+		row := []any{p.GetProxy(), p.GetFleet(), stateCell(p.GetState()), dash(p.GetVersion()), revisionWords(p), behind(p), seen}
+		if certified {
+			row = append(row, a.certificatesCell(p.GetCertificateExpiry()))
+		}
+		t.row(append(row, p.GetDetail())...)
 	}
 	return t
+}
+
+// certificatesColumn is the place of CERTIFICATES, which is there only where some proxy has one.
+const certificatesColumn = 7
+
+// expiresSoon is how long before its end a certificate is written in yellow; the server's warning comes as early.
+const expiresSoon = 14 * 24 * time.Hour
+
+// certificatesCell says for how long certificates hold: "23d", "5h", "ended"; "-" where nothing is known.
+func (a *app) certificatesCell(ends *timestamppb.Timestamp) cell {
+	if ends == nil {
+		return cell{"-", faint}
+	}
+	switch left := ends.AsTime().Sub(a.now()); {
+	case left <= 0:
+		return cell{"ended", red}
+	case left < expiresSoon:
+		return cell{short(left), yellow}
+	default:
+		return cell{text: short(left)}
+	}
 }
 
 func stateCell(state string) cell {

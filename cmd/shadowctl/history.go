@@ -63,8 +63,12 @@ func (a *app) historyTable(items []*crossfadev1.Revision) *table {
 		if r.GetReason() != "" {
 			change += ` "` + r.GetReason() + `"`
 		}
-		t.row(fmt.Sprint(r.GetRevision()), r.GetTime().AsTime().UTC().Format("2006-01-02 15:04:05"), who,
-			objectName(r), r.GetAction(), confirmed(r.GetFleet()), change)
+		revision, object := fmt.Sprint(r.GetRevision()), objectName(r)
+		if r.GetDenied() != nil {
+			revision, object = "-", dash(object)
+		}
+		t.row(revision, r.GetTime().AsTime().UTC().Format("2006-01-02 15:04:05"), who,
+			object, r.GetAction(), confirmed(r.GetFleet()), change)
 	}
 	return t
 }
@@ -115,10 +119,24 @@ func rollbackWords(before, after *crossfadev1.Service) string {
 	return ""
 }
 
+// deniedWords say what was refused, and how often.
+func deniedWords(d *crossfadev1.Denied) string {
+	out := d.GetMethod()
+	if d.GetRole() != "" {
+		out += ", which needs role " + d.GetRole()
+	}
+	if d.GetCount() > 1 {
+		out += fmt.Sprintf(" (%d times until %s)", d.GetCount(), d.GetLast().AsTime().UTC().Format("15:04:05"))
+	}
+	return out
+}
+
 // revisionChange says what a revision changed: the split where that moved, else the fields.
 func revisionChange(r *crossfadev1.Revision) string {
 	before, after := r.GetBefore(), r.GetAfter()
 	switch {
+	case r.GetDenied() != nil:
+		return deniedWords(r.GetDenied())
 	case manifest.Object(after) == nil:
 		return "deleted"
 	case after.GetRollout() != nil:

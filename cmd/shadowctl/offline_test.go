@@ -69,7 +69,7 @@ func TestValidate(t *testing.T) {
 		{[]string{"-f", good, bad}, 2, "error: " + bad + `:20: primary: "gke": the service has no origin of this name`},
 		{[]string{"-f", good, "-f", good}, 2, "error: " + good + `:3: name: "orders": two services are named "orders"`},
 		{[]string{"-f", typo, "-f", bad}, 2, "error: " + typo + `:3:1: nam: there is no such field`},
-		{[]string{"-f", write("fleets.yaml", exampleFleet+"---\n"+exampleFleet)}, 2, "error: " + dir + `/fleets.yaml:11: name: "default": two documents set fleet "default"`},
+		{[]string{"-f", write("fleets.yaml", exampleFleet+"---\n"+exampleFleet)}, 2, "error: " + dir + `/fleets.yaml:18: name: "default": two documents set fleet "default"`},
 		{[]string{"-f", source("kubernetes: {cluster: prod, namespace: shop, service: orders, port: 8080}")}, 0, ""},
 		{[]string{"-f", source("cloudMap: {namespace: shop.local, service: orders}, slowStart: 30s, capacity: {requestsPerSecond: 10}")}, 0, ""},
 		{[]string{"-f", source("kubernetes: {cluster: prod, service: orders}")}, 2, "error: " + dir + `/source3.yaml:9: origins[1].kubernetes.namespace: `},

@@ -55,9 +55,9 @@ func newRoot(a *app) *cobra.Command {
 	}
 	cobra.EnableCommandSorting = false // help lists commands in this order
 	add(groupTraffic, newRollback(a), newSplit(a), newRollout(a), newPin(a), newUndo(a), newService(a), newBreakGlass(a))
-	add(groupLook, newGet(a), newDescribe(a), newFleet(a), newEndpoints(a), newMirror(a), newHistory(a), newWatch(a), newRoute(a))
+	add(groupLook, newGet(a), newDescribe(a), newFleet(a), newEndpoints(a), newMirror(a), newHistory(a), newWatch(a), newRoute(a), newAuth(a))
 	add(groupDefine, newExample(a), newValidate(a), newDiff(a), newApply(a), newDelete(a))
-	add(groupRun, newBootstrap(a), newVersion(a), newCompletion(a))
+	add(groupRun, newBootstrap(a), newBackup(a), newSupportBundle(a), newAdminCommand(a), newVersion(a), newCompletion(a))
 	return root
 }
 
@@ -70,6 +70,10 @@ func usageTemplate(original string) string {
 func (a *app) globalFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
 	f.StringVar(&a.server, "server", "", "`HOST:PORT` of the server (default $CROSSFADE_SERVER, else "+defaultServer+")")
+	f.StringVar(&a.tlsGiven.ca, "tls-ca", "", "speak TLS to the server, which has a certificate of these authorities, a `FILE` of PEM (default $CROSSFADE_TLS_CA)")
+	f.StringVar(&a.tlsGiven.cert, "tls-cert", "", "show the server this certificate, a `FILE` of PEM (default $CROSSFADE_TLS_CERT)")
+	f.StringVar(&a.tlsGiven.key, "tls-key", "", "its key, a `FILE` of PEM (default $CROSSFADE_TLS_KEY)")
+	f.StringVar(&a.tlsGiven.serverName, "tls-server-name", "", "`NAME` in the server's certificate, where it is not the host of --server: a host or a SPIFFE id (default $CROSSFADE_TLS_SERVER_NAME)")
 	f.StringVarP(&a.output, "output", "o", "table", "`FORMAT` of the result: table, json or yaml")
 	f.StringVar(&a.reason, "reason", "", "why: a `TEXT` for the history")
 	f.StringVar(&a.wait, "wait", "", "what a change waits `FOR`: none, acked or proven (default acked; rollback: proven)")
@@ -84,6 +88,7 @@ func (a *app) globalFlags(root *cobra.Command) {
 	})
 	complete("wait", "none", "acked", "proven")
 	complete("server")
+	complete("tls-server-name")
 	complete("reason")
 	complete("timeout")
 	complete("expect-revision")

@@ -135,12 +135,15 @@ func ofFleets(names []string) string {
 }
 
 // few lists names, at most five of them.
-func few(names []string) string {
-	const most = 5
-	if len(names) <= most {
+func few(names []string) string { return fewOf(names, len(names)) }
+
+// fewOf is few for so many of which only some are named.
+func fewOf(names []string, count int) string {
+	names = names[:min(len(names), 5)]
+	if count == len(names) {
 		return strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	return fmt.Sprintf("%s and %d more", strings.Join(names, ", "), count-len(names))
 }
 
 // dash stands for what is not there.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -142,6 +143,18 @@ func TestApplyWithoutAProxy(t *testing.T) {
 		"  envoy -c bootstrap.yaml --use-dynamic-base-id\n"
 	if r.exit != 0 || r.err != want || !strings.Contains(r.out, "No proxy of fleet edge is connected") {
 		t.Errorf("exit %d, out %s, err %s", r.exit, r.out, r.err)
+	}
+}
+
+// TestTheBootstrapOfAServerWithTLSNamesFiles: without them the proxy would not be let in.
+func TestTheBootstrapOfAServerWithTLSNamesFiles(t *testing.T) {
+	got := proxyCommands("edge", "control.test:18000", tlsFlags{ca: "ca.crt", cert: "ann.crt", key: "ann.key", serverName: "control"})
+	want := []string{
+		"shadowctl bootstrap --fleet edge --node-id edge-1 --xds control.test:18000 --out DIR --tls-ca FILE --tls-cert FILE --tls-key FILE --tls-server-name control",
+		"envoy -c DIR/bootstrap.yaml --use-dynamic-base-id",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/crossfade-proxy/crossfade/internal/supervise"
 	"github.com/crossfade-proxy/crossfade/internal/version"
+	"github.com/crossfade-proxy/crossfade/pkg/access/attempts"
 	"github.com/crossfade-proxy/crossfade/pkg/control"
 	"github.com/crossfade-proxy/crossfade/pkg/experiment"
 	"github.com/crossfade-proxy/crossfade/pkg/server"
@@ -35,19 +38,34 @@ type parts struct {
 	roster     *roster.File
 	finders    *finders
 	asked      *asked
+	roles      *liveRoles
+	attempts   *attempts.Log
+	tracing    *tracing
+	secured    secured
+	admission  *admission // nil without TLS
 	serving    atomic.Bool
 }
 
 // assemble makes the parts and loads what is live.
-func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.Logger) (*parts, error) {
+func assemble(ctx context.Context, c *config, ls listeners, d *disk, again *reloader, log *slog.Logger) (*parts, error) {
 	m, err := metrics.New()
 	if err != nil {
 		return nil, wrap("set up metrics", err)
 	}
-	p := &parts{}
-	p.telemetry = telemetry.New(telemetry.Options{Log: log, Retried: func(service string) bool { return p.control.Retried(service) }})
+	p := &parts{secured: secured{again.keeper}}
+	if p.secured.keeper != nil {
+		p.admission = newAdmission(c.proxies, log)
+		if len(c.proxies) == 0 {
+			log.Warn("no proxy is let in: the settings file has no section proxies, which says which certificates may be proxies of which fleet")
+		}
+		again.take(func(c *config) { p.admission.set(c.proxies) })
+	}
+	if p.tracing, err = openTracing(ctx, os.Getenv, log); err != nil {
+		return nil, err
+	}
+	p.telemetry = telemetry.New(telemetry.Options{Log: log, Admit: p.admission.admit, Retried: func(service string) bool { return p.control.Retried(service) }})
 	p.fleets = xds.NewServer(xds.Options{
-		Log: log, OnNack: m.Nack,
+		Log: log, OnNack: m.Nack, Admit: p.admission.admit, Secure: p.secured.keeper != nil,
 		KnownStamp: func(fleet, stamp string) bool { return p.control.KnownStamp(fleet, stamp) },
 		OnRefusal:  func(fleet string, r xds.Refusal) { p.control.ProxyChanged(fleet, r.Proxy) },
 		OnConnect: func(fleet, proxy string, connected bool) {
@@ -63,9 +81,11 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 		return nil, err
 	}
 	p.desk = p.openDesk(c, log)
+	p.roles = newLiveRoles(c.roles)
+	p.attempts = attempts.Open(filepath.Join(c.dataDir, attemptsFile), log)
 	p.control = control.New(control.Config{
-		Store: m.Store(d.store), Journal: d.journal, Fleets: p.fleets, Telemetry: p.telemetry, Log: log,
-		Experiments: p.desk, Mirrors: c.mirrors.rules(), Rollouts: p.walks(c, log), RolloutRules: p.asked.rules(c),
+		Store: m.Store(d.store), Journal: d.journal, Fleets: p.fleets, Telemetry: p.telemetry, Log: log, Traces: p.tracing,
+		Experiments: p.desk, Mirrors: c.mirrors.rules(), Comparators: p.secured.comparators(), Rollouts: p.walks(c, log), RolloutRules: p.asked.rules(p.roles), Restored: isRestored(c.dataDir),
 		Discovery: control.Discovery{Watch: p.finders.watch, File: filepath.Join(c.dataDir, endpointsFile), Rules: c.sources.rules},
 	})
 	if err := p.control.Load(ctx); err != nil {
@@ -76,26 +96,33 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, log *slog.L
 	for _, m := range p.fleets.Remember(p.roster.Read()) {
 		p.telemetry.Remember(m.Fleet, m.Proxy, m.LastSeen)
 	}
-	if err := m.Observe(p.control, p.requests, p.finders.calls); err != nil {
+	if err := errors.Join(m.Observe(p.control, p.requests, p.finders.calls), m.ObserveStore(d.usage)); err != nil {
+		p.closeControl()
+		return nil, wrap("set up metrics", err)
+	}
+	if err := m.ObserveTLS(func() metrics.TLS { return p.tlsState(again) }); err != nil {
 		p.closeControl()
 		return nil, wrap("set up metrics", err)
 	}
 	p.api = server.New(server.Config{
-		Controller: p.control, Log: log, Changed: m.Changed,
+		Controller: p.control, Log: log, Changed: m.Changed, Denied: m.Denied, Traces: p.tracing,
+		Access: c.access(log), Attempts: p.attempts,
 		Info: server.Info{Version: version.String(), Commit: commit(), Addresses: ls.advertised(c.advertise), Started: time.Now()},
 	})
-	p.grpc = p.api.GRPC()
+	again.take(func(c *config) { p.setRoles(c.roles) })
+	p.grpc = p.api.GRPC(p.secured.options("api")...)
 	p.desk.Register(p.grpc)
-	p.xds = newXDS()
+	newAdmin(c, d, m.Handler(), log).Register(p.grpc)
+	p.xds = newXDS(p.admission.options(p.secured.options("xds"))...)
 	p.fleets.Register(p.xds)
 	p.telemetry.Register(p.xds)
-	p.http = server.NewHTTPServer(server.HTTP(p.serving.Load, m.Handler()))
+	p.http = server.NewHTTPServer(p.api.GuardHTTP(c.operation.profiled(server.HTTP(p.serving.Load, m.HandlerFor(p.api.Sees)))))
 	return p, nil
 }
 
 // newXDS returns the gRPC server for proxies, with room for what they report.
-func newXDS() *grpc.Server {
-	return grpc.NewServer(append(xds.GRPCOptions(), grpc.MaxRecvMsgSize(telemetry.MaxMessage))...)
+func newXDS(more ...grpc.ServerOption) *grpc.Server {
+	return grpc.NewServer(append(append(xds.GRPCOptions(), grpc.MaxRecvMsgSize(telemetry.MaxMessage)), more...)...)
 }
 
 // requests are the counters of the proxies, for metrics.
@@ -105,7 +132,7 @@ func (p *parts) requests() []metrics.Requests {
 		if strings.Contains(t.Origin, "@") {
 			continue // copies: no live request is among them
 		}
-		out = append(out, metrics.Requests{Fleet: t.Fleet, Service: t.Service, Origin: t.Origin, Class: t.Counts.Class})
+		out = append(out, metrics.Requests{Fleet: t.Fleet, Service: t.Service, Origin: t.Origin, Class: t.Counts.Class, Hidden: t.Counts.Hidden})
 	}
 	return out
 }
@@ -115,6 +142,7 @@ func (p *parts) closeControl() {
 	p.control.Close()
 	p.finders.close()
 	p.asked.close()
+	p.tracing.close()
 }
 
 func (p *parts) setServing(serving bool) {

@@ -28,10 +28,15 @@ func TestBadInputEndsTheProcessWithASentence(t *testing.T) {
 		exit  int
 		wants []string
 	}{
-		{"nothing", nil, nil, 2, []string{"--data-dir: is missing", "--dev: is missing", "no TLS yet", "add --dev"}},
+		{"nothing", nil, nil, 2, []string{"--data-dir: is missing", "--dev: is missing", "without TLS", "--tls-cert", "or --dev"}},
 		{"no --dev", nil, []string{"--data-dir", data}, 2, []string{"--dev: is missing"}},
 		{"unknown flag", nil, good("--api-lisen", "x"), 2, []string{"unknown flag: --api-lisen", "xds-server --help"}},
-		{"TLS flag", nil, good("--tls-cert", "x"), 2, []string{"unknown flag: --tls-cert"}},
+		{"TLS beside --dev", nil, good("--tls-cert", "x"), 2, []string{"--dev", "to serve without TLS, and --tls-cert is to serve with it", "--tls-key: is missing", "--tls-client-ca: is missing"}},
+		{"a list without TLS", nil, good("--tls-crl", "x"), 2, []string{`--tls-crl: "x": is of no use without TLS`}},
+		{"a list, and nothing else", nil, []string{"--data-dir", data, "--tls-crl", "x"}, 2, []string{"--tls-crl", "add --tls-cert"}},
+		{"half a pair", nil, []string{"--data-dir", data, "--tls-key", "x", "--tls-client-ca", "y"}, 2, []string{"--tls-cert: is missing: --tls-client-ca needs it"}},
+		{"no such certificate", nil, []string{"--data-dir", data, "--tls-cert", "no.pem", "--tls-key", "no.key", "--tls-client-ca", "no.ca"}, 1, []string{`--tls-cert: "no.pem": cannot be read: no such file`, "docs/tls.md"}},
+		{"a server name of a server", nil, good("--tls-server-name", "x"), 2, []string{"--tls-server-name", "is for comparators"}},
 		{"argument", nil, good("serve"), 2, []string{"unexpected argument: serve"}},
 		{"bool by flag", nil, good("--dev=maybe"), 2, []string{"--dev", "maybe"}},
 		{"bool by environment", []string{"CROSSFADE_DEV=maybe"}, []string{"--data-dir", data}, 2, []string{`CROSSFADE_DEV: "maybe": must be true or false`}},
@@ -40,7 +45,7 @@ func TestBadInputEndsTheProcessWithASentence(t *testing.T) {
 		{"named port", nil, good("--xds-listen", "127.0.0.1:http"), 2, []string{`"http" is not a port`}},
 		{"port with a zero", nil, good("--xds-listen", "127.0.0.1:080"), 2, []string{`"080" is not a port`}},
 		{"host name", nil, good("--http-listen", "example.test:1"), 2, []string{`"example.test" is neither an IP address nor localhost`}},
-		{"every address", nil, good("--api-listen", ":18080"), 2, []string{"--api-listen", "others could reach", "no TLS yet", "ssh -L"}},
+		{"every address", nil, good("--api-listen", ":18080"), 2, []string{"--api-listen", "others could reach", "without TLS", "--tls-cert"}},
 		{"0.0.0.0", nil, good("--xds-listen", "0.0.0.0:18000"), 2, []string{"--xds-listen", "only loopback"}},
 		{"[::]", nil, good("--comparator-listen", "[::]:18000"), 2, []string{"--comparator-listen", "only loopback"}},
 		{"a private address", nil, good("--http-listen", "10.0.0.1:1"), 2, []string{"--http-listen", "only loopback"}},

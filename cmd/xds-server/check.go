@@ -44,6 +44,7 @@ func (c *config) checkControlPlane() policy.Errors {
 	}
 	found = append(found, c.checkMode()...)
 	found = append(found, c.checkAddresses()...)
+	found = append(found, c.operation.check()...)
 	if _, err := parseMapping(c.mapAddresses); err != nil {
 		found = append(found, err)
 	}
@@ -56,9 +57,7 @@ func (c *config) checkControlPlane() policy.Errors {
 // checkMode checks what is said of the process as a whole.
 func (c *config) checkMode() policy.Errors {
 	var found policy.Errors
-	if !c.dev {
-		found = append(found, invalid("dev_needed", "--dev", "", "is missing: this version has no TLS yet, so it serves loopback addresses only and wants to be told that this is what you mean", "add --dev"))
-	}
+	found = append(found, c.checkTLS()...)
 	if c.logFormat != "text" && c.logFormat != "json" {
 		found = append(found, invalid("bad_setting", "--log-format", c.logFormat, "must be text or json", ""))
 	}
@@ -69,7 +68,7 @@ func (c *config) checkAddresses() policy.Errors {
 	var found policy.Errors
 	taken := map[string]string{}
 	for _, l := range c.listens() {
-		if err := checkAddress(l); err != nil {
+		if err := checkAddress(l); err != nil && (err.Code != "not_loopback" || !c.secure()) {
 			found = append(found, err)
 			continue
 		}
@@ -104,8 +103,8 @@ func checkAddress(l listen) *policy.Error {
 }
 
 func notLoopback(l listen) *policy.Error {
-	return invalid("not_loopback", l.flag, l.address, "others could reach this address, and this version has no TLS yet: only loopback addresses are served",
-		"use 127.0.0.1, and ssh -L to reach it from elsewhere")
+	return invalid("not_loopback", l.flag, l.address, "others could reach this address: without TLS only loopback addresses are served",
+		"add --tls-cert, --tls-key and --tls-client-ca: docs/tls.md; or use 127.0.0.1")
 }
 
 func checkAdvertise(host string) *policy.Error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -19,6 +21,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/crossfade-proxy/crossfade/internal/mtls"
 	"github.com/crossfade-proxy/crossfade/internal/supervise"
 	"github.com/crossfade-proxy/crossfade/internal/version"
 	"github.com/crossfade-proxy/crossfade/pkg/comparator"
@@ -59,8 +62,19 @@ func startComparator(ctx context.Context, c *config, ln net.Listener, api string
 
 // comparatorArgs are the arguments of a child.
 func (c *config) comparatorArgs(api string) []string {
-	args := []string{"--role", roleComparator, "--dev", "--" + comparatorFD, "3", "--server", api, "--log-format", c.logFormat}
-	if ip, err := netip.ParseAddr(c.advertise); err == nil && ip.Unmap().IsLoopback() { // a name would not do for proxies, nor what is elsewhere
+	args := []string{"--role", roleComparator, "--" + comparatorFD, "3", "--server", api, "--log-format", c.logFormat}
+	if c.secure() {
+		for _, f := range c.tlsFiles() {
+			args = append(args, f.flag, f.value)
+		}
+		args = append(args, "--tls-server-name", c.tlsServerName)
+	} else {
+		args = append(args, "--dev")
+	}
+	if c.tls.CRL != "" {
+		args = append(args, "--tls-crl", c.tls.CRL)
+	}
+	if ip, err := netip.ParseAddr(c.advertise); err == nil && (ip.Unmap().IsLoopback() || c.secure()) { // a name would not do for proxies
 		args = append(args, "--advertise", c.advertise)
 	}
 	return args
@@ -77,6 +91,12 @@ func (c *config) comparatorEnv(environ []string) []string {
 func compare(ctx context.Context, c *config, stderr io.Writer) error {
 	slog.SetDefault(slog.New(slog.DiscardHandler)) // of package log, too: net/http prints there what it did not expect of a peer: that may be traffic
 	log := newLog(c.logFormat, stderr).With("role", roleComparator)
+	hangup, deaf := hangups()
+	defer deaf()
+	keeper, err := c.openTLS(log)
+	if err != nil {
+		return err
+	}
 	ln, err := c.comparatorListener()
 	if err != nil {
 		return err
@@ -86,7 +106,8 @@ func compare(ctx context.Context, c *config, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	conn, err := dial(c.server, token)
+	token.secure = keeper != nil
+	conn, err := dial(c.server, token, c.towardsServer(keeper))
 	if err != nil {
 		return wrap("reach --server", err)
 	}
@@ -96,9 +117,36 @@ func compare(ctx context.Context, c *config, stderr io.Writer) error {
 	if err := c.announceComparator(ln); err != nil {
 		return err
 	}
-	err = comparator.Run(ctx, comparator.Config{Listener: ln, Advertise: address, Server: conn, Log: log, Version: version.String()})
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	var reading sync.WaitGroup
+	reading.Go(func() { newReloader(&config{}, keeper, log).run(work, hangup) })
+	if keeper != nil {
+		reading.Go(func() { keeper.Run(work) })
+	}
+	defer reading.Wait()
+	defer stopWork()
+	err = comparator.Run(ctx, comparator.Config{Listener: ln, Advertise: address, Server: conn, Secure: secureCopies(keeper), Log: log, Version: version.String()})
 	return errors.Join(err, removeReady(c.readyFile))
 }
+
+// secureCopies is how a comparator and proxies speak TLS; nil without it.
+func secureCopies(keeper *mtls.Keeper) comparator.Secure {
+	if keeper == nil {
+		return nil
+	}
+	return copies{keeper}
+}
+
+// copies is what proxies send to a comparator, and what it asks of them, by TLS.
+type copies struct{ *mtls.Keeper }
+
+// Listener implements comparator.Secure.
+func (c copies) Listener(ln net.Listener) net.Listener {
+	return tls.NewListener(c.Keeper.Listener(ln, roleComparator), c.ServerConfig(false, "http/1.1"))
+}
+
+// Refused implements comparator.Secure.
+func (c copies) Refused() slog.Handler { return c.HandshakeLog(roleComparator) }
 
 // announceComparator writes the ready file, if one is wanted, over that of a process that was killed.
 func (c *config) announceComparator(ln net.Listener) error {
@@ -125,17 +173,25 @@ func (c *config) comparatorListener() (net.Listener, error) {
 			Next: "use --comparator-listen; this flag is for the control plane, which starts its comparator so",
 		}
 	}
-	if !isLoopback(ln) {
+	if !c.secure() && !isLoopback(ln) {
 		ln.Close()
 		return nil, notLoopback(listen{flag: "--" + comparatorFD, address: ln.Addr().String()})
 	}
 	return ln, nil
 }
 
-// dial returns a connection to the API of a control plane on this machine, with a token. It is made when it is first used, and again when it was lost.
-func dial(address string, token credentials.PerRPCCredentials) (*grpc.ClientConn, error) {
+// towardsServer are the credentials of the connection to a control plane. A nil keeper: in clear text.
+func (c *config) towardsServer(keeper *mtls.Keeper) credentials.TransportCredentials {
+	if keeper == nil {
+		return insecure.NewCredentials()
+	}
+	return keeper.Dialer(c.tlsServerName)
+}
+
+// dial returns a connection to the API of a control plane, with a token. It is made when it is first used, and again when it was lost.
+func dial(address string, token credentials.PerRPCCredentials, creds credentials.TransportCredentials) (*grpc.ClientConn, error) {
 	return grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(creds),
 		grpc.WithPerRPCCredentials(token),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
 		grpc.WithConnectParams(grpc.ConnectParams{

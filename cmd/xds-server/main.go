@@ -32,6 +32,9 @@ func main() {
 
 // run is main without what belongs to the process.
 func run(ctx context.Context, args []string, env func(string) string, stdout, stderr io.Writer) int {
+	if len(args) > 0 && storeCommands[args[0]] != nil {
+		return onStore(ctx, args, stdout, stderr)
+	}
 	c, err := parse(args, env)
 	switch {
 	case errors.Is(err, errHelp):

@@ -15,15 +15,15 @@ import (
 
 // mirrorSettings are what the server's operator says about mirror experiments, whoever starts them.
 type mirrorSettings struct {
-	retention  time.Duration // for how long the report of one that has ended is kept
-	values     []string      // places whose values experiments may show
-	identities []identity    // in the order written
-	maxRPS     int           // copies per second, over all experiments of a fleet
-	lease      time.Duration // for how long a comparator goes on without orders
+	retention  time.Duration  // for how long the report of one that has ended is kept
+	values     []string       // places whose values experiments may show
+	identities []testIdentity // in the order written
+	maxRPS     int            // copies per second, over all experiments of a fleet
+	lease      time.Duration  // for how long a comparator goes on without orders
 }
 
-// identity is a test identity: a header that copies get in place of credentials.
-type identity struct {
+// testIdentity is a header that copies get in place of credentials.
+type testIdentity struct {
 	name   string
 	header string // lower case
 	value  secret
@@ -116,12 +116,12 @@ func (r *fileReader) identity(n *yaml.Node, field string) {
 	}) {
 		return
 	}
-	id := identity{name: name, header: strings.ToLower(header)}
+	id := testIdentity{name: name, header: strings.ToLower(header)}
 	switch {
 	case !policy.ValidName(name):
 		r.add(n, invalid("bad_setting", field+".name", name, "a test identity needs a name of lower-case letters, digits and dashes, by which experiments call it", ""))
 		return
-	case slices.ContainsFunc(r.mirrors.identities, func(o identity) bool { return o.name == name }):
+	case slices.ContainsFunc(r.mirrors.identities, func(o testIdentity) bool { return o.name == name }):
 		r.add(n, invalid("duplicate_key", field+".name", name, "two test identities have this name", ""))
 		return
 	case !httpguts.ValidHeaderFieldName(header):

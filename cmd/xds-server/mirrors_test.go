@@ -34,7 +34,7 @@ mirrors:
 	}
 	want := mirrorSettings{
 		retention: 24 * time.Hour, values: []string{"$.state", "header:cache-control"}, maxRPS: 20, lease: 30 * time.Second,
-		identities: []identity{{"tester", "authorization", newSecret("Bearer abc=")}, {"other", "x-api-key", newSecret("Bearer abc=")}},
+		identities: []testIdentity{{"tester", "authorization", newSecret("Bearer abc=")}, {"other", "x-api-key", newSecret("Bearer abc=")}},
 	}
 	if !reflect.DeepEqual(c.mirrors, want) || c.mirrors.identities[0].value.reveal() != "Bearer abc=" {
 		t.Errorf("got %+v, want %+v", c.mirrors, want)
@@ -112,7 +112,7 @@ func TestMistakesInTheSectionOfMirrorsHaveTheirLine(t *testing.T) {
 
 func TestNothingPrintsASecret(t *testing.T) {
 	const planted = "s3cr3t"
-	c := &config{mirrors: mirrorSettings{identities: []identity{{"tester", "authorization", newSecret(planted)}}}}
+	c := &config{mirrors: mirrorSettings{identities: []testIdentity{{"tester", "authorization", newSecret(planted)}}}}
 	s := c.mirrors.identities[0].value
 	public := struct{ Value secret }{s}
 	var text, js strings.Builder

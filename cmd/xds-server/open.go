@@ -19,8 +19,10 @@ const (
 	rosterFile  = "proxies.json"
 
 	endpointsFile = "endpoints.json"
-	mirrorsDir    = "mirrors"
-	rolloutsDir   = "rollouts"
+	// attemptsFile is a note of calls that were refused.
+	attemptsFile = "denied.json"
+	mirrorsDir   = "mirrors"
+	rolloutsDir  = "rollouts"
 )
 
 // disk is what is kept over a restart.
@@ -34,9 +36,15 @@ func openDisk(dir string) (*disk, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, diskError("data_dir", dir, "cannot be made: "+reason(err))
 	}
+	if err := checkRestored(dir); err != nil {
+		return nil, err
+	}
 	s, err := bolt.Open(filepath.Join(dir, storeFile), bolt.Options{})
 	if err != nil {
 		return nil, openError(dir, err)
+	}
+	if err := checkRestored(dir); err != nil { // once more: a restore that began meanwhile saw no store, and this is a new one
+		return nil, errors.Join(err, s.Close())
 	}
 	j, err := journal.Open(filepath.Join(dir, journalFile))
 	if err != nil {

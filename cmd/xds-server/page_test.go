@@ -18,13 +18,13 @@ const pageTail = `
 |---|---|---|
 | ` + "`--xds-listen`" + ` | delta ADS, and the statistics of the proxies | proxies |
 | ` + "`--api-listen`" + ` | gRPC ` + "`crossfade.v1`" + `, health, reflection | shadowctl, CI jobs |
-| ` + "`--http-listen`" + ` | ` + "`/metrics`, `/healthz`, `/readyz`" + ` | monitoring |
+| ` + "`--http-listen`" + ` | ` + "`/metrics`, `/healthz`, `/readyz`; `/debug/pprof`" + ` with ` + "`--profiling`" + ` | monitoring |
 | ` + "`--comparator-listen`" + ` | mirrored requests, which a child process takes | proxies |
 
 ## What it keeps
 
 In ` + "`--data-dir`" + `: ` + "`" + storeFile + "`" + ` has every revision, ` + "`" + journalFile + "`" + ` has rollbacks that the store could not take yet,
-` + "`" + rosterFile + "`" + ` has the proxies that were seen; without it only those are known that are connected. Two servers cannot have the same folder. A backup of the services is ` + "`shadowctl get services -o yaml`" + `.
+` + "`" + rosterFile + "`" + ` has the proxies that were seen; without it only those are known that are connected. Two servers cannot have the same folder. All files in it, backups and how to restore one: [operations](operations.md).
 
 **Do not start it on another folder than before while proxies can reach it**: what the store does not have, the proxies stop serving.
 

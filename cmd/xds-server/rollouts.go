@@ -1,10 +1,8 @@
 package main
 
 import (
-	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -14,7 +12,6 @@ import (
 
 // rolloutSettings are what the server's operator says about rollouts, whoever starts them.
 type rolloutSettings struct {
-	roles   map[string][]string // names of people by role
 	hooks   hookSettings
 	servers []promServer // in the order written
 }
@@ -34,56 +31,11 @@ type promServer struct {
 
 // Bounds of the sections about rollouts.
 const (
-	maxRoles       = 64
-	maxMembers     = 1000 // of a role
-	maxMemberBytes = 256
-	maxHooks       = 64
-	maxServers     = 16
-	minAskTimeout  = 100 * time.Millisecond
-	maxAskTimeout  = time.Minute
+	maxHooks      = 64
+	maxServers    = 16
+	minAskTimeout = 100 * time.Millisecond
+	maxAskTimeout = time.Minute
 )
-
-func (r *fileReader) roleSection(n *yaml.Node) {
-	if n.Kind != yaml.MappingNode {
-		r.add(n, invalid("bad_setting", "roles", n.Value, "must be ROLE: [NAME, …]", "for example approver: [ann, bob]"))
-		return
-	}
-	roles := map[string][]string{}
-	for i := 0; i < len(n.Content); i += 2 {
-		key, members := n.Content[i], n.Content[i+1]
-		switch {
-		case !policy.ValidName(key.Value):
-			r.add(key, invalid("bad_setting", "roles", key.Value, "a role is named by lower-case letters, digits and dashes", ""))
-		case roles[key.Value] != nil:
-			r.add(key, invalid("duplicate_key", "roles", key.Value, "is there twice", ""))
-		case len(roles) == maxRoles:
-			r.add(key, invalid("bad_setting", "roles", key.Value, fmt.Sprintf("there are more than %d roles", maxRoles), ""))
-			return
-		default:
-			roles[key.Value] = r.members(members, "roles."+key.Value)
-		}
-	}
-	r.rollouts.roles = roles
-}
-
-// members reads who has a role.
-func (r *fileReader) members(n *yaml.Node, field string) []string {
-	names := []string{}
-	r.list(n, field, "names", maxMembers, func(item *yaml.Node, field string) {
-		switch {
-		case item.Kind != yaml.ScalarNode || strings.TrimSpace(item.Value) == "" || len(item.Value) > maxMemberBytes:
-			r.add(item, invalid("bad_setting", field, "", fmt.Sprintf("must be a name of 1 to %d bytes", maxMemberBytes), "the name of a user, or USER@HOST, as the history shows it"))
-		case slices.Contains(names, item.Value):
-			r.add(item, invalid("duplicate_key", field, item.Value, "is there twice", ""))
-		default:
-			names = append(names, item.Value)
-		}
-	})
-	if len(names) == 0 {
-		r.add(n, invalid("bad_setting", field, "", "a role that nobody has opens no gate", "name somebody, or leave the role out"))
-	}
-	return names
-}
 
 func (r *fileReader) hookSection(n *yaml.Node) {
 	keyFile := ""

@@ -16,9 +16,6 @@ func TestTheSectionsOfRollouts(t *testing.T) {
 	write(t, file, `
 dev: true
 data-dir: d
-roles:
-  approver: [ann, "bob@desk"]
-  lead: [cleo]
 hooks: {keyFile: `+key+`, allow: [https://hooks.test/crossfade, "http://127.0.0.1:9000"]}
 prometheus:
 - {name: main, url: "http://prometheus.test:9090", bearerTokenFile: token, timeout: 2s}
@@ -28,7 +25,6 @@ prometheus:
 		t.Fatal(err)
 	}
 	want := rolloutSettings{
-		roles:   map[string][]string{"approver": {"ann", "bob@desk"}, "lead": {"cleo"}},
 		hooks:   hookSettings{allow: []string{"https://hooks.test/crossfade", "http://127.0.0.1:9000"}, key: newSecret("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz")},
 		servers: []promServer{{name: "main", url: "http://prometheus.test:9090", bearerFile: "token", timeout: 2 * time.Second}},
 	}
@@ -43,7 +39,7 @@ prometheus:
 		t.Fatal(err)
 	}
 	defer a.close()
-	if r := a.rules(c); r.Hook("https://hooks.test/other") == nil || r.Hook("https://hooks.test/crossfade") != nil || r.Server("other") == nil || r.Server("main") != nil {
+	if r := a.rules(newLiveRoles(nil)); r.Hook("https://hooks.test/other") == nil || r.Hook("https://hooks.test/crossfade") != nil || r.Server("other") == nil || r.Server("main") != nil {
 		t.Error("the rules are not those of the settings")
 	}
 }
@@ -56,12 +52,6 @@ func TestMistakesInTheSectionsOfRolloutsHaveTheirLine(t *testing.T) {
 		name, text string
 		wants      []string
 	}{
-		{"no roles", "roles: on\n", []string{":1:8: roles", "ROLE: [NAME, …]"}},
-		{"name of a role", "roles: {Approver: [ann]}\n", []string{"roles", "Approver", "lower-case"}},
-		{"role twice", "roles: {a: [ann], a: [bob]}\n", []string{"is there twice"}},
-		{"nobody", "roles: {a: []}\n", []string{"roles.a", "opens no gate"}},
-		{"somebody twice", "roles: {a: [ann, ann]}\n", []string{":1:18: roles.a[1]", "is there twice"}},
-		{"no name", "roles: {a: [ann, \"\"]}\n", []string{"roles.a[1]", "1 to 256 bytes"}},
 		{"hooks without a key", "hooks: {allow: [https://a.test]}\n", []string{"hooks", "keyFile"}},
 		{"a key without hooks", "hooks: {keyFile: " + key + "}\n", []string{"hooks", "allow"}},
 		{"no key there", "hooks: {keyFile: " + dir + "/none, allow: [https://a.test]}\n", []string{"hooks.keyFile", "cannot be read"}},

@@ -44,7 +44,7 @@ const (
 func (r *fileReader) sections() map[string]func(*yaml.Node) {
 	return map[string]func(*yaml.Node){
 		"kubernetes": r.kubernetes, "aws": r.aws, "discovery": r.discovery, "mirrors": r.mirrorSection,
-		"roles": r.roleSection, "hooks": r.hookSection, "prometheus": r.prometheusSection,
+		"roles": r.roleSection, "proxies": r.proxySection, "hooks": r.hookSection, "prometheus": r.prometheusSection,
 	}
 }
 

@@ -28,7 +28,13 @@ const (
 
 // serve runs the server until ctx ends or a listener fails.
 func serve(ctx context.Context, c *config, stderr io.Writer) error {
-	log := newLog(c.logFormat, stderr)
+	log := c.openLog(stderr)
+	hangup, deaf := hangups()
+	defer deaf()
+	keeper, err := c.openTLS(log)
+	if err != nil {
+		return err
+	}
 	ls, err := bind(c)
 	if err != nil {
 		return err
@@ -38,17 +44,17 @@ func serve(ctx context.Context, c *config, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	err = serveFrom(ctx, c, ls, d, log, stderr)
+	err = serveFrom(ctx, c, ls, d, newReloader(c, keeper, log), hangup, log, stderr)
 	return errors.Join(err, d.close())
 }
 
 // serveFrom serves what is on disk.
-func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, log *slog.Logger, stderr io.Writer) error {
+func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, again *reloader, hangup <-chan os.Signal, log *slog.Logger, stderr io.Writer) error {
 	if err := removeReady(c.readyFile); err != nil {
 		return err
 	}
 	c.token = openToken(c.dataDir, log)
-	p, err := assemble(ctx, c, ls, d, log)
+	p, err := assemble(ctx, c, ls, d, again, log)
 	switch {
 	case ctx.Err() != nil:
 		return nil // ended before it began
@@ -61,11 +67,18 @@ func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, log *slog.
 	group, failed := errgroup.WithContext(ctx)
 	group.Go(func() error { p.fleets.Run(work, foldAfter); return nil })
 	group.Go(func() error { p.roster.Run(work, p.fleets.Memories); return nil })
-	group.Go(func() error { return ended("--xds-listen", p.xds.Serve(ls["xds"])) })
-	group.Go(func() error { return ended("--api-listen", p.grpc.Serve(ls["api"])) })
-	group.Go(func() error { return ended("--http-listen", p.http.Serve(ls["http"])) })
+	group.Go(func() error { p.attempts.Run(work); return nil })
+	group.Go(func() error { return ended("--xds-listen", p.xds.Serve(p.secured.listener(ls, "xds"))) })
+	group.Go(func() error { return ended("--api-listen", p.grpc.Serve(p.secured.listener(ls, "api"))) })
+	group.Go(func() error { return ended("--http-listen", p.http.Serve(p.secured.web(ls, p.http))) })
+	group.Go(func() error { again.run(work, hangup); return nil })
+	if p.secured.keeper != nil {
+		group.Go(func() error { p.secured.keeper.Run(work); return nil })
+	}
 	group.Go(func() error { p.desk.Run(work); return nil })
-	p.comparator = startComparator(work, c, ls["comparator"], ls["api"].Addr().String(), log)
+	group.Go(func() error { c.operation.trimHistory(work, d.store, log); return nil })
+	group.Go(func() error { p.settleRestored(work, c.dataDir, log); return nil })
+	p.comparator = startComparator(work, c, ls["comparator"], reachable(ls["api"]), log)
 	p.setServing(true)
 	if err := announce(c, ls, log, stderr); err != nil {
 		group.Go(func() error { return err })
@@ -88,7 +101,7 @@ func announce(c *config, ls listeners, log *slog.Logger, stderr io.Writer) error
 	at := ls.bound()
 	log.Info("serving", "version", version.String(), "xds", at["xds"], "api", at["api"], "http", at["http"], "comparator", at["comparator"], "dataDir", c.dataDir)
 	if c.logFormat == "text" {
-		fmt.Fprint(stderr, nextCommands(ls.advertised(c.advertise)))
+		fmt.Fprint(stderr, nextCommands(ls.advertised(c.advertise), c.secure()))
 	}
 	if c.readyFile == "" {
 		return nil
@@ -99,7 +112,10 @@ func announce(c *config, ls listeners, log *slog.Logger, stderr io.Writer) error
 }
 
 // nextCommands is what somebody does who has just started a server.
-func nextCommands(at map[string]string) string {
+func nextCommands(at map[string]string, secure bool) string {
+	if secure {
+		return securedCommands(at)
+	}
 	server := ""
 	if at["api"] != "127.0.0.1:18080" { // shadowctl's default
 		server = " --server " + at["api"]

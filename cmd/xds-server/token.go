@@ -100,8 +100,9 @@ func (c *config) comparatorToken() (*tokenCredentials, error) {
 
 // tokenCredentials show a token with each call. A file is read anew each time: the control plane may have made another.
 type tokenCredentials struct {
-	token secret
-	file  string
+	token  secret
+	file   string
+	secure bool // the connection is encrypted
 }
 
 // GetRequestMetadata is called by gRPC.
@@ -116,5 +117,5 @@ func (t *tokenCredentials) GetRequestMetadata(context.Context, ...string) (map[s
 	return map[string]string{experiment.TokenHeader: experiment.TokenScheme + token.reveal()}, nil
 }
 
-// RequireTransportSecurity says that it need not be there: only addresses of this machine are asked.
-func (*tokenCredentials) RequireTransportSecurity() bool { return false }
+// RequireTransportSecurity says whether it has to be there: without TLS, only addresses of this machine are asked.
+func (t *tokenCredentials) RequireTransportSecurity() bool { return t.secure }

@@ -12,7 +12,7 @@ import (
 )
 
 // Version is what a bootstrap says of itself in node metadata crossfade.bootstrap. It goes up with every change of the template.
-const Version = "1"
+const Version = "2"
 
 // Defaults of Bootstrap.
 const (
@@ -36,7 +36,20 @@ type Bootstrap struct {
 	FlushInterval     time.Duration // how often statistics are sent
 	MaxConnections    int           // client connections; more are closed at once
 	MaxHeapBytes      int64         // memory above which requests are refused, for containers with a limit; 0: none
+	TLS               TLS           // towards the control plane; the zero value: clear text
 }
+
+// TLS is how a proxy and the control plane know each other. The paths are absolute, and on the proxy's host; files may be replaced at any time.
+type TLS struct {
+	CertFile   string // of the proxy, PEM
+	KeyFile    string
+	CAFile     string // authorities of the control plane, PEM
+	ServerName string // in the control plane's certificate: a host, an address or a SPIFFE id; empty: one of the hosts of XDSAddress
+	SecretsDir string // where [CertificateFile] and [AuthorityFile] are
+}
+
+// on says whether there is TLS at all.
+func (t TLS) on() bool { return t.CertFile != "" || t.KeyFile != "" || t.CAFile != "" }
 
 //go:embed bootstrap.yaml.tmpl
 var text string
@@ -62,6 +75,9 @@ type view struct {
 	Admin, Ready                                       hostPort
 	XDS                                                []hostPort
 	Layers, Stats                                      []string
+	Secure                                             bool
+	SNI                                                string
+	Names                                              []serverName
 }
 
 // Render writes the bootstrap as YAML. Bad input gives policy.Errors and writes nothing.

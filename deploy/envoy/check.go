@@ -40,8 +40,13 @@ func (b Bootstrap) view() (view, policy.Errors) {
 	if ip, err := netip.ParseAddr(v.Admin.Host); err == nil && !ip.IsLoopback() {
 		p.add("adminAddress", "admin_not_loopback", b.AdminAddress, "the admin interface has no protection and can stop the proxy; only a loopback address is allowed", "use 127.0.0.1:9901")
 	}
-	p.experiment(b.ExperimentAddress)
+	p.experiment(b.ExperimentAddress, b.TLS.on())
 	v.XDS, v.XDSType = p.controlPlane(b.XDSAddress)
+	if b.TLS.on() {
+		p.tls(b.TLS)
+		v.Secure = true
+		v.Names, v.SNI = serverNames(b.TLS.ServerName, v.XDS)
+	}
 	v.FlushInterval = strconv.FormatFloat(b.FlushInterval.Seconds(), 'f', -1, 64) + "s"
 	v.Bootstrap = b
 	return v, p.found
@@ -91,15 +96,17 @@ func (p *problems) address(field, s string) hostPort {
 }
 
 // experiment checks the address of the experiment listener as the control plane does, which opens none at another.
-func (p *problems) experiment(s string) {
+func (p *problems) experiment(s string, secure bool) {
 	if s == "" {
 		return
 	}
 	at := p.address("experimentAddress", s)
 	switch ip, err := netip.ParseAddr(at.Host); {
 	case err != nil:
-	case !ip.Unmap().IsLoopback():
-		p.add("experimentAddress", "experiment_not_loopback", s, "whoever reaches this address can ask origins past all that stands in front of the proxy, and it is not protected yet; only a loopback address is allowed", "use 127.0.0.1:10090")
+	case ip.IsUnspecified():
+		p.add("experimentAddress", "address_invalid", s, "comparators are told this address, so it has to be one of this host", "use 127.0.0.1:10090")
+	case !secure && !ip.Unmap().IsLoopback():
+		p.add("experimentAddress", "experiment_not_loopback", s, "whoever reaches this address can ask origins past all that stands in front of the proxy; without TLS only a loopback address is allowed", "use 127.0.0.1:10090, or --tls-ca, --tls-cert and --tls-key")
 	case at.Port == 0:
 		p.add("experimentAddress", "address_invalid", s, "a port other than 0 is needed: comparators are told this address", "use 127.0.0.1:10090")
 	}

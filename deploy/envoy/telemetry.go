@@ -34,11 +34,13 @@ func stats() []string {
 		`cluster\.[^.]+/[^.]+\.upstream_rq_(pending_total|pending_overflow|active_overflow|timeout|rx_reset)`, // picks that got no answer
 		`cluster\.xds\.upstream_rq_total`,                                                                     // grows with each report, so that each says which interval it covers: gauges do not
 		`cluster\.[^.]+/[^.]+\.upstream_cx_(none_healthy|connect_fail)`,                                       // picks that got no connection
+		`cluster\.[^.]+/[^.]+@either\.upstream_rq_retry_success`,                                              // what the other origin hides
 		`http\.ingress\.(downstream_(rq_total|rq_active|cx_active|rq_[1-5]xx)|no_route)`,                      // what clients see; run.sh drains by it
 		`server\.(uptime|live|state|memory_allocated|memory_heap_size)`,                                       // the process; also a heartbeat
 		`(control_plane\.connected_state|runtime\.admin_overrides_active)`,                                    // is it led, is it overridden
 		`(listener_manager\.(listener_create_failure|total_listeners_active)|cluster_manager\.active_clusters)`,
-		`listener\..+\.downstream_global_cx_overflow`, // client connections refused
+		`listener\..+\.downstream_global_cx_overflow`,                                                                  // client connections refused
+		`(listener|cluster)\..+\.ssl\.certificate\.(pair\||` + certificateSecret + `\.).*expiration_unix_time_seconds`, // when certificates end that are shown; authorities are a bundle
 		`overload\..+\.(active|pressure)`,
 	}
 }

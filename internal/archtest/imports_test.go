@@ -45,9 +45,19 @@ var boundaries = []boundary{
 		"who a certificate names does not depend on what for it is asked",
 	},
 	{
+		[]string{"internal/mtls"},
+		[]string{"/pkg/identity"},
+		"who is believed does not depend on what for",
+	},
+	{
 		[]string{"pkg/access"},
 		[]string{"/api/...", "/pkg/policy", "/pkg/identity"},
 		"who may do what is a function of rules, a name and a request",
+	},
+	{
+		[]string{"pkg/access/attempts"},
+		[]string{"/pkg/policy", "/pkg/access", "/internal/notefile"},
+		"what was refused is remembered whoever asked, and by whatever way",
 	},
 	{
 		[]string{"pkg/xds"},
@@ -58,6 +68,11 @@ var boundaries = []boundary{
 		[]string{"pkg/store"},
 		[]string{"/api/...", "/pkg/policy"},
 		"the port of the store must not know its backends or its users",
+	},
+	{
+		[]string{"pkg/store/backup"},
+		[]string{"/api/...", "/pkg/policy", "/pkg/store"},
+		"the form of a backup must not depend on what keeps the store",
 	},
 	{
 		[]string{"pkg/store/bolt/...", "pkg/store/etcd/...", "pkg/store/journal/..."},
@@ -121,12 +136,12 @@ var boundaries = []boundary{
 	},
 	{
 		[]string{"pkg/server"},
-		[]string{"/api/...", "/pkg/policy", "/pkg/access", "/pkg/identity", "/pkg/control", "/pkg/store", "/internal/version"},
+		[]string{"/api/...", "/pkg/policy", "/pkg/access", "/pkg/identity", "/pkg/control", "/pkg/store", "/pkg/store/backup", "/internal/version"},
 		"the API speaks to the control loops, never to proxies or backends",
 	},
 	{
 		[]string{"cmd/shadowctl"},
-		[]string{"/api/...", "/pkg/policy/...", "/deploy/...", "/internal/manifest", "/internal/version"},
+		[]string{"/api/...", "/pkg/policy/...", "/deploy/...", "/internal/manifest", "/internal/mtls", "/internal/version"},
 		"the CLI talks to the API alone, so that whatever it can do, a CI job can",
 	},
 }

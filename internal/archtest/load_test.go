@@ -74,7 +74,7 @@ func leaveOut(root, p, name string) error {
 	if p == root {
 		return nil
 	}
-	if name == "testdata" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") {
+	if name == "testdata" || p == filepath.Join(root, "dist") || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") {
 		return fs.SkipDir
 	}
 	if _, err := os.Stat(filepath.Join(p, "go.mod")); err == nil {

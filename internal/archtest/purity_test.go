@@ -9,7 +9,7 @@ import (
 )
 
 // pure packages compute: the same input gives the same output, on every machine, at every time.
-var pure = []string{"pkg/policy", "pkg/policy/guard", "pkg/policy/rollout", "pkg/xds/translate", "pkg/discovery", "pkg/shadow", "pkg/shadow/tree", "pkg/shadow/rule", "pkg/shadow/endpoint", "pkg/shadow/stats", "pkg/shadow/name"}
+var pure = []string{"pkg/access", "pkg/policy", "pkg/policy/guard", "pkg/policy/rollout", "pkg/xds/translate", "pkg/discovery", "pkg/shadow", "pkg/shadow/tree", "pkg/shadow/rule", "pkg/shadow/endpoint", "pkg/shadow/stats", "pkg/shadow/name"}
 
 // impure is what a pure package must not import, with the reason.
 var impure = map[string]string{

@@ -30,12 +30,13 @@ type CA struct {
 
 // Spec says what is in a certificate. The zero value is good for an hour, for servers and clients, and has no name.
 type Spec struct {
-	Name      string        // common name
-	SPIFFE    string        // the only URI
-	DNS       []string      // names
-	IPs       []string      // addresses
-	NotBefore time.Duration // from now; default −1 h
-	NotAfter  time.Duration // from now; default 1 h; negative: expired
+	Name      string             // common name
+	SPIFFE    string             // the only URI
+	DNS       []string           // names
+	IPs       []string           // addresses
+	NotBefore time.Duration      // from now; default −1 h
+	NotAfter  time.Duration      // from now; default 1 h; negative: expired
+	Usages    []x509.ExtKeyUsage // default: servers and clients
 }
 
 // Cert is a certificate with its key.
@@ -77,6 +78,9 @@ func (c *CA) Issue(s Spec) Cert {
 		SerialNumber: big.NewInt(100 + c.serial.Add(1)), Subject: pkix.Name{CommonName: s.Name}, DNSNames: s.DNS,
 		NotBefore: time.Now().Add(min(s.NotBefore, s.NotAfter-time.Minute)), NotAfter: time.Now().Add(s.NotAfter),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	if s.Usages != nil {
+		template.ExtKeyUsage = s.Usages
 	}
 	if s.SPIFFE != "" {
 		u, err := url.Parse(s.SPIFFE)

@@ -12,6 +12,7 @@ import (
 type Config struct {
 	ID, Fleet     string
 	ListenAddress string   // node metadata, as in the bootstrap
+	Bootstrap     string   // version of it; empty: the newest
 	Layers        []string // runtime layers of the bootstrap, in order
 	// Answer decides what becomes of a response; nil accepts all. It is called from the stream's goroutine, and may block: then the
 	// client reads nothing more.

@@ -1,6 +1,7 @@
 package deltaclient
 
 import (
+	"cmp"
 	_ "embed" // the list below
 	"strings"
 	"sync"
@@ -12,6 +13,9 @@ import (
 
 // Version of Envoy that a client says it is.
 var Version = &typev3.SemanticVersion{MajorNumber: 1, MinorNumber: 40}
+
+// newest is the version of the bootstrap, held by a test against an Envoy's.
+const newest = "2"
 
 // extensionList is what an Envoy 1.40.0 says it was built with: category, name and types, a line each.
 //
@@ -34,7 +38,7 @@ func (c Config) node() *corev3.Node {
 		UserAgentName:        "envoy",
 		UserAgentVersionType: &corev3.Node_UserAgentBuildVersion{UserAgentBuildVersion: &corev3.BuildVersion{Version: Version}},
 		Metadata: &structpb.Struct{Fields: map[string]*structpb.Value{
-			"crossfade.bootstrap":          structpb.NewStringValue("1"),
+			"crossfade.bootstrap":          structpb.NewStringValue(cmp.Or(c.Bootstrap, newest)),
 			"crossfade.listen_address":     structpb.NewStringValue(c.ListenAddress),
 			"crossfade.experiment_address": structpb.NewStringValue(""),
 		}},

@@ -18,8 +18,21 @@ type decoder struct {
 	errs     Errors
 }
 
+// maxErrors is how many mistakes are told at once: nobody reads more, and it may be that every line of a large file is one.
+const maxErrors = 100
+
+// full says whether enough is wrong already.
+func (d *decoder) full() bool { return len(d.errs) > maxErrors }
+
 func (d *decoder) add(n *yaml.Node, code, field, value, message, next string) {
-	e := &Error{File: d.file, Line: n.Line, Column: n.Column, Err: invalid(code, field, value, message, next)}
+	if d.full() {
+		return
+	}
+	if len(d.errs) == maxErrors {
+		code, field, value, next = "more_problems", "", "", "correct these and try again"
+		message = fmt.Sprintf("there is more wrong from here on: the first %d problems are shown", maxErrors)
+	}
+	e := &Error{File: d.file, Line: n.Line, Column: n.Column, Err: invalid(code, shown(field), shown(value), message, next)}
 	e.Err.Document = d.document
 	d.errs = append(d.errs, e)
 }
@@ -52,6 +65,17 @@ func (d *decoder) message(path string, n *yaml.Node, m protoreflect.Message) {
 		}
 		d.field(at, value, f, m)
 	})
+}
+
+// maxShown is how much of a field's path or of a value is told, in bytes.
+const maxShown = 500
+
+// shown is the beginning of a text that may be megabytes.
+func shown(text string) string {
+	if len(text) <= maxShown {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxShown], "") + "…"
 }
 
 func (d *decoder) unknownField(at string, key *yaml.Node, m protoreflect.MessageDescriptor) {
@@ -94,6 +118,9 @@ func (d *decoder) list(path string, n *yaml.Node, f protoreflect.FieldDescriptor
 	}
 	items := m.Mutable(f).List()
 	for i, item := range n.Content {
+		if d.full() {
+			return
+		}
 		at := fmt.Sprintf("%s[%d]", path, i)
 		if f.Message() != nil {
 			d.message(at, item, items.AppendMutable().Message())
@@ -109,7 +136,7 @@ func (d *decoder) mapping(path string, n *yaml.Node, each func(key, value *yaml.
 		return
 	}
 	seen := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
+	for i := 0; i+1 < len(n.Content) && !d.full(); i += 2 {
 		key := n.Content[i]
 		if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" {
 			d.add(key, "bad_key", path, "", "a key must be a plain name", "")

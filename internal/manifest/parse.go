@@ -18,6 +18,9 @@ import (
 // MaxBytes is the size of the largest input that Parse takes. A server takes messages of at most this size.
 const MaxBytes = 4 << 20
 
+// MaxDocuments is how many documents Parse takes. A server takes as many at once.
+const MaxDocuments = 1000
+
 // Parsed is one document with the places where its fields are written.
 type Parsed struct {
 	File     string // as given to Parse
@@ -50,8 +53,15 @@ func Parse(name string, data []byte) ([]Parsed, error) {
 		if isBlank(&doc) {
 			continue
 		}
+		if len(out) == MaxDocuments {
+			return nil, append(errs, &Error{File: name, Line: doc.Line, Err: invalid("too_many_documents", "", "",
+				fmt.Sprintf("there are more than %d documents", MaxDocuments), "apply them in several files")})
+		}
 		p, found := parseDocument(name, len(out), doc.Content[0])
 		out, errs = append(out, p), append(errs, found...)
+		if len(errs) > maxErrors {
+			break
+		}
 	}
 	if len(errs) > 0 {
 		return nil, errs

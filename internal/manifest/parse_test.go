@@ -66,7 +66,7 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 		{"unknown field of a guard", rollout + "guards:\n- metric: p99\n  maxratio: 1.2\n", `f.yaml:5:3: guards[0].maxratio: there is no such field; did you mean maxRatio?`},
 		{"ratio that is none", rollout + "guards: [{maxRatio: 1.2x}]\n", `f.yaml:3:21: guards[0].maxRatio: "1.2x": must be a number`},
 		{"guard of nothing", rollout + "guards: [{prometheus: }]\n", `f.yaml:3:23: guards[0].prometheus: has no value; it must be a mapping (name: value); give it one, or leave the field out`},
-		{"what only a server writes", rollout + "run: {walk: e30=}\n", `f.yaml:3:7: run.walk: there is no such field; known here: id, started, starter, from, primary, state, step, weight, reason, ended, lease`},
+		{"what only a server writes", rollout + "run: {walk: e30=}\n", `f.yaml:3:7: run.walk: there is no such field; known here: id, started, starter, from, primary, state, step, weight, reason, ended, lease, starterName`},
 		{"alias", head + "hosts: &h [a.test]\npathPrefixes: *h\n", `f.yaml:4:15: pathPrefixes: "*h": YAML aliases are not read; write the value out`},
 		{"merge key", head + "listener: {<<: {port: 1}}\n", `f.yaml:3:12: listener: a key must be a plain name`},
 		{"tag", head + "name: !secret x\n", `f.yaml:3:7: name: "!secret": YAML tags are not read; remove the tag`},

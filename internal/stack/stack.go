@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/deploy/envoy"
@@ -38,6 +37,7 @@ type Config struct {
 	Data   string          // data directory of the control plane; empty: in Dir
 	Env    []string        // more variables for the control plane
 	File   string          // settings file of the control plane; empty: none
+	TLS    *TLS            // nil: clear text
 	Log    io.Writer       // gets what the control plane prints; may be nil
 	Flush  time.Duration   // how often proxies send statistics; 0: as bootstraps say by default
 }
@@ -93,7 +93,12 @@ func Start(ctx context.Context, c Config) (*Stack, error) {
 	if err := s.startServer(ctx); err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(s.Server.API, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	creds, err := c.TLS.credentials()
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	conn, err := grpc.NewClient("passthrough:///"+s.Server.API, grpc.WithTransportCredentials(creds))
 	if err != nil {
 		s.Close()
 		return nil, err
@@ -105,9 +110,10 @@ func Start(ctx context.Context, c Config) (*Stack, error) {
 // ServerCommand is the command line of the control plane, for the addresses that it has or is to have.
 func (s *Stack) ServerCommand() []string {
 	argv := []string{
-		s.Binary, "--dev", "--xds-listen", s.Server.XDS, "--api-listen", s.Server.API, "--http-listen", s.Server.HTTP,
+		s.Binary, "--xds-listen", s.Server.XDS, "--api-listen", s.Server.API, "--http-listen", s.Server.HTTP,
 		"--comparator-listen", s.Server.Comparator, "--data-dir", cmp.Or(s.Data, filepath.Join(s.Dir, "data")), "--ready-file", s.readyFile(),
 	}
+	argv = append(argv, s.TLS.flags()...)
 	if s.File != "" {
 		argv = append(argv, "--config", s.File)
 	}
@@ -196,14 +202,17 @@ func (s *Stack) addProxy(ctx context.Context, fleet, id string, workers int) (*P
 		at[i] = port.Addr()
 	}
 	p.Ready = "http://" + at[0] + "/ready"
+	secrets, err := s.TLS.bootstrap(s.Dir, id)
+	if err != nil {
+		return nil, err
+	}
 	var boot bytes.Buffer
 	if err := envoy.Render(&boot, envoy.Bootstrap{
 		Fleet: fleet, NodeID: p.ID, ListenAddress: p.Host, XDSAddress: s.Server.XDS, ReadyAddress: at[0], AdminAddress: at[1],
-		ExperimentAddress: at[2], FlushInterval: s.Flush,
+		ExperimentAddress: at[2], FlushInterval: s.Flush, TLS: secrets,
 	}); err != nil {
 		return nil, err
 	}
-	var err error
 	if p.log, err = os.Create(filepath.Join(s.Dir, fmt.Sprintf("%s-%d.log", p.ID, len(s.Proxies)))); err != nil {
 		return nil, err
 	}

@@ -21,10 +21,21 @@ type Config struct {
 	// Advertise is where proxies reach the listener, "IP:PORT". Default: its own address.
 	Advertise string
 	// Server is a connection to the server's API.
-	Server  grpc.ClientConnInterface
+	Server grpc.ClientConnInterface
+	// Secure makes what is between proxies and the comparator TLS; nil: clear text.
+	Secure  Secure
 	Log     *slog.Logger
 	Version string
 	Limits  Limits
+}
+
+// Secure speaks TLS with proxies, both sides verified.
+type Secure interface {
+	Listener(net.Listener) net.Listener
+	// Client makes a new connection one to a proxy.
+	Client(ctx context.Context, raw net.Conn) (net.Conn, error)
+	// Refused gets what the HTTP server says of handshakes.
+	Refused() slog.Handler
 }
 
 // Run takes copies and works for the server until ctx ends. What is in flight then is finished or counted as dropped, and the server is told
@@ -44,7 +55,12 @@ func Run(ctx context.Context, c Config) error {
 	server := k.server()
 	failed := make(chan error, 1)
 	var running sync.WaitGroup
-	running.Go(func() { failed <- server.Serve(newGuarded(c.Listener, k.limits.Connections)) })
+	incoming := newGuarded(c.Listener, k.limits.Connections)
+	if c.Secure != nil {
+		incoming = c.Secure.Listener(incoming)
+		server.ErrorLog = slog.NewLogLogger(c.Secure.Refused(), slog.LevelError)
+	}
+	running.Go(func() { failed <- server.Serve(incoming) })
 	running.Go(func() { l.run(linked) })
 	var err error
 	select {
@@ -81,7 +97,7 @@ type comparator struct {
 func newComparator(c Config) *comparator {
 	limits := c.Limits.withDefaults()
 	return &comparator{
-		log: c.Log, limits: limits, budget: &budget{most: limits.Budget}, transport: newTransport(limits, c.Log), judging: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		log: c.Log, limits: limits, budget: &budget{most: limits.Budget}, transport: newTransport(limits, c.Log, c.Secure), judging: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		runs: map[string]*run{}, early: map[string]uint64{}, refused: map[string]bool{}, proxies: map[string]string{},
 	}
 }

@@ -65,7 +65,21 @@ func (t *transport) connect(ctx context.Context, p place) (net.Conn, error) {
 	if ok && time.Since(last) < strangerPause {
 		return nil, errStranger
 	}
-	return (&net.Dialer{Timeout: proofTime}).DialContext(ctx, "tcp", p.address)
+	conn, err := (&net.Dialer{Timeout: proofTime}).DialContext(ctx, "tcp", p.address)
+	if err != nil || t.secure == nil {
+		return conn, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, proofTime)
+	defer cancel()
+	encrypted, err := t.secure.Client(ctx, conn)
+	if err != nil {
+		conn.Close()
+		t.said.Do(func() {
+			t.log.Warn("what answers at the experiment address of a proxy is not believed: nobody is asked through it", slog.String("proxy", p.proxy), slog.String("address", p.address), slog.Any("error", err))
+		})
+		return nil, err
+	}
+	return encrypted, nil
 }
 
 // strange notes that a place is not what it should be, so that whoever is there is left alone for a while.

@@ -13,6 +13,7 @@ import (
 // and connections spread over the threads of a proxy. gRPC needs trailers and goes over HTTP/2.
 type transport struct {
 	http1    *http.Transport
+	secure   Secure // nil: clear text
 	perProxy int
 	log      *slog.Logger
 	said     rate.Sometimes // that a place is not what it should be
@@ -23,9 +24,9 @@ type transport struct {
 	strangers map[place]time.Time // since when
 }
 
-func newTransport(l Limits, log *slog.Logger) *transport {
+func newTransport(l Limits, log *slog.Logger, secure Secure) *transport {
 	t := &transport{
-		http1: plainTransport(false, 2*l.PerProxy), perProxy: l.PerProxy, log: log, said: rate.Sometimes{First: 1, Interval: time.Minute},
+		http1: plainTransport(false, 2*l.PerProxy), secure: secure, perProxy: l.PerProxy, log: log, said: rate.Sometimes{First: 1, Interval: time.Minute},
 		busy: map[place]*[2]int{}, http2: map[place][]*calls{}, strangers: map[place]time.Time{},
 	}
 	t.http1.DialContext = t.dial

@@ -117,10 +117,13 @@ func haveNot(proxies []string) string {
 }
 
 // brief joins at most a few names.
-func brief(names []string) string {
-	const most = 5
-	if len(names) <= most {
+func brief(names []string) string { return briefOf(names, len(names)) }
+
+// briefOf is brief for so many of which only some are named.
+func briefOf(names []string, count int) string {
+	names = names[:min(len(names), 5)]
+	if count == len(names) {
 		return strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	return fmt.Sprintf("%s and %d more", strings.Join(names, ", "), count-len(names))
 }

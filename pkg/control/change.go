@@ -63,8 +63,10 @@ type applied struct {
 
 // change makes edits durable and live, and waits for the fleet as the options say. plan is called with what is live, and again if
 // something else was written in between.
-func (c *Controller) change(ctx context.Context, o Options, plan func(live *intent) ([]edit, error)) ([]*crossfadev1.Change, error) {
+func (c *Controller) change(ctx context.Context, o Options, plan func(live *intent) ([]edit, error)) (changes []*crossfadev1.Change, err error) {
 	called := c.now()
+	ctx, end := c.span(ctx, "change")
+	defer func() { end(err) }()
 	c.mu.RLock()
 	began := c.live.rollbacks
 	c.mu.RUnlock()
@@ -159,7 +161,9 @@ func (c *Controller) writeAndPublish(ctx context.Context, called time.Time, o Op
 		}
 	}
 	if len(d.edits) > 0 {
-		if d.records, err = c.commit(called, o, d); err != nil {
+		_, stored := c.span(ctx, "store")
+		d.records, err = c.commit(called, o, d)
+		if stored(err); err != nil {
 			return nil, err
 		}
 	}
@@ -365,7 +369,7 @@ func (d *draft) build() {
 	}
 	after := d.live.with(d)
 	for fleet := range d.touched {
-		d.structures[fleet] = translate.Build(d.settings(fleet), after, translate.Options{Reuse: d.live.structures[fleet]})
+		d.structures[fleet] = translate.Build(d.settings(fleet), after, translate.Options{Reuse: d.live.structures[fleet], Comparators: d.live.comparators})
 	}
 }
 

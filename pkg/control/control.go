@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/engine"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
@@ -31,11 +33,16 @@ type Config struct {
 	// Experiments works on mirrors; nil: none can be started.
 	Experiments Experiments
 	Mirrors     MirrorRules
+	// Comparators is the name in the certificate of comparators: proxies speak TLS to them. Empty: in clear text.
+	Comparators string
 	// Rollouts makes who walks rollouts with what the controller shows and does; nil: none can be started.
 	Rollouts     func(engine.Control) Rollouts
 	RolloutRules RolloutRules
-	Log          *slog.Logger
-	Now          func() time.Time
+	// Restored says that the store was made of a backup: what rollouts of it went on to do is not known, so they begin paused.
+	Restored bool
+	Traces   trace.TracerProvider // gets the spans of changes; nil: nobody does
+	Log      *slog.Logger
+	Now      func() time.Time
 }
 
 // Controller holds what is live and changes it. All methods are safe for concurrent use.
@@ -45,6 +52,7 @@ type Controller struct {
 	fleets    *xds.Server
 	telemetry *telemetry.Telemetry
 	log       *slog.Logger
+	tracer    trace.Tracer
 	now       func() time.Time
 	endpoints endpoints
 	events    hub
@@ -56,6 +64,7 @@ type Controller struct {
 
 	rollouts     Rollouts // nil: none can be started
 	rolloutRules RolloutRules
+	restored     bool // see Config
 	sent         sent // publications of levers
 	hands        *hands
 
@@ -79,8 +88,8 @@ type Controller struct {
 func New(c Config) *Controller {
 	ctl := &Controller{
 		store: c.Store, journal: c.Journal, fleets: c.Fleets, telemetry: c.Telemetry, log: c.Log, now: c.Now,
-		experiments: c.Experiments, mirrorRules: c.Mirrors, rolloutRules: c.RolloutRules, made: made{},
-		write: make(chan struct{}, 1), live: newIntent(),
+		experiments: c.Experiments, mirrorRules: c.Mirrors, rolloutRules: c.RolloutRules, restored: c.Restored, made: made{}, tracer: tracerOf(c.Traces),
+		write: make(chan struct{}, 1), live: newIntent(c.Comparators),
 	}
 	ctl.ctx, ctl.stop = context.WithCancel(context.Background())
 	if ctl.log == nil {
@@ -147,8 +156,9 @@ func (c *crew) close() <-chan struct{} {
 
 // Options go with every change.
 type Options struct {
-	Who      string
-	Verified bool
+	Who      string // as the history shows it
+	Verified bool   // a certificate showed it
+	Name     string // in that certificate; empty without
 	Reason   string
 	Expect   int64  // the object's last revision; 0: not compared
 	Key      string // idempotency key; empty: none

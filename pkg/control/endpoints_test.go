@@ -107,7 +107,7 @@ func newDiscovering(t *testing.T, dir string, s *script, rules discovery.Rules) 
 	d := &discovering{world: w, script: s}
 	d.proxy = deltaclient.New(deltaclient.Config{ID: "p", Fleet: "default", ListenAddress: "127.0.0.1", Layers: translate.LayerNames()})
 	w.connect(d.proxy)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := poll.Until(ctx, time.Millisecond, poll.True(func() bool { return w.state("default", "p") != "" })); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func (d *discovering) awaitEndpoints(text string) {
 
 func (d *discovering) awaitVersion(version, what string) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(d.t.Context(), time.Minute)
 	defer cancel()
 	if err := d.proxy.Await(ctx, func() bool { return d.proxy.Held(deltaclient.Endpoints)["orders/eks"] == version }); err != nil {
 		d.t.Fatalf("the proxy does not have %q: %v", what, err)
@@ -156,7 +156,7 @@ func (d *discovering) origin() *crossfadev1.OriginStatus {
 
 func (d *discovering) awaitState(state string) *crossfadev1.OriginStatus {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(d.t.Context(), time.Minute)
 	defer cancel()
 	if err := poll.Until(ctx, time.Millisecond, poll.True(func() bool { return d.origin().GetState() == state })); err != nil {
 		d.t.Fatalf("eks is %v, not %s", d.origin(), state)
@@ -362,7 +362,7 @@ func TestWatchersOfEndpointsHearWhatIsAndWhatChanges(t *testing.T) {
 				if got != w {
 					t.Fatalf("heard %q, want %q", got, w)
 				}
-			case <-time.After(10 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatalf("not heard: %q", w)
 			}
 		}
@@ -458,7 +458,7 @@ func TestOnlyWhatWasSeenIsAccepted(t *testing.T) {
 	}()
 	<-d.store.arrived
 	d.say(shop, "")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := poll.Until(ctx, time.Millisecond, poll.True(func() bool { return d.origin().GetHeld() == 4 })); err != nil {
 		t.Fatal(err)

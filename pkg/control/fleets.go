@@ -127,6 +127,7 @@ func allFleets(each []*crossfadev1.FleetChange) *crossfadev1.FleetState {
 		sum.Acked += f.GetAcked()
 		sum.Pending = append(sum.Pending, f.GetPending()...)
 		sum.Lost = append(sum.Lost, f.GetLost()...)
+		sum.LostMore += f.GetLostMore()
 		sum.Refused = append(sum.Refused, f.GetRefused()...)
 		sum.AckMs = max(sum.AckMs, f.GetAckMs())
 	}

@@ -36,6 +36,8 @@ func (ch *change) close() {
 // follow waits until the fleets have a change, as far as its options say, and describes what became of it.
 func (c *Controller) follow(ctx context.Context, ch *change) ([]*crossfadev1.Change, error) {
 	defer ch.close()
+	traceChange(ctx, ch)
+	defer c.tracePushes(ctx, ch)
 	if ch.o.Wait == crossfadev1.Wait_WAIT_NONE {
 		return c.describe(ch, nil), nil
 	}
@@ -114,6 +116,7 @@ func (c *Controller) describe(ch *change, p *proofs) []*crossfadev1.Change {
 		a.Warnings = append(a.Warnings, c.originWarnings(ch, e)...)
 		a.Warnings = append(a.Warnings, c.mirrorWarnings(e)...)
 		a.Warnings = append(a.Warnings, c.rolloutWarnings(ch, e)...)
+		a.Warnings = append(a.Warnings, c.bootstrapWarnings(ch, e)...)
 		if e.overtaken {
 			a.Warnings = append(a.Warnings, "a rollback came while this was written: it holds")
 		}
@@ -122,14 +125,18 @@ func (c *Controller) describe(ch *change, p *proofs) []*crossfadev1.Change {
 	return out
 }
 
+// mostLost is how many lost proxies a change names: where tasks are replaced all day there are thousands, and each revision keeps them.
+const mostLost = 100
+
 func fleetState(name string, f *following, called time.Time) *crossfadev1.FleetState {
 	acks, pending, partial, lost := f.waiter.Acks(), f.waiter.Pending(), f.waiter.Partial(), f.fleet.Lost()
 	for _, proxy := range lost { // it may have acknowledged before
 		delete(acks, proxy)
 	}
-	partial = slices.DeleteFunc(partial, func(proxy string) bool { return slices.Contains(lost, proxy) })
+	partial = slices.DeleteFunc(partial, func(proxy string) bool { _, is := slices.BinarySearch(lost, proxy); return is })
 	st := &crossfadev1.FleetState{
-		Name: name, Connected: int32(len(acks) + len(pending) + len(partial)), Acked: int32(len(acks)), Pending: pending, Lost: lost,
+		Name: name, Connected: int32(len(acks) + len(pending) + len(partial)), Acked: int32(len(acks)), Pending: pending,
+		Lost: lost[:min(len(lost), mostLost)], LostMore: int32(max(0, len(lost)-mostLost)),
 	}
 	for _, at := range acks {
 		st.AckMs = max(st.AckMs, milliseconds(at.Sub(called)))
@@ -162,7 +169,7 @@ func warnings(e *applied, st *crossfadev1.FleetState) []string {
 		out = append(out, fmt.Sprintf("no proxy of fleet %s is connected: nothing serves %s yet", st.Name, e.key.Name))
 	}
 	if len(st.Lost) > 0 {
-		out = append(out, "not connected, and with what they last had: "+brief(st.Lost))
+		out = append(out, "not connected, and with what they last had: "+briefOf(st.Lost, len(st.Lost)+int(st.LostMore)))
 	}
 	return out
 }

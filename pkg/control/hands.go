@@ -28,10 +28,10 @@ type hands struct {
 
 // standing is a proof that is followed for as long as a rollout waits for it.
 type standing struct {
-	cause  string
-	since  time.Time
-	ch     *change
-	proofs *proofs
+	cause   string
+	applied time.Time // when every proxy was first seen to have it
+	ch      *change
+	proofs  *proofs
 }
 
 func (s *standing) close() {
@@ -134,7 +134,8 @@ func (c *Controller) levered(s *service, seq map[string]int64) rollout.Fleet {
 	return out
 }
 
-// proofPatience is how long a rollback that every proxy acknowledged waits for the data plane: a proxy that reports nothing cannot show anything.
+// proofPatience is how long a rollback that every proxy acknowledged waits for the data plane. A proxy that reports nothing cannot show anything; but
+// one whose report is late, for its stream has just begun anew, is not told from it sooner.
 const proofPatience = 15 * time.Second
 
 // prove follows what the data plane shows of the live split. What has to be shown is that origins without weight get nothing.
@@ -147,18 +148,45 @@ func (h *hands) prove(plan string, s *service, f rollout.Fleet) rollout.Fleet {
 		e := &applied{key: store.ObjectKey{Kind: kindService, Name: s.compiled.Name}, action: ActionRollback, before: serviceDocument(s.doc), after: serviceDocument(s.doc), fleets: s.compiled.Fleets}
 		ch := &change{edits: []*applied{e}, called: h.c.now(), o: Options{Wait: crossfadev1.Wait_WAIT_PROVEN}, fleets: map[string]*following{}}
 		h.c.followRest(ch)
-		st = &standing{cause: s.cause, since: ch.called, ch: ch, proofs: h.c.startProofs(ch)}
+		st = &standing{cause: s.cause, ch: ch, proofs: h.c.startProofs(ch)}
 		h.proofs[plan] = st
 	}
-	st.proofs.acked(st.ch)
 	now := h.c.now()
-	f.Proven = f.Applied
-	for at, proof := range st.proofs.followed {
-		if !proof.settled(now) {
-			f.Proven, f.Why = f.Applied && now.Sub(st.since) > proofPatience, "fleet "+at.fleet+": "+proof.proof.State(now).Reason
+	if f.Proven = f.Applied; !f.Applied {
+		return f
+	}
+	if st.applied.IsZero() {
+		st.applied = now
+	}
+	patient := now.Sub(st.applied) <= proofPatience
+	for _, at := range slices.SortedFunc(maps.Keys(st.proofs.followed), place.compare) {
+		if why := st.lacks(at, now); why != "" {
+			f.Proven = !patient
+			f.Why = unproven(patient, at.fleet, why)
+			break
 		}
 	}
 	return f
+}
+
+// lacks says why something is not proven; empty if it is. Who has not acknowledged what was published before is not taken for proven either.
+func (s *standing) lacks(at place, now time.Time) string {
+	if late := s.ch.fleets[at.fleet].waiter.Pending(); len(late) > 0 {
+		return "not acknowledged by " + brief(late)
+	}
+	s.proofs.acked(s.ch)
+	if proof := s.proofs.followed[at]; !proof.settled(now) {
+		return proof.proof.State(now).Reason
+	}
+	return ""
+}
+
+// unproven says what a proof lacks, and for how long that matters.
+func unproven(patient bool, fleet, why string) string {
+	if patient {
+		return fmt.Sprintf("fleet %s: %s (it is over without the proof %s after all proxies acknowledged it)", fleet, why, proofPatience)
+	}
+	return fmt.Sprintf("without the proof of fleet %s for %s: %s", fleet, proofPatience, why)
 }
 
 // Done implements [engine.Control].
@@ -208,7 +236,7 @@ func (h *hands) options(ch engine.Change) Options {
 // Save implements [engine.Control]. Nobody else writes a rollout that is on its way, so that another revision than the expected one is our own: of a write
 // that was refused, in doubt, and taken back. Another run is somebody else's.
 func (h *hands) Save(ctx context.Context, doc *crossfadev1.Rollout, expect int64, s engine.Saving) (int64, error) {
-	o := Options{Who: s.Who, Reason: s.Reason, Wait: crossfadev1.Wait_WAIT_NONE}
+	o := Options{Who: s.Who, Verified: s.Verified, Reason: s.Reason, Wait: crossfadev1.Wait_WAIT_NONE}
 	change, err := one(h.c.change(ctx, o, func(live *intent) ([]edit, error) {
 		p := live.rollouts[doc.GetName()]
 		switch {

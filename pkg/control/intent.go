@@ -33,6 +33,8 @@ type intent struct {
 	revision   int64
 	stamp      string // of the last change of levers
 	rollbacks  int    // in this process
+
+	comparators string // see [Config]; it does not change
 }
 
 // service is a live service.
@@ -59,8 +61,8 @@ func (in *intent) clone() *intent {
 	return &out
 }
 
-func newIntent() intent {
-	return intent{fleets: map[string]*fleetSettings{}, structures: map[string]*translate.Structure{}, mirrors: map[string]*mirror{}, rollouts: map[string]*plan{}}
+func newIntent(comparators string) intent {
+	return intent{comparators: comparators, fleets: map[string]*fleetSettings{}, structures: map[string]*translate.Structure{}, mirrors: map[string]*mirror{}, rollouts: map[string]*plan{}}
 }
 
 // load takes an object from the store.
@@ -69,13 +71,13 @@ func (in *intent) load(o store.Object) error {
 	case o.Document.GetService() != nil:
 		compiled, errs := policy.CompileService(o.Document.GetService())
 		if len(errs) > 0 {
-			return fmt.Errorf("the store holds a service %q that this version does not accept: %w", o.Key.Name, errs)
+			return unaccepted("service", o.Key.Name, errs)
 		}
 		in.services.Set(o.Key.Name, &service{doc: o.Document.GetService(), compiled: compiled, record: o.Record, rolledBack: o.Record.GetRolledBack(), cause: cmp.Or(o.Record.GetCause(), fmt.Sprintf("%srevision-%d", causeChange, o.Revision)), by: o.Record.GetWho()})
 	case o.Document.GetFleet() != nil:
 		compiled, errs := policy.CompileFleet(o.Document.GetFleet())
 		if len(errs) > 0 {
-			return fmt.Errorf("the store holds a fleet %q that this version does not accept: %w", o.Key.Name, errs)
+			return unaccepted("fleet", o.Key.Name, errs)
 		}
 		in.fleets[o.Key.Name] = &fleetSettings{doc: o.Document.GetFleet(), compiled: compiled, record: o.Record}
 	case o.Document.GetMirror() != nil:
@@ -89,6 +91,17 @@ func (in *intent) load(o store.Object) error {
 		in.setRollout(o.Key.Name, o.Document.GetRollout(), o.Record)
 	}
 	return nil
+}
+
+// unaccepted says of each error whose it is: only the errors themselves reach whoever starts the server.
+func unaccepted(kind, name string, errs policy.Errors) error {
+	out := make(policy.Errors, len(errs))
+	for i, e := range errs {
+		own := *e
+		own.Message = fmt.Sprintf("the store holds a %s %q that this version does not accept: %s", kind, name, e.Message)
+		out[i] = &own
+	}
+	return out
 }
 
 // fleetNames are the fleets that a document names.

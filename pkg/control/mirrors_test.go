@@ -269,7 +269,7 @@ func TestComparatorsAreToldToFleetsWithMirrors(t *testing.T) {
 // within waits for what comes by itself.
 func within(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := poll.Until(ctx, 5*time.Millisecond, poll.True(so)); err != nil {
 		t.Fatalf("%s: %v", what, err)

@@ -262,7 +262,7 @@ func (c *Controller) undoTarget(ctx context.Context, service string, to int64) (
 	case err != nil:
 		return nil, &policy.Error{Kind: policy.NotFound, Code: "unknown_revision", Field: "to", Value: fmt.Sprint(to), Message: "there is no such revision", Next: "`shadowctl history " + service + "` lists them"}
 	case store.KeyOfRevision(r) != key:
-		return nil, &policy.Error{Kind: policy.Invalid, Code: "other_service", Field: "to", Value: fmt.Sprint(to), Message: "that revision is of " + r.GetService(), Next: "`shadowctl history " + service + "` lists those of " + service}
+		return nil, &policy.Error{Kind: policy.Invalid, Code: "other_service", Field: "to", Value: fmt.Sprint(to), Message: "that revision is of something else", Next: "`shadowctl history " + service + "` lists those of " + service}
 	case r.GetAfter() == nil:
 		return nil, &policy.Error{Kind: policy.Invalid, Code: "deleted", Field: "to", Value: fmt.Sprint(to), Message: "that revision deleted the service", Next: "name the one before it"}
 	}

@@ -1,8 +1,10 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -20,6 +22,10 @@ type proofs struct {
 
 // place is where a proof is looked for.
 type place struct{ service, fleet string }
+
+func (p place) compare(q place) int {
+	return cmp.Or(strings.Compare(p.service, q.service), strings.Compare(p.fleet, q.fleet))
+}
 
 type followed struct {
 	proof *telemetry.Proof
@@ -113,7 +119,7 @@ func (p *proofs) await(ctx context.Context, ch *change) error {
 				return &policy.Error{
 					Kind: policy.TimedOut, Code: "not_proven", Field: "timeout", Value: at.service,
 					Message: "the change stands and every connected proxy acknowledged it, but the data plane has not shown it yet: " + f.proof.State(p.now()).Reason,
-					Next:    "`shadowctl fleet` and `shadowctl get services` show what the proxies do",
+					Next:    "`shadowctl fleet` shows who has it, and `shadowctl get services` where requests go",
 				}
 			}
 		}
@@ -143,7 +149,13 @@ func (p *proofs) of(service, fleet string) *crossfadev1.Proof {
 	out := &crossfadev1.Proof{
 		State: string(st.State), SinceMs: milliseconds(st.Since), ResolutionMs: milliseconds(st.Resolution), OpenStreams: st.OpenStreams, Reason: st.Reason,
 	}
+	lost := 0
 	for _, x := range st.PerProxy {
+		if !x.Connected {
+			if lost++; lost > mostLost {
+				continue
+			}
+		}
 		out.PerProxy = append(out.PerProxy, &crossfadev1.ProxyProof{Proxy: x.Proxy, State: string(x.State), SinceMs: milliseconds(x.Since), Reason: x.Reason})
 	}
 	return out

@@ -15,6 +15,7 @@ import (
 type following struct {
 	fleet  *xds.Fleet
 	waiter *xds.Waiter
+	sent   time.Time // zero: nothing was
 }
 
 // publishDraft makes a written draft live and sends it to its fleets.
@@ -197,9 +198,10 @@ func (c *Controller) send(fleet string, u xds.Update) *following {
 		c.mu.RUnlock() // a rollback does not wait while it is built
 		return translate.Build(settings, services, translate.Options{InlineWeights: true})
 	}
+	at := c.now()
 	w := f.Publish(u)
 	c.sent.note(fleet, u.Levers, w.Seq())
-	return &following{fleet: f, waiter: w}
+	return &following{fleet: f, waiter: w, sent: at}
 }
 
 // publish builds the whole structure of a fleet and sends it, with all endpoints as they are known then: at start.
@@ -209,7 +211,7 @@ func (c *Controller) publish(fleet string, u xds.Update) *xds.Waiter {
 	c.mu.RLock()
 	settings, services := c.live.compiledOf(fleet)
 	c.mu.RUnlock()
-	u.Structure = translate.Build(settings, services, translate.Options{})
+	u.Structure = translate.Build(settings, services, translate.Options{Comparators: c.live.comparators})
 	for _, s := range services { // not before: what a source tells meanwhile is published after this
 		u.Endpoints = append(u.Endpoints, c.endpoints.resources(s)...)
 	}

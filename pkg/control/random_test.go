@@ -114,7 +114,7 @@ func (w *world) change(ctx context.Context, n int, eks int32, o control.Options)
 // settled waits until the store takes changes again and nothing is left to be recorded: a change that changes nothing says so.
 func (w *world) settled() {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	for {
 		_, err := w.Apply(ctx, []*crossfadev1.Document{{Object: &crossfadev1.Document_Fleet{Fleet: &crossfadev1.Fleet{ApiVersion: "crossfade/v1", Kind: "Fleet", Name: "other"}}}}, control.Options{})

@@ -56,7 +56,7 @@ func (w *world) connect(c *deltaclient.Client) (end func()) {
 // awaitProxy waits for a state of a proxy.
 func (w *world) awaitProxy(fleet, id string, state xds.ProxyState) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	if err := poll.Until(ctx, time.Millisecond, poll.True(func() bool { return w.state(fleet, id) == state })); err != nil {
 		w.t.Fatalf("%v: %s is %s", err, id, w.state(fleet, id))

@@ -48,8 +48,10 @@ func (r *unrecorded) done() bool {
 }
 
 // Rollback sends services to their primaries: live and published first, then recorded, whatever else is in progress.
-func (c *Controller) Rollback(ctx context.Context, t RollbackTarget, o Options) ([]*crossfadev1.Change, error) {
+func (c *Controller) Rollback(ctx context.Context, t RollbackTarget, o Options) (changes []*crossfadev1.Change, err error) {
 	called := c.now()
+	ctx, end := c.span(ctx, "rollback")
+	defer func() { end(err) }()
 	if o.Wait == crossfadev1.Wait_WAIT_UNSPECIFIED {
 		o.Wait = crossfadev1.Wait_WAIT_PROVEN
 	}
@@ -60,12 +62,9 @@ func (c *Controller) Rollback(ctx context.Context, t RollbackTarget, o Options) 
 	if err != nil {
 		return nil, err
 	}
-	c.recording.Go(func() {
-		id, journaled := c.journalRollback(r, t)
-		c.record(r, id, journaled)
-	})
+	c.writeDown(ctx, r, t)
 	c.endHaltedSoon()
-	changes, err := c.follow(ctx, ch)
+	changes, err = c.follow(ctx, ch)
 	select {
 	case <-r.recorded:
 	case <-time.After(recordGrace):
@@ -85,17 +84,17 @@ func (c *Controller) Rollback(ctx context.Context, t RollbackTarget, o Options) 
 
 // rollBackBeside is a rollback that returns when it is live. What becomes of it goes to the history.
 func (c *Controller) rollBackBeside(t RollbackTarget, o Options) error {
+	ctx, end := c.span(c.ctx, "rollback")
 	ch, r, err := c.rollBackLive(c.now(), t, o, newStamp())
 	if err != nil {
+		end(err)
 		return err
 	}
-	c.recording.Go(func() {
-		id, journaled := c.journalRollback(r, t)
-		c.record(r, id, journaled)
-	})
+	c.writeDown(ctx, r, t)
 	c.endHaltedSoon()
 	c.recording.Go(func() {
-		changes, err := c.follow(c.ctx, ch)
+		changes, err := c.follow(ctx, ch)
+		end(err)
 		var failed *ChangeError
 		if errors.As(err, &failed) {
 			changes = failed.Changes
@@ -108,6 +107,16 @@ func (c *Controller) rollBackBeside(t RollbackTarget, o Options) error {
 		c.annotate(changes)
 	})
 	return nil
+}
+
+// writeDown brings a rollback that is live to the journal and to the store, beside it.
+func (c *Controller) writeDown(ctx context.Context, r *unrecorded, t RollbackTarget) {
+	_, stored := c.span(ctx, "store")
+	c.recording.Go(func() {
+		id, journaled := c.journalRollback(r, t)
+		c.record(r, id, journaled)
+		stored(nil)
+	})
 }
 
 // recordGrace is how much longer than the fleet an answer waits for the store.
@@ -347,6 +356,9 @@ func (c *Controller) markRecorded(changes []*crossfadev1.Change, r *unrecorded) 
 func (c *Controller) replayJournal(ctx context.Context) error {
 	if c.journal == nil {
 		return nil
+	}
+	if n := c.journal.Damaged(); n > 0 {
+		c.log.Warn("the rollback journal has entries that are not whole: if a rollback was answered with \"not recorded\", it may be lost; look at the splits, and roll back again", "entries", n)
 	}
 	for _, entry := range c.journal.Pending() {
 		var old crossfadev1.Revision

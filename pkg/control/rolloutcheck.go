@@ -12,7 +12,8 @@ import (
 
 // RolloutRules are what the server's settings allow of rollouts.
 type RolloutRules struct {
-	Roles  map[string][]string     // who has which role
+	// Roles returns who has which role for a service: names, or patterns of names. nil: nobody has any.
+	Roles  func(service string) map[string][]string
 	Hook   func(url string) error  // why it may not be called; nil: no webhook is set up
 	Server func(name string) error // why Prometheus of this name cannot be asked; nil: none is set up
 }
@@ -76,7 +77,7 @@ func (c *Controller) beginRun(d *draft, i int, other string, o Options) policy.E
 		}}
 	}
 	w := c.world(d, s, at)
-	w.Starter = o.Who
+	w.Starter, w.StarterName = o.Who, o.Name
 	plan, _, errs := compiled.For(w)
 	if len(errs) > 0 {
 		return errs
@@ -94,7 +95,10 @@ func (c *Controller) world(d *draft, s *policy.Service, at int) *rollout.World {
 	if at >= 0 {
 		doc = d.edits[at].after.GetService()
 	}
-	w := &rollout.World{Primary: s.Primary, Share: policy.Weights(doc), Roles: c.rolloutRules.Roles, Hook: c.rolloutRules.Hook, Server: c.rolloutRules.Server}
+	w := &rollout.World{Primary: s.Primary, Share: policy.Weights(doc), Hook: c.rolloutRules.Hook, Server: c.rolloutRules.Server}
+	if c.rolloutRules.Roles != nil {
+		w.Roles = c.rolloutRules.Roles(s.Name)
+	}
 	for _, o := range s.Origins {
 		w.Origins = append(w.Origins, o.Name)
 	}

@@ -52,7 +52,7 @@ func TestAStepInDoubtIsSetAfterAll(t *testing.T) {
 	w.proxy()
 	w.startRollout(rolloutDoc("r1"))
 	<-late.arrived
-	if err := inTime(t, 20*time.Second, func() error { // a little longer than a write may take
+	if err := inTime(t, time.Minute, func() error {
 		if st, _ := w.Rollout("r1"); !strings.Contains(st.GetWaitingFor(), "the split: ") {
 			return fmt.Errorf("%s: %s", st.GetState(), st.GetWaitingFor())
 		}
@@ -62,7 +62,7 @@ func TestAStepInDoubtIsSetAfterAll(t *testing.T) {
 	}
 	late.wake()
 	<-late.landed
-	err := inTime(t, 20*time.Second, func() error {
+	err := inTime(t, time.Minute, func() error {
 		if st, _ := w.Rollout("r1"); st.GetState() != "AwaitingGate" {
 			return fmt.Errorf("%s: %s", st.GetState(), st.GetWaitingFor())
 		}
@@ -205,7 +205,7 @@ func TestARefusedSplitPauses(t *testing.T) {
 	})
 	close(refuse)
 	w.startRollout(rolloutDoc("r1"))
-	err := inTime(t, 15*time.Second, func() error {
+	err := inTime(t, time.Minute, func() error {
 		if st, _ := w.Rollout("r1"); st.GetState() != "Paused" {
 			return fmt.Errorf("%s: %s", st.GetState(), st.GetWaitingFor())
 		}

@@ -19,6 +19,8 @@ import (
 type Rollouts interface {
 	// Begin walks a run, or goes on with it; of one that is over it only knows how it ended.
 	Begin(doc *crossfadev1.Rollout, revision int64)
+	// BeginPaused is Begin for a run of a backup, which pauses before it does anything.
+	BeginPaused(doc *crossfadev1.Rollout, revision int64)
 	Forget(name string)
 	Act(ctx context.Context, name string, a rollout.Action) (*crossfadev1.RolloutStatus, error)
 	Status(name string) *crossfadev1.RolloutStatus
@@ -190,7 +192,7 @@ func (c *Controller) ActOnRollout(ctx context.Context, name, action string, step
 	case o.Expect != 0 && o.Expect != p.record.GetRevision():
 		return nil, conflict(rolloutKey(name), o.Expect, p.record.GetRevision())
 	}
-	return c.rollouts.Act(ctx, name, rollout.Action{ID: o.Key, Kind: rollout.ActionKind(action), Who: o.Who, Step: step, Reason: o.Reason})
+	return c.rollouts.Act(ctx, name, rollout.Action{ID: o.Key, Kind: rollout.ActionKind(action), Who: o.Who, Name: o.Name, Step: step, Reason: o.Reason})
 }
 
 func noRollouts() *policy.Error {
@@ -264,7 +266,11 @@ func (c *Controller) resumeRollouts() {
 	if c.rollouts == nil {
 		return
 	}
+	begin := c.rollouts.Begin
+	if c.restored {
+		begin = c.rollouts.BeginPaused
+	}
 	for _, p := range c.snapshot().rollouts {
-		c.rollouts.Begin(p.doc, p.record.GetRevision())
+		begin(p.doc, p.record.GetRevision())
 	}
 }

@@ -13,6 +13,7 @@ import (
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/deltaclient"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
+	"github.com/crossfade-proxy/crossfade/pkg/access"
 	"github.com/crossfade-proxy/crossfade/pkg/control"
 	"github.com/crossfade-proxy/crossfade/pkg/engine"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
@@ -43,15 +44,18 @@ func (w *soundWatch) Reporting(time.Time) (int, int) { return 1, 0 }
 func (w *soundWatch) Changed() <-chan struct{}       { return nil }
 func (w *soundWatch) Close()                         {}
 
+// bobApproves are rules by which bob opens gates.
+var bobApproves = access.New(map[string][]access.Member{access.Approver: {{Name: "bob"}}})
+
 // rolloutWorld is a world with an engine, a service and a proxy.
 func rolloutWorld(t *testing.T, dir string) (*world, *sound) {
 	t.Helper()
 	s := &sound{}
 	w := newWorldWith(t, dir, control.Config{
 		Rollouts: func(c engine.Control) control.Rollouts {
-			return engine.New(engine.Config{Control: c, Traffic: s, Dir: dir, Roles: map[string][]string{"approver": {"bob"}}})
+			return engine.New(engine.Config{Control: c, Traffic: s, Dir: dir, Roles: bobApproves.RolesOf})
 		},
-		RolloutRules: control.RolloutRules{Roles: map[string][]string{"approver": {"bob"}}},
+		RolloutRules: control.RolloutRules{Roles: bobApproves.Gates},
 	})
 	return w, s
 }
@@ -80,7 +84,7 @@ func (w *world) proxy() {
 func (w *world) awaitRollout(name, state string) *crossfadev1.RolloutStatus {
 	w.t.Helper()
 	var st *crossfadev1.RolloutStatus
-	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	if err := poll.Until(ctx, 10*time.Millisecond, func(context.Context) error {
 		if st, _ = w.Rollout(name); st.GetState() != state {
@@ -275,4 +279,35 @@ func TestARolloutGoesOnAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.awaitRollout("r1", "Completed")
+}
+
+// TestGatesByVerifiedNames: roles and who has started are those of certificates, whatever the caller calls itself, and so says the history.
+func TestGatesByVerifiedNames(t *testing.T) {
+	w, _ := rolloutWorld(t, t.TempDir())
+	w.apply(0)
+	w.proxy()
+	doc := rolloutDoc("r1")
+	doc.Steps[1].Gate.Approval.NotStarter = true
+	if _, _, err := w.StartRollout(t.Context(), doc, "", 0, control.Options{Who: "ann (as bob@desk)", Name: "ann", Verified: true}); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitRollout("r1", "AwaitingGate")
+	for _, o := range []control.Options{{Who: "ann (as bob)", Name: "ann"}, {Who: "bob@desk", Name: "bob@desk"}, {Who: "spiffe://e.test/bob", Name: "spiffe://e.test/bob"}} {
+		o.Verified = true
+		if _, err := w.ActOnRollout(t.Context(), "r1", "approve", 0, o); err == nil {
+			t.Errorf("%s has approved", o.Who)
+		}
+	}
+	if _, err := w.ActOnRollout(t.Context(), "r1", "approve", 0, control.Options{Who: "bob (as ann@laptop)", Name: "bob", Verified: true}); err != nil {
+		t.Fatal(err)
+	}
+	found, err := w.History(t.Context(), "", 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range found {
+		if r.GetKind() == policy.KindRollout && !r.GetVerified() {
+			t.Errorf("%s by %s is not verified", r.GetAction(), r.GetWho())
+		}
+	}
 }

@@ -106,8 +106,9 @@ func (c *Controller) proxy(p xds.ProxyStatus) *crossfadev1.Proxy {
 		out.LastNack = &crossfadev1.Nack{Type: n.Type, Resource: n.Resource, Message: n.Message, Time: stamp(n.Time)}
 	}
 	if p.Connected && p.State == xds.StateOK && c.overridden(p.Fleet, p.Proxy) {
-		out.State, out.Detail = "override", "its admin interface overrides levers: `shadowctl break-glass` shows how to clear it"
+		out.State, out.Detail = "override", "its admin interface overrides levers: `shadowctl break-glass SERVICE` shows how to clear it"
 	}
+	c.certificates(out)
 	return out
 }
 

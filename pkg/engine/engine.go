@@ -6,8 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,10 +20,11 @@ type Config struct {
 	Traffic Traffic
 	Hooks   Hooks
 	Queries Queries
-	Dir     string              // of what is observed, over a restart; empty: it is not kept
-	Roles   map[string][]string // who has which role
-	Log     *slog.Logger
-	Now     func() time.Time
+	Dir     string // of what is observed, over a restart; empty: it is not kept
+	// Roles returns the roles of somebody for a service. Verified says whether a certificate showed the name. nil: nobody has any.
+	Roles func(who string, verified bool, service string) []string
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Engine walks rollouts. Its methods are safe for concurrent use.
@@ -81,7 +80,10 @@ func (e *Engine) Close() {
 
 // Begin walks a run, or goes on with it where its document says that it was left. Of a run that is over and keeps no origin it only knows how it ended.
 // The same name is not begun twice at the same time.
-func (e *Engine) Begin(doc *crossfadev1.Rollout, revision int64) {
+func (e *Engine) Begin(doc *crossfadev1.Rollout, revision int64) { e.begin(doc, revision, nil) }
+
+// begin is Begin with a decision that the first look takes, if there is one.
+func (e *Engine) begin(doc *crossfadev1.Rollout, revision int64, first *act) {
 	name := doc.GetName()
 	e.leave(name)
 	st := StatusOf(doc)
@@ -102,6 +104,7 @@ func (e *Engine) Begin(doc *crossfadev1.Rollout, revision int64) {
 	case e.closed:
 		w.stop()
 	default:
+		w.pending = first
 		e.walkers[name] = w
 		e.work.Go(w.walk)
 	}
@@ -141,10 +144,10 @@ func (e *Engine) ended(w *walker) {
 
 // Act takes somebody's decision. It returns when that is stored, or why it cannot be taken: a *policy.Error.
 func (e *Engine) Act(ctx context.Context, name string, a rollout.Action) (*crossfadev1.RolloutStatus, error) {
-	a.Roles = e.rolesOf(a.Who)
 	e.mu.Lock()
 	w, st := e.walkers[name], e.shown[name]
 	e.mu.Unlock()
+	a.Roles = e.rolesOf(a, st.GetService())
 	if w == nil {
 		if st == nil {
 			return nil, &policy.Error{Kind: policy.NotFound, Code: "unknown_rollout", Field: "name", Value: name, Message: "there is no rollout of this name", Next: "`shadowctl rollout list` shows them"}
@@ -202,15 +205,13 @@ func over(kind rollout.ActionKind, st *crossfadev1.RolloutStatus) *policy.Error 
 	}
 }
 
-// rolesOf are the roles of somebody: whoever is named with a host (ann@laptop) has those of the name, too.
-func (e *Engine) rolesOf(who string) []string {
-	name, _, _ := strings.Cut(who, "@")
-	var out []string
-	for role, members := range e.Roles {
-		if slices.Contains(members, who) || slices.Contains(members, name) {
-			out = append(out, role)
-		}
+// rolesOf are the roles of who acts.
+func (e *Engine) rolesOf(a rollout.Action, service string) []string {
+	switch {
+	case e.Roles == nil:
+		return nil
+	case a.Name != "":
+		return e.Roles(a.Name, true, service)
 	}
-	slices.Sort(out)
-	return out
+	return e.Roles(a.Who, false, service)
 }

@@ -53,7 +53,9 @@ type Change struct {
 type Saving struct {
 	Action string // for example "rollout approve"; see the Action constants of pkg/control
 	Who    string
-	Reason string
+	// Verified says whether a certificate showed Who, or who started the rollout.
+	Verified bool
+	Reason   string
 }
 
 // Traffic makes watches; package telemetry's.

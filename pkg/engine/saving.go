@@ -32,9 +32,9 @@ func (w *walker) store(next rollout.State, a *act) {
 // sayOf is what the history says of a state.
 func (w *walker) sayOf(next rollout.State, a *act) Saving {
 	if a == nil {
-		return Saving{Action: "rollout " + doing[next.Phase], Who: w.who(), Reason: next.Reason}
+		return Saving{Action: "rollout " + doing[next.Phase], Who: w.who(), Verified: w.plan.StarterName != "", Reason: next.Reason}
 	}
-	s := Saving{Action: "rollout " + string(a.Kind), Who: a.Who, Reason: a.Reason}
+	s := Saving{Action: "rollout " + string(a.Kind), Who: a.Who, Verified: a.Name != "", Reason: a.Reason}
 	if s.Reason == "" {
 		s.Reason = next.Reason
 	}

@@ -43,6 +43,11 @@ func TestAPlanWalksToItsEnd(t *testing.T) {
 		if _, err := w.engine.Act(t.Context(), "r1", act0(rollout.Approve, "ann@laptop")); err == nil {
 			t.Error("who has not the role approved")
 		}
+		stranger := act0(rollout.Approve, "bob@desk")
+		stranger.Name = "bob@desk" // the name in a certificate, whole
+		if _, err := w.engine.Act(t.Context(), "r1", stranger); err == nil {
+			t.Error("by a certificate somebody else is bob")
+		}
 		st, err := w.engine.Act(t.Context(), "r1", act0(rollout.Approve, "bob@desk"))
 		if err != nil || st.GetState() == string(rollout.AwaitingGate) {
 			t.Fatalf("%v, %s", err, st.GetState())

@@ -77,7 +77,7 @@ func newWorld(t testing.TB) *world {
 // start starts an engine on what is stored.
 func (w *world) start() {
 	w.engine = New(Config{
-		Control: w, Traffic: traffic{w}, Hooks: hooks{w}, Queries: queries{w}, Dir: w.dir, Roles: map[string][]string{"approver": {"bob"}},
+		Control: w, Traffic: traffic{w}, Hooks: hooks{w}, Queries: queries{w}, Dir: w.dir, Roles: rolesOf,
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
 		Now: func() time.Time { return time.Now().Add(time.Duration(w.wall.Load())) },
 	})
@@ -286,3 +286,11 @@ func (w *world) leaves() {
 
 // pass lets virtual time pass.
 func pass(d time.Duration) { time.Sleep(d) }
+
+// rolesOf gives bob the role approver, on any host.
+func rolesOf(who string, verified bool, _ string) []string {
+	if name, _, _ := strings.Cut(who, "@"); who == "spiffe://example.test/people/bob" && verified || name == "bob" && !verified {
+		return []string{"approver"}
+	}
+	return nil
+}

@@ -16,8 +16,10 @@ type Config struct {
 	Dir string
 	// Token is the secret by which comparators are known: whoever knows it gets copies, identities and the keys of hashes. Empty: none is needed.
 	Token string
-	Log   *slog.Logger
-	Now   func() time.Time
+	// Secure says that copies travel by TLS: comparators may be anywhere.
+	Secure bool
+	Log    *slog.Logger
+	Now    func() time.Time
 	// End is called when a run has to end, why is one of MirrorRun's and detail is for people; and again every 5 s until Set says that it has
 	// ended. Nobody is asked meanwhile.
 	End func(mirror, run, why, detail string)

@@ -23,8 +23,8 @@ func (d *Desk) greet(s *session, h *crossfadev1.ComparatorHello) error {
 		return refuse("hello: instance has 1 to 64 letters, digits, dots, dashes and underscores")
 	case err != nil || address.Port() == 0 || address.Addr().IsUnspecified() || address.Addr().Zone() != "":
 		return refuse("hello: address is not one that proxies can send to, IP:PORT")
-	case !address.Addr().Unmap().IsLoopback():
-		return refuse("hello: address is not on this machine, and this version has no TLS yet: copies are sent to loopback addresses only")
+	case !d.c.Secure && !address.Addr().Unmap().IsLoopback():
+		return refuse("hello: address is not on this machine: without TLS copies are sent to loopback addresses only")
 	}
 	now := d.c.Now()
 	d.mu.Lock()

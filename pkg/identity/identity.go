@@ -19,7 +19,8 @@ const MaxBytes = 2048
 const scheme = "spiffe"
 
 // Of returns the name in a certificate: its SPIFFE id (the only URI among its alternative names, as the X.509-SVID standard has it), else its first DNS
-// name, else its common name.
+// name, else its common name. Many authorities check the alternative names only: so a common name, or a DNS name, that looks like a SPIFFE id is
+// refused, and so is a common name that looks like a DNS name.
 func Of(c *x509.Certificate) (string, error) {
 	name := c.Subject.CommonName
 	switch {
@@ -32,8 +33,12 @@ func Of(c *x509.Certificate) (string, error) {
 		name = c.URIs[0].String()
 	case len(c.DNSNames) > 0:
 		name = c.DNSNames[0]
+	case strings.Contains(name, ".") && !strings.Contains(name, "@"):
+		return "", fmt.Errorf("the certificate's common name %q looks like a DNS name: it counts among the alternative names only", name)
 	}
 	switch {
+	case len(c.URIs) == 0 && strings.ContainsAny(name, "/:"):
+		return "", fmt.Errorf("the certificate's name %q is no DNS name: a SPIFFE id is a URI among the alternative names", name)
 	case name == "":
 		return "", errors.New("the certificate has no name: no SPIFFE id, no DNS name, no common name")
 	case len(name) > MaxBytes:
@@ -96,12 +101,19 @@ func (p Pattern) Check() error {
 		return fmt.Errorf("a name has 1 to %d bytes, without spaces", MaxBytes)
 	case strings.Contains(rest, "*") || rest == "":
 		return errors.New(`a star stands for all names below: at the end as in "spiffe://example.test/ci/*", or at the beginning as in "*.proxies.test"`)
-	case strings.HasSuffix(s, "/*") && !strings.HasPrefix(s, scheme+"://"):
+	case strings.HasSuffix(s, "/*") && !belowTrustDomain(s):
 		return errors.New(`"/*" is for SPIFFE ids: spiffe://TRUST-DOMAIN/PATH/*`)
 	case strings.HasPrefix(s, "*.") && strings.Contains(s, "/"):
 		return errors.New(`"*." is for DNS names, without a path`)
 	}
 	return nil
+}
+
+// belowTrustDomain says whether a pattern of SPIFFE ids names a trust domain: "spiffe://*" would mean everybody in all of them.
+func belowTrustDomain(s string) bool {
+	rest, ok := strings.CutPrefix(s, scheme+"://")
+	domain, _, path := strings.Cut(rest, "/")
+	return ok && path && domain != ""
 }
 
 // Matches says whether a pattern means a name.
@@ -111,7 +123,7 @@ func (p Pattern) Matches(name string) bool {
 		return strings.HasPrefix(name, below) && len(name) > len(below)
 	}
 	if above, ok := strings.CutPrefix(s, "*"); ok {
-		return strings.HasSuffix(name, above) && len(name) > len(above) && !strings.Contains(name, "/")
+		return strings.HasSuffix(name, above) && len(name) > len(above) && !strings.ContainsAny(name, "/@")
 	}
 	return s == name
 }

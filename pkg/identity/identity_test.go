@@ -27,6 +27,10 @@ func TestNamesOfCertificates(t *testing.T) {
 		"SPIFFE id before all":  {x509.Certificate{URIs: uris("spiffe://example.test/ci/orders"), DNSNames: []string{"a.test"}, Subject: cn}, "spiffe://example.test/ci/orders"},
 		"DNS name before CN":    {x509.Certificate{DNSNames: []string{"a.test", "b.test"}, Subject: cn}, "a.test"},
 		"common name":           {x509.Certificate{Subject: cn}, "ann"},
+		"mail address":          {x509.Certificate{Subject: pkix.Name{CommonName: "ann@example.test"}}, "ann@example.test"},
+		"SPIFFE id as CN":       {x509.Certificate{Subject: pkix.Name{CommonName: "spiffe://e.test/admin"}}, ""},
+		"SPIFFE id as DNS name": {x509.Certificate{DNSNames: []string{"spiffe://e.test/admin"}, Subject: cn}, ""},
+		"DNS name as CN":        {x509.Certificate{Subject: pkix.Name{CommonName: "a.proxies.test"}}, ""},
 		"no name":               {x509.Certificate{}, ""},
 		"two URIs":              {x509.Certificate{URIs: uris("spiffe://a.test/x", "spiffe://a.test/y"), Subject: cn}, ""},
 		"another URI":           {x509.Certificate{URIs: uris("https://a.test/x"), Subject: cn}, ""},
@@ -61,6 +65,7 @@ func TestPatterns(t *testing.T) {
 		{"spiffe://e.test/*", "spiffe://e.test.evil/x", false},
 		{"*.proxies.test", "a.proxies.test", true},
 		{"*.proxies.test", "proxies.test", false},
+		{"*.proxies.test", "ann@a.proxies.test", false},
 		{"*.proxies.test", "spiffe://x/a.proxies.test", false},
 	} {
 		if err := Pattern(c.pattern).Check(); err != nil {
@@ -70,7 +75,7 @@ func TestPatterns(t *testing.T) {
 			t.Errorf("%s means %s: %v, want %v", c.pattern, c.name, got, c.want)
 		}
 	}
-	for _, bad := range []string{"", "*", "a*", "/*", "*.", "a b", "spiffe://e.test/*/x", "ann/*", "*.a/b", strings.Repeat("a", MaxBytes+1)} {
+	for _, bad := range []string{"", "*", "a*", "/*", "*.", "a b", "spiffe://e.test/*/x", "ann/*", "*.a/b", "spiffe://*", "spiffe:///*", strings.Repeat("a", MaxBytes+1)} {
 		if Pattern(bad).Check() == nil {
 			t.Errorf("%q passes as a pattern", bad)
 		}

@@ -339,6 +339,7 @@ func badTimes() []badService {
 	retry := func(name string, r *crossfadev1.Retries, want ...string) badService {
 		return badService{name, func(s *crossfadev1.Service) { s.Retries = r }, want}
 	}
+	other := func(o *crossfadev1.OtherOrigin) *crossfadev1.Retries { return &crossfadev1.Retries{OtherOrigin: o} }
 	connect := []string{"connect-failure"}
 	return []badService{
 		idle("duration negative", durationpb.New(-time.Second), "duration_negative"),
@@ -365,6 +366,22 @@ func badTimes() []badService {
 		retry("retry codes", &crossfadev1.Retries{On: []string{"retriable-status-codes"}, StatusCodes: []int32{200, 503, 503}},
 			"status_invalid retries.statusCodes[0]", "status_duplicate retries.statusCodes[2]"),
 		retry("too many retry codes", &crossfadev1.Retries{On: []string{"retriable-status-codes"}, StatusCodes: make([]int32, 33)}, "too_many retries.statusCodes"),
+		retry("the other origin on something else", other(&crossfadev1.OtherOrigin{On: []string{"5xx", "timeout", "5xx"}}),
+			"other_origin_on_unknown retries.otherOrigin.on[1]", "other_origin_on_duplicate retries.otherOrigin.on[2]"),
+		retry("the other origin for uploads", other(&crossfadev1.OtherOrigin{Methods: []string{"GET", "POST", "get", "GET"}}),
+			"other_origin_method_unknown retries.otherOrigin.methods[1]", "other_origin_method_unknown retries.otherOrigin.methods[2]", "other_origin_method_duplicate retries.otherOrigin.methods[3]"),
+		retry("the other origin too often", other(&crossfadev1.OtherOrigin{MaxConcurrent: 1001}), "out_of_range retries.otherOrigin.maxConcurrent"),
+		retry("the other origin below", other(&crossfadev1.OtherOrigin{MaxConcurrent: -1}), "out_of_range retries.otherOrigin.maxConcurrent"),
+		retry("the other origin of many methods", other(&crossfadev1.OtherOrigin{Methods: make([]string, 6)}), "too_many retries.otherOrigin.methods"),
+		retry("attempts of nothing, and the other origin", &crossfadev1.Retries{On: []string{"none"}, Attempts: 2, OtherOrigin: &crossfadev1.OtherOrigin{}}, "retry_none retries.on[0]"),
+		{"the other one of three", func(s *crossfadev1.Service) {
+			s.Origins = append(s.Origins, &crossfadev1.Origin{Name: "third", Discovery: s.Origins[0].Discovery})
+			s.Retries = other(&crossfadev1.OtherOrigin{})
+		}, list("other_origin_two", "retries.otherOrigin")},
+		{"the other one speaks otherwise", func(s *crossfadev1.Service) {
+			s.Origins[1].Protocol = "http2"
+			s.Retries = other(&crossfadev1.OtherOrigin{})
+		}, list("other_origin_protocol", "retries.otherOrigin")},
 		{"try longer than the request", func(s *crossfadev1.Service) {
 			s.Timeouts = &crossfadev1.Timeouts{Request: durationpb.New(time.Second)}
 			s.Retries = &crossfadev1.Retries{On: connect, PerTryTimeout: durationpb.New(2 * time.Second)}

@@ -27,6 +27,7 @@ func CompileService(doc *crossfadev1.Service) (*Service, Errors) {
 		return nil, p.found
 	}
 	p.header(doc.GetApiVersion(), doc.GetKind(), KindService)
+	p.found = append(p.found, Unknown(doc)...)
 	p.checkName("name", doc.GetName(), "the service")
 	s := &Service{
 		Name:         doc.GetName(),
@@ -42,7 +43,7 @@ func CompileService(doc *crossfadev1.Service) (*Service, Errors) {
 	s.Split = p.split(doc.GetSplit(), names, doc.GetPrimary())
 	s.Pins = p.pins(doc.GetPins(), names)
 	s.Timeouts = p.timeouts(doc.GetTimeouts())
-	s.Retries = p.retries(doc.GetRetries(), s.Timeouts.Request)
+	s.Retries = p.retries(doc.GetRetries(), s.Timeouts.Request, doc.GetOrigins())
 	s.RolledBackIn = p.rolledBackIn(doc)
 	if len(p.found) > 0 {
 		return nil, p.found
@@ -59,14 +60,16 @@ func CompileFleet(doc *crossfadev1.Fleet) (*Fleet, Errors) {
 		return nil, p.found
 	}
 	p.header(doc.GetApiVersion(), doc.GetKind(), KindFleet)
+	p.found = append(p.found, Unknown(doc)...)
 	p.checkName("name", doc.GetName(), "the fleet")
 	if n := doc.GetTrustedHops(); n < 0 || n > MaxTrustedHops {
 		p.add("trustedHops", "out_of_range", fmt.Sprint(n), fmt.Sprintf("must be 0 to %d: how many proxies in front of the fleet append to x-forwarded-for", MaxTrustedHops), "write 1 behind an ALB, 0 behind an NLB or nothing")
 	}
+	secure := p.listeners(doc.GetListeners())
 	if len(p.found) > 0 {
 		return nil, p.found
 	}
-	return &Fleet{Name: doc.GetName(), TrustedHops: int(doc.GetTrustedHops()), ProxyProtocol: doc.GetProxyProtocol()}, nil
+	return &Fleet{Name: doc.GetName(), TrustedHops: int(doc.GetTrustedHops()), ProxyProtocol: doc.GetProxyProtocol(), TLS: secure}, nil
 }
 
 // DefaultFleetSettings is the meaning of a fleet for which no document exists.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -219,7 +220,7 @@ func TestCompileServiceNil(t *testing.T) {
 
 func TestCompileFleet(t *testing.T) {
 	f, errs := policy.CompileFleet(&crossfadev1.Fleet{ApiVersion: "crossfade/v1", Kind: "Fleet", Name: "edge", TrustedHops: 1, ProxyProtocol: true})
-	if errs != nil || *f != (policy.Fleet{Name: "edge", TrustedHops: 1, ProxyProtocol: true}) {
+	if want := (&policy.Fleet{Name: "edge", TrustedHops: 1, ProxyProtocol: true}); errs != nil || !reflect.DeepEqual(f, want) {
 		t.Error(f, errs)
 	}
 	if _, errs := policy.CompileFleet(nil); len(errs) != 1 {

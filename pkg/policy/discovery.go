@@ -9,9 +9,6 @@ import (
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 )
 
-// DefaultCAFile is where the authorities are that a proxy trusts, on Debian, Ubuntu, Alpine and Envoy's own images.
-const DefaultCAFile = "/etc/ssl/certs/ca-certificates.crt"
-
 // discovery reads where the endpoints of an origin come from.
 func (p *problems) discovery(field string, d *crossfadev1.Origin, o *Origin) {
 	switch {
@@ -131,30 +128,6 @@ func (p *problems) portNumber(field string, port int32, needed bool) int {
 		p.add(field, "port_range", value, "a port of 1 to 65535 is needed", "")
 	}
 	return int(port)
-}
-
-func (p *problems) tls(field string, d *crossfadev1.Tls, o *Origin) *TLS {
-	if d == nil {
-		return nil
-	}
-	t := &TLS{CAFile: d.GetCaFile(), SkipVerify: d.GetInsecureSkipVerify()}
-	switch name := d.GetServerName(); {
-	case name != "":
-		t.ServerName = p.dnsHost(field+".serverName", name)
-	case o.DNS != nil:
-		t.ServerName = o.DNS.Host
-	default:
-		p.add(field+".serverName", "text_missing", "", "the name that the certificate has to have is needed", "")
-	}
-	switch file := d.GetCaFile(); {
-	case file == "":
-		t.CAFile = DefaultCAFile
-	case t.SkipVerify:
-		p.add(field+".caFile", "exclusive", file, "insecureSkipVerify is written too: then nothing is checked against these authorities", "remove one of them")
-	case file[0] != '/' || len(file) > MaxForeignBytes || strings.ContainsFunc(file, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		p.add(field+".caFile", "file_invalid", file, "must be the whole path of a file on the proxy's machine", "write for example "+strconv.Quote(DefaultCAFile))
-	}
-	return t
 }
 
 // zone returns how many endpoints of the proxy's zone make requests stay there; 0: none do.

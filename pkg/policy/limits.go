@@ -18,10 +18,13 @@ const (
 	MaxStatusRanges  = 16     // per health check
 	MaxStatusCodes   = 32     // per retry policy
 	MaxRetryAttempts = 10
+	MaxOtherOrigin   = 1000 // tries at the other origin that a proxy has under way
 	MaxThreshold     = 1000 // of health checks and outlier detection
 	MaxTrustedHops   = 16
 	MaxForeignBytes  = 512 // of a name in ECS, Cloud Map or Kubernetes, or of a file on a proxy's machine
 	MaxResolvers     = 8   // per origin
+	MaxListeners     = 64  // per fleet
+	MaxCertificates  = 64  // per listener
 )
 
 // Bounds of an experiment. What is bounded here is asked of origins, or kept by comparators.

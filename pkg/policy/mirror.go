@@ -28,6 +28,7 @@ func CompileMirror(doc *crossfadev1.Mirror) (*Mirror, Errors) {
 		return nil, p.found
 	}
 	p.header(doc.GetApiVersion(), doc.GetKind(), KindMirror)
+	p.found = append(p.found, Unknown(doc)...)
 	p.checkName("name", doc.GetName(), "the experiment")
 	p.checkName("service", doc.GetService(), "the service that is mirrored")
 	m := &Mirror{Name: doc.GetName(), Service: doc.GetService(), Candidate: doc.GetCandidate(), OneBody: doc.GetOneBody()}

@@ -96,10 +96,14 @@ type DNSName struct {
 
 // TLS is how connections to endpoints are encrypted.
 type TLS struct {
-	ServerName string // asked for, and expected in the certificate
-	CAFile     string // on the proxy's machine
-	SkipVerify bool   // whoever answers is believed
+	ServerName string   // asked for, and expected in the certificate
+	CAFile     string   // on the proxy's machine
+	SkipVerify bool     // whoever answers is believed
+	Show       *KeyPair // the certificate that proxies show; nil: none
 }
+
+// KeyPair is a certificate and its key, in files on the proxy's machine.
+type KeyPair struct{ CertificateFile, KeyFile string }
 
 // Protocol is how a proxy talks to an origin.
 type Protocol string
@@ -207,10 +211,11 @@ type Timeouts struct {
 
 // Retries says when a request may be sent again to the same origin.
 type Retries struct {
-	On            []string // sorted
+	On            []string // sorted; empty: none within the origin
 	Attempts      int
 	PerTryTimeout time.Duration
-	StatusCodes   []int // sorted
+	StatusCodes   []int        // sorted
+	OtherOrigin   *OtherOrigin // nil: none
 }
 
 // Fleet is the compiled settings of a fleet.
@@ -218,13 +223,24 @@ type Fleet struct {
 	Name          string
 	TrustedHops   int
 	ProxyProtocol bool
+	TLS           map[int]*ListenerTLS // by port; a port that is not there is served in clear text
+}
+
+// ListenerTLS is how a port is served by TLS.
+type ListenerTLS struct {
+	Certificates []KeyPair // one at least; the first is for names that none has
+	ClientCAFile string    // clients have to show a certificate of these; empty: they show none
+	MinVersion   string    // "1.2" or "1.3"
 }
 
 // ClusterName is the name of the Envoy cluster of an origin.
 func ClusterName(service, origin string) string { return service + "/" + origin }
 
 // WeightKeyPrefix is the runtime key prefix of a service's weights; Envoy appends "." and the name of the cluster.
-func WeightKeyPrefix(service string) string { return "w." + service }
+func WeightKeyPrefix(service string) string { return WeightKeyRoot + "." + service }
+
+// WeightKeyRoot is what the runtime keys of all weights begin with.
+const WeightKeyRoot = "w"
 
 // WeightKey is the runtime key of an origin's weight.
 func WeightKey(service, origin string) string {

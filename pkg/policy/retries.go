@@ -20,9 +20,9 @@ func safeRetries() *Retries {
 	return &Retries{On: []string{"connect-failure", "refused-stream"}, Attempts: 3}
 }
 
-// Answered says whether tries that reached the application are made again as well. A nil receiver makes none.
+// Answered says whether tries that reached the application, or reached one origin, may be made again as well. A nil receiver makes none.
 func (r *Retries) Answered() bool {
-	return r != nil && slices.ContainsFunc(r.On, func(on string) bool { return on != "connect-failure" && on != "refused-stream" })
+	return r != nil && (r.OtherOrigin != nil || slices.ContainsFunc(r.On, func(on string) bool { return on != "connect-failure" && on != "refused-stream" }))
 }
 
 // RetryConditions lists what a retry may answer to.
@@ -30,14 +30,22 @@ func RetryConditions() []string {
 	return []string{"connect-failure", "refused-stream", "reset", "gateway-error", "5xx", RetryOnStatusCodes}
 }
 
-func (p *problems) retries(d *crossfadev1.Retries, request time.Duration) *Retries {
+func (p *problems) retries(d *crossfadev1.Retries, request time.Duration, origins []*crossfadev1.Origin) *Retries {
 	if d == nil {
 		return safeRetries()
 	}
-	if slices.Equal(d.GetOn(), []string{NoRetries}) && d.GetAttempts() == 0 && d.GetPerTryTimeout() == nil && len(d.GetStatusCodes()) == 0 {
+	other := p.otherOrigin(d.GetOtherOrigin(), origins)
+	r := &Retries{OtherOrigin: other}
+	switch none := slices.Equal(d.GetOn(), []string{NoRetries}) && d.GetAttempts() == 0 && len(d.GetStatusCodes()) == 0; {
+	case none && d.GetPerTryTimeout() == nil && d.GetOtherOrigin() == nil:
 		return nil
+	case none && d.GetOtherOrigin() != nil:
+	case len(d.GetOn()) == 0 && d.GetOtherOrigin() != nil:
+		r.On = safeRetries().On
+		r.Attempts = p.number("retries.attempts", d.GetAttempts(), safeRetries().Attempts, 1, MaxRetryAttempts)
+	default:
+		r.On, r.Attempts = p.retryOn(d.GetOn()), p.number("retries.attempts", d.GetAttempts(), 1, 1, MaxRetryAttempts)
 	}
-	r := &Retries{On: p.retryOn(d.GetOn()), Attempts: p.number("retries.attempts", d.GetAttempts(), 1, 1, MaxRetryAttempts)}
 	r.PerTryTimeout = p.duration("retries.perTryTimeout", d.GetPerTryTimeout(), durationRule{})
 	if request > 0 && r.PerTryTimeout > request {
 		p.add("retries.perTryTimeout", "per_try_above_request", r.PerTryTimeout.String(), fmt.Sprintf("one try cannot last longer than the whole request, %s (timeouts.request)", request), "lower it or raise timeouts.request")

@@ -49,6 +49,7 @@ func (d *Decision) split(s *Service, q *Request, trustedHops int) {
 	default:
 		d.draw(s, row)
 	}
+	d.otherTry(s)
 }
 
 // place finds the origin of a recognised user.

@@ -5,9 +5,12 @@ import (
 	"log/slog"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	"google.golang.org/grpc/health"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/access"
 	"github.com/crossfade-proxy/crossfade/pkg/control"
 )
 
@@ -18,6 +21,8 @@ type Controller interface {
 	Diff(docs []*crossfadev1.Document) ([]*crossfadev1.Difference, error)
 	Get(kind, name string) (*crossfadev1.Document, *crossfadev1.ServiceStatus, error)
 	List(fleet string) []*crossfadev1.ServiceStatus
+	// TakesFrom returns the names of the services that would lose requests to a service if it became like this, and lose none to it as it is.
+	TakesFrom(*crossfadev1.Service) []string
 	Delete(ctx context.Context, kind, name string, o control.Options) (*crossfadev1.Change, error)
 	SetSplit(ctx context.Context, service string, weights map[string]int32, o control.Options) (*crossfadev1.Change, error)
 	PutPin(ctx context.Context, service string, pin *crossfadev1.Pin, o control.Options) (*crossfadev1.Change, error)
@@ -73,6 +78,15 @@ type Config struct {
 	Log        *slog.Logger
 	// Changed is called with what became of a change before it is answered, the call's method ("Rollback") and how long it took.
 	Changed func(method string, changes []*crossfadev1.Change, took time.Duration)
+	// Denied is called with each call that was refused for want of a right: its method ("Rollback", "GET /debug/") and a reason, "no_certificate",
+	// "no_name", "no_role" or "no_rule".
+	Denied func(method, reason string)
+	// Traces gets the spans of calls; nil: nobody does.
+	Traces trace.TracerProvider
+	// Access are the rules by which callers with a certificate are let in; nil: everybody is. See [API.SetAccess].
+	Access *access.Rules
+	// Attempts remembers who was refused; nil: nobody does.
+	Attempts Attempts
 	// MaxMessage bounds a request, in bytes. 0: DefaultMaxMessage.
 	MaxMessage int
 	// WatchStall is how long a watcher may leave an event unread before it is cut off. 0: DefaultWatchStall.
@@ -93,9 +107,13 @@ type API struct {
 	info       Info
 	log        *slog.Logger
 	changed    func(string, []*crossfadev1.Change, time.Duration)
+	denied     func(method, reason string)
+	traces     trace.TracerProvider
 	maxMessage int
 	watchStall time.Duration
 	health     *health.Server
+	codec      *codec
+	gate       gate
 
 	streams    context.Context // ends when the server stops: watches
 	endStreams context.CancelFunc
@@ -106,14 +124,21 @@ type API struct {
 // New returns an API that is not serving yet: health says so until [API.SetServing].
 func New(c Config) *API {
 	a := &API{
-		control: c.Controller, info: c.Info, log: c.Log, changed: c.Changed, maxMessage: c.MaxMessage, watchStall: c.WatchStall,
-		health: health.NewServer(),
+		control: c.Controller, info: c.Info, log: c.Log, changed: c.Changed, denied: c.Denied, traces: c.Traces, maxMessage: c.MaxMessage, watchStall: c.WatchStall,
+		health: health.NewServer(), codec: newCodec(),
+	}
+	a.gate.attempts, a.gate.streams = c.Attempts, map[*guarded]bool{}
+	if c.Access != nil {
+		a.gate.rules.Store(c.Access)
 	}
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	if a.changed == nil {
 		a.changed = func(string, []*crossfadev1.Change, time.Duration) {}
+	}
+	if a.traces == nil {
+		a.traces = noop.NewTracerProvider()
 	}
 	if a.maxMessage <= 0 {
 		a.maxMessage = DefaultMaxMessage

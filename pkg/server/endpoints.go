@@ -13,7 +13,7 @@ import (
 )
 
 // ListEndpoints implements the contract.
-func (a *API) ListEndpoints(_ context.Context, r *crossfadev1.ListEndpointsRequest) (*crossfadev1.ListEndpointsResponse, error) {
+func (a *API) ListEndpoints(ctx context.Context, r *crossfadev1.ListEndpointsRequest) (*crossfadev1.ListEndpointsResponse, error) {
 	var p problems
 	list := "endpoints\x00" + r.GetService() + "\x00" + r.GetOrigin()
 	p.originOf(r.GetService(), r.GetOrigin())
@@ -25,6 +25,8 @@ func (a *API) ListEndpoints(_ context.Context, r *crossfadev1.ListEndpointsReque
 	if err != nil {
 		return nil, err
 	}
+	see := a.sight(ctx)
+	all = seen(see, all, (*crossfadev1.Endpoint).GetService)
 	key := func(e *crossfadev1.Endpoint) string {
 		return e.GetService() + "\x00" + e.GetOrigin() + "\x00" + e.GetAddress()
 	}
@@ -33,6 +35,7 @@ func (a *API) ListEndpoints(_ context.Context, r *crossfadev1.ListEndpointsReque
 	out := &crossfadev1.ListEndpointsResponse{Items: items, NextPageToken: next}
 	if last == "" {
 		out.Origins, err = a.control.Origins(r.GetService(), r.GetOrigin())
+		out.Origins = seen(see, out.Origins, (*crossfadev1.OriginStatus).GetService)
 	}
 	return out, err
 }
@@ -54,7 +57,11 @@ func (a *API) WatchEndpoints(r *crossfadev1.WatchEndpointsRequest, stream grpc.S
 	}
 	stall := time.NewTimer(a.watchStall)
 	defer stall.Stop()
+	see := a.sight(stream.Context())
 	err := a.control.WatchEndpoints(stream.Context(), r.GetService(), r.GetOrigin(), func(e *crossfadev1.WatchEndpointsResponse) error {
+		if service := cmp.Or(e.GetEndpoint().GetService(), e.GetOrigin().GetService()); !see.service(service) {
+			return nil
+		}
 		return send(a, stream, e, stall)
 	})
 	if errors.Is(err, context.Canceled) && stream.Context().Err() == nil {

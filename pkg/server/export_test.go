@@ -12,3 +12,9 @@ func ReadToken(token, list string) (string, error) {
 
 // Who is who.
 var Who = who
+
+// Unread is how many messages are remembered that could not be read.
+func (a *API) Unread() (n int) {
+	a.codec.broken.Range(func(any, any) bool { n++; return true })
+	return n
+}

@@ -20,17 +20,21 @@ import (
 // hardLimit is how many times MaxMessage gRPC itself takes, so that the error for what is between comes from us, with a code.
 const hardLimit = 4
 
-// maxStreams bounds the calls at once of one connection.
-const maxStreams = 1000
+// Bounds of a connection: calls at once, bytes of the headers of one, and how long it may be there for nothing.
+const (
+	maxStreams = 1000
+	maxHeaders = 64 << 10
+	maxIdle    = time.Minute
+)
 
-// GRPC returns a gRPC server with the API, its health and reflection. A panic in a call ends the process: the state is in the store.
-func (a *API) GRPC() *grpc.Server {
-	s := grpc.NewServer(
-		grpc.UnaryInterceptor(a.unary), grpc.StreamInterceptor(a.stream),
-		grpc.MaxRecvMsgSize(hardLimit*a.maxMessage), grpc.MaxConcurrentStreams(maxStreams), grpc.ConnectionTimeout(10*time.Second),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
+// GRPC returns a gRPC server with the API, its health and reflection, and with more options, for TLS. A panic in a call ends the process: the state is in the store.
+func (a *API) GRPC(more ...grpc.ServerOption) *grpc.Server {
+	s := grpc.NewServer(append([]grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(traced(a.traces), a.unary, a.noteCall), grpc.ChainStreamInterceptor(a.stream, a.noteStream),
+		grpc.ForceServerCodecV2(a.codec), grpc.MaxRecvMsgSize(hardLimit * a.maxMessage), grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaders), grpc.ConnectionTimeout(10 * time.Second),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, Time: 20 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
-	)
+	}, more...)...)
 	crossfadev1.RegisterCrossfadeServiceServer(s, a)
 	grpc_health_v1.RegisterHealthServer(s, a.health)
 	reflection.Register(s)
@@ -80,7 +84,13 @@ func (a *API) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo
 	began := time.Now()
 	_, write := request.(changeRequest)
 	c := call{method: path.Base(info.FullMethod), write: write}
+	if err := a.codec.check(request); err != nil {
+		return nil, a.fail(ctx, c, err)
+	}
 	if err := a.checkSize(request); err != nil {
+		return nil, a.fail(ctx, c, err)
+	}
+	if err := a.permit(ctx, info.FullMethod, request); err != nil {
 		return nil, a.fail(ctx, c, err)
 	}
 	ctx, done := until(ctx, a.waits)
@@ -108,7 +118,7 @@ func (a *API) logChange(ctx context.Context, method string, r changeRequest, cha
 			"recorded", c.GetRecorded(), "acked", c.GetFleet().GetAcked(), "connected", c.GetFleet().GetConnected(), "took", took)
 	}
 	if err != nil {
-		a.log.InfoContext(ctx, "change failed", "method", method, "who", who, "error", err, "took", took)
+		a.log.InfoContext(ctx, "change failed", "method", method, "who", who, "error", policy.Unquoted(err), "took", took)
 	}
 }
 
@@ -128,17 +138,13 @@ func (a *API) checkSize(request any) error {
 func (a *API) stream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 	ctx, done := until(stream.Context(), a.streams)
 	defer done()
-	if err := handle(service, &stoppable{stream, ctx}); err != nil {
+	s := a.guard(ctx, stream, info.FullMethod)
+	defer s.close()
+	if err := handle(service, s); err != nil {
+		if lost := s.lost(); lost != nil {
+			err = lost
+		}
 		return a.fail(ctx, call{method: path.Base(info.FullMethod)}, err)
 	}
 	return nil
 }
-
-// stoppable is a stream whose context ends when the server stops.
-type stoppable struct {
-	grpc.ServerStream
-	ctx context.Context
-}
-
-// Context implements grpc.ServerStream.
-func (s *stoppable) Context() context.Context { return s.ctx }

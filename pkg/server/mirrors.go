@@ -51,7 +51,7 @@ func (a *API) StopMirror(ctx context.Context, r *crossfadev1.StopMirrorRequest) 
 }
 
 // ListMirrors implements the contract.
-func (a *API) ListMirrors(_ context.Context, r *crossfadev1.ListMirrorsRequest) (*crossfadev1.ListMirrorsResponse, error) {
+func (a *API) ListMirrors(ctx context.Context, r *crossfadev1.ListMirrorsRequest) (*crossfadev1.ListMirrorsResponse, error) {
 	var p problems
 	list := "mirrors\x00" + r.GetService()
 	p.optionalName("service", r.GetService())
@@ -60,7 +60,7 @@ func (a *API) ListMirrors(_ context.Context, r *crossfadev1.ListMirrorsRequest) 
 		return nil, err
 	}
 	key := (*crossfadev1.MirrorStatus).GetMirror
-	all := a.control.Mirrors(r.GetService())
+	all := seen(a.sight(ctx), a.control.Mirrors(r.GetService()), (*crossfadev1.MirrorStatus).GetService)
 	slices.SortFunc(all, func(x, y *crossfadev1.MirrorStatus) int { return cmp.Compare(key(x), key(y)) })
 	items, next := page(after(all, last, key), size, list, key)
 	return &crossfadev1.ListMirrorsResponse{Items: items, NextPageToken: next}, nil

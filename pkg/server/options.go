@@ -16,6 +16,7 @@ import (
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/control"
+	"github.com/crossfade-proxy/crossfade/pkg/identity"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
@@ -47,8 +48,9 @@ func (p *problems) options(ctx context.Context, r changeRequest) (control.Option
 	if _, known := crossfadev1.Wait_name[int32(in.GetWait())]; !known {
 		p.add("wait_unknown", "options.wait", in.GetWait().String(), "must be none, acked or proven")
 	}
+	name := verifiedName(ctx)
 	o := control.Options{
-		Who: who(ctx, in.GetActor()), Reason: in.GetReason(), Expect: in.GetExpectRevision(), Key: in.GetIdempotencyKey(),
+		Who: who(ctx, in.GetActor()), Verified: name != "", Name: name, Reason: in.GetReason(), Expect: in.GetExpectRevision(), Key: in.GetIdempotencyKey(),
 		Wait: in.GetWait(), Timeout: p.timeout("options.timeout", in.GetTimeout()), Force: in.GetForce(),
 	}
 	if o.Key != "" && len(p.Errors) == 0 {
@@ -77,8 +79,24 @@ func requestDigest(r changeRequest) ([]byte, error) {
 	return h.Sum(nil), nil
 }
 
-// who says who asks: the name that the caller gives, which nobody has verified, and where the call came from unless that is this machine.
+// verifiedName is the name in the caller's certificate, empty if it showed none.
+func verifiedName(ctx context.Context) string {
+	caller, err := identity.FromContext(ctx)
+	if err != nil { // such a call is not let in
+		return ""
+	}
+	return caller.Name
+}
+
+// who says who asks: the name in the certificate, and beside it what the caller says, where that differs. Without a certificate it is what the caller says,
+// which nobody has verified, and where the call came from unless that is this machine.
 func who(ctx context.Context, actor string) string {
+	if name := verifiedName(ctx); name != "" {
+		if actor != "" && actor != name {
+			return name + " (as " + actor + ")"
+		}
+		return name
+	}
 	host := ""
 	if p, ok := peer.FromContext(ctx); ok {
 		if h, _, err := net.SplitHostPort(p.Addr.String()); err == nil {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -34,7 +33,7 @@ func (a *API) Get(_ context.Context, r *crossfadev1.GetRequest) (*crossfadev1.Ge
 }
 
 // List implements the contract.
-func (a *API) List(_ context.Context, r *crossfadev1.ListRequest) (*crossfadev1.ListResponse, error) {
+func (a *API) List(ctx context.Context, r *crossfadev1.ListRequest) (*crossfadev1.ListResponse, error) {
 	var p problems
 	list := "services\x00" + r.GetFleet()
 	p.optionalName("fleet", r.GetFleet())
@@ -43,13 +42,13 @@ func (a *API) List(_ context.Context, r *crossfadev1.ListRequest) (*crossfadev1.
 		return nil, err
 	}
 	key := (*crossfadev1.ServiceStatus).GetName
-	all := after(a.control.List(r.GetFleet()), last, key)
+	all := after(seen(a.sight(ctx), a.control.List(r.GetFleet()), key), last, key)
 	items, next := page(all, size, list, key)
 	return &crossfadev1.ListResponse{Items: items, NextPageToken: next}, nil
 }
 
 // ListProxies implements the contract.
-func (a *API) ListProxies(_ context.Context, r *crossfadev1.ListProxiesRequest) (*crossfadev1.ListProxiesResponse, error) {
+func (a *API) ListProxies(ctx context.Context, r *crossfadev1.ListProxiesRequest) (*crossfadev1.ListProxiesResponse, error) {
 	var p problems
 	list := "proxies\x00" + r.GetFleet()
 	p.optionalName("fleet", r.GetFleet())
@@ -60,46 +59,20 @@ func (a *API) ListProxies(_ context.Context, r *crossfadev1.ListProxiesRequest) 
 	key := func(x *crossfadev1.Proxy) string { return x.GetFleet() + "\x00" + x.GetProxy() }
 	all := a.control.Proxies(r.GetFleet())
 	slices.SortFunc(all, func(x, y *crossfadev1.Proxy) int { return cmp.Compare(key(x), key(y)) })
+	see := a.sight(ctx)
+	for i, p := range all {
+		all[i] = see.proxy(p)
+	}
 	items, next := page(after(all, last, key), size, list, key)
 	out := &crossfadev1.ListProxiesResponse{Items: items, NextPageToken: next}
 	if last == "" {
-		out.Origins = a.control.Troubled(r.GetFleet())
+		out.Origins = seen(see, a.control.Troubled(r.GetFleet()), (*crossfadev1.OriginStatus).GetService)
 	}
 	return out, nil
 }
 
-// ListHistory implements the contract.
-func (a *API) ListHistory(ctx context.Context, r *crossfadev1.ListHistoryRequest) (*crossfadev1.ListHistoryResponse, error) {
-	var p problems
-	list := "history\x00" + r.GetService()
-	p.optionalName("service", r.GetService())
-	size, last := p.size(r.GetPageSize()), p.token(r.GetPageToken(), list)
-	before := p.revision(r.GetPageToken(), last)
-	if err := p.Err(); err != nil {
-		return nil, err
-	}
-	all, err := a.control.History(ctx, r.GetService(), before, size+1) // one more says whether there is another page
-	if err != nil {
-		return nil, err
-	}
-	items, next := page(all, size, list, func(x *crossfadev1.Revision) string { return strconv.FormatInt(x.GetRevision(), 10) })
-	return &crossfadev1.ListHistoryResponse{Items: items, NextPageToken: next}, nil
-}
-
-// revision reads the end of a page of the history.
-func (p *problems) revision(token, last string) int64 {
-	if last == "" {
-		return 0
-	}
-	n, err := strconv.ParseInt(last, 10, 64)
-	if err != nil || n < 1 {
-		p.add("page_token", "pageToken", token, "is not from an answer to this list")
-	}
-	return n
-}
-
 // ExplainRoute implements the contract.
-func (a *API) ExplainRoute(_ context.Context, r *crossfadev1.ExplainRouteRequest) (*crossfadev1.ExplainRouteResponse, error) {
+func (a *API) ExplainRoute(ctx context.Context, r *crossfadev1.ExplainRouteRequest) (*crossfadev1.ExplainRouteResponse, error) {
 	var p problems
 	p.documents(r.GetDocuments())
 	p.optionalName("fleet", r.GetFleet())
@@ -109,7 +82,12 @@ func (a *API) ExplainRoute(_ context.Context, r *crossfadev1.ExplainRouteRequest
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	return a.control.Explain(r)
+	out, err := a.control.Explain(r)
+	if see := a.sight(ctx); err != nil || see.all() || out.GetService() != "" && see.service(out.GetService()) {
+		return out, err
+	}
+	// Whether there is none, or one that the caller may not see, is not told.
+	return &crossfadev1.ExplainRouteResponse{Steps: []string{"no service that you may see gets this request"}}, nil
 }
 
 // GetServerInfo implements the contract.

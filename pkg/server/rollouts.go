@@ -82,7 +82,7 @@ func (a *API) ActOnRollout(ctx context.Context, r *crossfadev1.ActOnRolloutReque
 }
 
 // ListRollouts implements the contract.
-func (a *API) ListRollouts(_ context.Context, r *crossfadev1.ListRolloutsRequest) (*crossfadev1.ListRolloutsResponse, error) {
+func (a *API) ListRollouts(ctx context.Context, r *crossfadev1.ListRolloutsRequest) (*crossfadev1.ListRolloutsResponse, error) {
 	var p problems
 	list := "rollouts\x00" + r.GetService()
 	p.optionalName("service", r.GetService())
@@ -91,7 +91,7 @@ func (a *API) ListRollouts(_ context.Context, r *crossfadev1.ListRolloutsRequest
 		return nil, err
 	}
 	key := (*crossfadev1.RolloutStatus).GetName
-	all := a.control.Rollouts(r.GetService())
+	all := seen(a.sight(ctx), a.control.Rollouts(r.GetService()), (*crossfadev1.RolloutStatus).GetService)
 	slices.SortFunc(all, func(x, y *crossfadev1.RolloutStatus) int { return cmp.Compare(key(x), key(y)) })
 	items, next := page(after(all, last, key), size, list, key)
 	return &crossfadev1.ListRolloutsResponse{Items: items, NextPageToken: next}, nil

@@ -24,6 +24,7 @@ func (a *API) Watch(r *crossfadev1.WatchRequest, stream grpc.ServerStreamingServ
 	}
 	stall := time.NewTimer(a.watchStall)
 	defer stall.Stop()
+	see := a.sight(stream.Context())
 	for {
 		select {
 		case <-stream.Context().Done():
@@ -31,6 +32,9 @@ func (a *API) Watch(r *crossfadev1.WatchRequest, stream grpc.ServerStreamingServ
 		case e, open := <-sub.C:
 			if !open {
 				return a.ended(sub.Err())
+			}
+			if e = see.event(e); e == nil {
+				continue
 			}
 			if err := send(a, stream, e, stall); err != nil {
 				return err

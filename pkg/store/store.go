@@ -101,10 +101,17 @@ type Store interface {
 	// Annotate adds what the fleet confirmed to a revision that exists, or returns ErrNotFound. A nil part leaves what is there. It never
 	// changes anything else. It is durable when it returns; a reader may see it a moment before.
 	Annotate(ctx context.Context, revision int64, fleet *crossfadev1.FleetState, proof *crossfadev1.Proof) error
-	// History returns revisions, newest first.
+	// History returns revisions, newest first. Where some were trimmed it goes on with the one before.
 	History(ctx context.Context, q HistoryQuery) ([]*crossfadev1.Revision, error)
-	// Revision returns one revision, or ErrNotFound.
+	// Revision returns one revision, or ErrNotFound: where it never was, or has been trimmed.
 	Revision(ctx context.Context, revision int64) (*crossfadev1.Revision, error)
+	// Export calls visit with all that the store held at its last durable revision, while changes go on: the head, the revisions in
+	// ascending order, what is live, sorted by kind and name, and the idempotency keys. What [Store.Annotate] adds meanwhile may be
+	// in it. visit may take its time: nothing waits for it but trims, which do nothing meanwhile. Its error ends the export and is returned.
+	Export(ctx context.Context, visit func(Item) error) error
+	// Trim removes the revisions that a retention does not keep, in small batches between which changes have their turn, and returns
+	// how many. It ends early, without an error, while an export is on its way. Numbers are never used again.
+	Trim(ctx context.Context, r Retention, now time.Time) (removed int, err error)
 	// Close waits for the write in progress and releases the store. Changes that wait behind it are refused.
 	Close() error
 }

@@ -16,10 +16,11 @@ const (
 	refusedNameless
 	refusedTooLarge
 	refusedTooMany
+	refusedStranger
 	numRefused
 )
 
-var refusalNames = [numRefused]string{"malformed", "nameless", "too_large", "too_many"}
+var refusalNames = [numRefused]string{"malformed", "nameless", "too_large", "too_many", "stranger"}
 
 // refuse counts a refused message and returns its error.
 func (t *Telemetry) refuse(why refusal, err error) error {
@@ -32,7 +33,7 @@ type Stats struct {
 	Messages        uint64            // OTLP messages
 	Bytes           uint64            // of them
 	LoadReports     uint64            // LRS messages
-	Refused         map[string]uint64 // messages by reason: malformed, nameless, too_large, too_many
+	Refused         map[string]uint64 // messages by reason: malformed, nameless, too_large, too_many, stranger
 	DroppedClusters uint64            // cluster × flush for which there was no place
 }
 

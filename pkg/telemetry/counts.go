@@ -9,6 +9,7 @@ type Counts struct {
 	ConnectFail uint64    // connections that could not be made
 	Reset       uint64    // streams reset by the origin
 	Timeout     uint64    // requests that took too long
+	Hidden      uint64    // requests that failed here and that the other origin answered in its place
 	Class       [6]uint64 // answers by the first digit of their status; 0 is not used. A proxy's own 503 and 504 are in Class[5]
 }
 
@@ -20,6 +21,7 @@ func (c *Counts) add(o *Counts) {
 	c.ConnectFail += o.ConnectFail
 	c.Reset += o.Reset
 	c.Timeout += o.Timeout
+	c.Hidden += o.Hidden
 	for i := range c.Class {
 		c.Class[i] += o.Class[i]
 	}
@@ -33,6 +35,9 @@ func (c *Counts) Answers() uint64 {
 	}
 	return n
 }
+
+// failed is the number of requests that failed here, whoever answered them in the end.
+func (c *Counts) failed() uint64 { return c.Class[5] + c.Hidden }
 
 // picks is zero only if no request chose the cluster. A request that waited and then got a connection counts twice.
 func (c *Counts) picks() uint64 { return c.Started + c.Queued + c.Overflow + c.NoneHealthy }

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
 // Bounds of one message.
@@ -21,6 +23,7 @@ const (
 type flush struct {
 	start, end uint64 // by the proxy's clock, in Unix nanoseconds; 0 where nothing says: gauges have no start
 	overrides  uint64 // runtime.admin_overrides_active
+	expiry     int64  // of the first certificate that ends, in Unix seconds; 0: none is said
 	deltas     []delta
 	histograms []histogram
 
@@ -165,6 +168,9 @@ func (f *flush) point(m metric, kind protowire.Number, delta bool, b []byte) err
 		case overrides:
 			f.overrides = uint64(p.value)
 			return nil
+		case expiry:
+			f.expires(p.value)
+			return nil
 		}
 		if !delta {
 			return errors.New("counters are cumulative: set report_counters_as_deltas in the sink; `shadowctl bootstrap` does")
@@ -183,9 +189,16 @@ func (f *flush) seen(start, end uint64) error {
 	return nil
 }
 
+// eitherSuffix marks what was counted of requests that may be tried at the other origin: it belongs to the origin that was picked.
+var eitherSuffix = []byte(policy.EitherSuffix)
+
 // counter adds a point of a counter to its cluster.
 func (f *flush) counter(m metric, p number) error {
-	i, err := f.cluster(p.cluster)
+	origin, either := bytes.CutSuffix(p.cluster, eitherSuffix)
+	if m == hidden && !either {
+		return nil // it was the same origin that answered
+	}
+	i, err := f.cluster(origin)
 	if err != nil || i < 0 {
 		return err
 	}
@@ -206,6 +219,8 @@ func (f *flush) counter(m metric, p number) error {
 		c.Reset += n
 	case timeout:
 		c.Timeout += n
+	case hidden:
+		c.Hidden += n
 	case class:
 		if len(p.class) == 1 && p.class[0] >= '1' && p.class[0] <= '5' {
 			c.Class[p.class[0]-'0'] += n

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -72,13 +73,13 @@ func request(t testing.TB, metrics ...*metricsv1.Metric) []byte {
 
 // readFlush is what a flush holds, by cluster, for comparison.
 type readFlush struct {
-	start, end, overrides uint64
-	counts                map[string]Counts
-	histograms            []string // sorted
+	start, end, overrides, expiry uint64
+	counts                        map[string]Counts
+	histograms                    []string // sorted
 }
 
 func (f *flush) readable() readFlush {
-	out := readFlush{start: f.start, end: f.end, overrides: f.overrides, counts: map[string]Counts{}}
+	out := readFlush{start: f.start, end: f.end, overrides: f.overrides, expiry: uint64(f.expiry), counts: map[string]Counts{}}
 	name := func(i int32) string {
 		if d := &f.deltas[i]; d.series == nil {
 			return d.name
@@ -96,7 +97,7 @@ func (f *flush) readable() readFlush {
 }
 
 func (r readFlush) equal(o readFlush) bool {
-	return r.start == o.start && r.end == o.end && r.overrides == o.overrides && maps.Equal(r.counts, o.counts) && slices.Equal(r.histograms, o.histograms)
+	return r.start == o.start && r.end == o.end && r.overrides == o.overrides && r.expiry == o.expiry && maps.Equal(r.counts, o.counts) && slices.Equal(r.histograms, o.histograms)
 }
 
 // decodeReference reads a message with the generated types. ok is false for what must be refused.
@@ -166,15 +167,24 @@ func (r *readFlush) point(kind metric, attributes []*commonv1.KeyValue, n uint64
 	case overrides:
 		r.overrides = n
 		return true
+	case expiry:
+		if n > 0 && (r.expiry == 0 || n < r.expiry) {
+			r.expiry = n
+		}
+		return true
 	}
 	cluster, digit := named(attributes)
+	cluster, either := strings.CutSuffix(cluster, "@either")
+	if kind == hidden && !either {
+		return true
+	}
 	ours, ok := origin(cluster)
 	if !ours || !ok {
 		return ok
 	}
 	c := r.counts[cluster]
 	field := map[metric]*uint64{
-		started: &c.Started, queued: &c.Queued, overflow: &c.Overflow, noneHealthy: &c.NoneHealthy, connectFail: &c.ConnectFail, reset: &c.Reset, timeout: &c.Timeout,
+		started: &c.Started, queued: &c.Queued, overflow: &c.Overflow, noneHealthy: &c.NoneHealthy, connectFail: &c.ConnectFail, reset: &c.Reset, timeout: &c.Timeout, hidden: &c.Hidden,
 	}[kind]
 	if kind == class && len(digit) == 1 && digit >= "1" && digit <= "5" {
 		field = &c.Class[digit[0]-'0']
@@ -191,6 +201,7 @@ func (r *readFlush) histogram(p *metricsv1.HistogramDataPoint) bool {
 		return false
 	}
 	cluster, _ := named(p.GetAttributes())
+	cluster = strings.TrimSuffix(cluster, "@either")
 	ours, ok := origin(cluster)
 	if !ours || !ok {
 		return ok
@@ -233,6 +244,8 @@ func messages(t testing.TB) map[string][]byte {
 		counterMetric("cluster.upstream_rq_active_overflow", "orders/eks", "", 1), counterMetric("cluster.upstream_cx_none_healthy", "orders/eks", "", 1),
 		counterMetric("cluster.upstream_cx_connect_fail", "orders/eks", "", 1), counterMetric("cluster.upstream_rq_rx_reset", "orders/eks", "", 1),
 		counterMetric("cluster.upstream_rq_timeout", "orders/eks", "", 1),
+		counterMetric("cluster.upstream_rq_xx", "orders/eks@either", "2", 6), counterMetric("cluster.upstream_rq_retry_success", "orders/eks@either", "", 2),
+		counterMetric("cluster.upstream_rq_retry_success", "orders/eks", "", 8), histogramMetric("orders/eks@either", []float64{1}, []uint64{6, 0}),
 		histogramMetric("orders/ecs", []float64{1, 2, 4}, []uint64{1, 0, 4, 0}), histogramMetric("carts/ecs", []float64{1}, []uint64{0, 7}),
 	}
 	return map[string][]byte{
@@ -271,7 +284,7 @@ func TestDecode(t *testing.T) {
 
 // A flush is used again and again, with an index that grows: nothing of an earlier message may show.
 func TestFlushIsUsedAgain(t *testing.T) {
-	fl := newFleet("default", testTime)
+	fl := newFleet("default", testTime, &room{})
 	var f flush
 	for i, raw := range [][]byte{messages(t)["full"], messages(t)["cut"], request(t, counterMetric("cluster.upstream_rq_total", "carts/ecs", "", 9)), messages(t)["full"]} {
 		f.reset(*fl.index.Load())

@@ -92,7 +92,7 @@ func requests(least uint64) func(telemetry.Traffic) bool {
 }
 
 // onTheWay is how long a request may take from the pick to the origin's log on a busy machine.
-const onTheWay = 200 * time.Millisecond
+const onTheWay = time.Second
 
 // checkTruth compares a proof with what the origin itself saw.
 func (h *house) checkTruth(change telemetry.Change, s telemetry.ProofState, calledBy time.Duration) {

@@ -36,7 +36,7 @@ func healthOf(c *Counts) health {
 	}
 	return health{
 		used:      true,
-		answering: c.Started > 0 && c.Answers() > 0 && c.Queued == 0 && c.failures() == 0 && c.Reset == 0 && c.Timeout == 0,
+		answering: c.Started > 0 && c.Answers() > 0 && c.Queued == 0 && c.failures() == 0 && c.Reset == 0 && c.Timeout == 0 && c.Hidden == 0,
 	}
 }
 

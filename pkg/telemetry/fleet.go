@@ -11,6 +11,7 @@ import (
 type fleet struct {
 	name  string
 	since time.Time // when it was first heard of
+	room  *room     // for series, of all fleets
 
 	mu         sync.Mutex
 	proxies    map[string]*proxy
@@ -18,7 +19,8 @@ type fleet struct {
 	taps       map[string]*tap // by cluster, while it is watched
 	census     census
 	byID       []*series // by id; nil where one gave way
-	free       []int32   // ids to use again
+	free       []int32   // ids to use again; they take no room
+	swept      time.Time // when series without data last gave way
 	generation uint32    // of series that got a used id
 
 	index atomic.Pointer[map[string]*series] // by cluster; replaced, never changed
@@ -48,6 +50,7 @@ type proxy struct {
 	end       uint64        // of its last flush, by its clock
 	period    time.Duration // of its last flush
 	overrides bool
+	expiry    int64      // of the first certificate that ends, in Unix seconds; 0: it said none
 	last      []lastSeen // by id of the series: what its last flush that had the cluster held
 
 	waits use // for a lane; guarded by lanes
@@ -64,8 +67,8 @@ type lastSeen struct {
 	health health
 }
 
-func newFleet(name string, now time.Time) *fleet {
-	f := &fleet{name: name, since: now, proxies: map[string]*proxy{}, proofs: map[*Proof]bool{}, taps: map[string]*tap{}}
+func newFleet(name string, now time.Time, r *room) *fleet {
+	f := &fleet{name: name, since: now, room: r, proxies: map[string]*proxy{}, proofs: map[*Proof]bool{}, taps: map[string]*tap{}}
 	f.index.Store(&map[string]*series{})
 	return f
 }
@@ -95,28 +98,21 @@ func (f *fleet) learn(fl *flush, now time.Time) (dropped int) {
 
 // newSeries makes a series and puts it into the index, if there is room or can be made.
 func (f *fleet) newSeries(name string, index map[string]*series, now time.Time) *series {
-	if len(f.free) == 0 && len(f.byID) == maxSeries {
-		for id, s := range f.byID {
-			if s != nil && now.Sub(s.last) > keepIdle {
-				f.byID[id] = nil
-				f.free = append(f.free, int32(id))
-				delete(index, s.name)
-			}
-		}
+	if len(f.free) == 0 && len(f.byID) == maxSeries || f.room.full() {
+		f.giveWay(index, now)
+	}
+	if len(f.free) == 0 && len(f.byID) == maxSeries || !f.room.take() {
+		return nil
 	}
 	s := &series{name: name, last: now, tap: f.taps[name]}
-	switch {
-	case len(f.free) > 0:
-		s.id = f.free[len(f.free)-1]
-		f.free = f.free[:len(f.free)-1]
+	if n := len(f.free); n > 0 {
+		s.id, f.free = f.free[n-1], f.free[:n-1]
 		f.generation++
 		s.reused = f.generation
 		f.byID[s.id] = s
-	case len(f.byID) < maxSeries:
+	} else {
 		s.id = int32(len(f.byID))
 		f.byID = append(f.byID, s)
-	default:
-		return nil
 	}
 	index[name] = s
 	return s

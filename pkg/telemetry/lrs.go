@@ -61,6 +61,9 @@ func (t *Telemetry) streamLoadStats(stream grpc.ServerStream) error {
 	if err != nil {
 		return t.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "load report: %v", err))
 	}
+	if err := t.admit(stream.Context(), n.fleet, n.id); err != nil {
+		return t.refuse(refusedStranger, err)
+	}
 	f, p, err := t.enter(n.fleet, n.id)
 	if err != nil {
 		return t.refuse(refusedTooMany, err)

@@ -1,5 +1,7 @@
 package telemetry
 
+import "strings"
+
 // metric is a statistic that counts here.
 type metric int
 
@@ -7,6 +9,7 @@ const (
 	notOurs metric = iota
 	uptime         // gauges
 	overrides
+	expiry  // of a certificate, in Unix seconds
 	started // counters of clusters
 	queued
 	overflow
@@ -14,11 +17,12 @@ const (
 	connectFail
 	reset
 	timeout
+	hidden
 	class
 	latency // histogram of clusters, in milliseconds
 )
 
-func (m metric) isGauge() bool { return m == uptime || m == overrides }
+func (m metric) isGauge() bool { return m == uptime || m == overrides || m == expiry }
 
 // metricNamed knows the names that Envoy gives, tags taken out of them.
 func metricNamed(name string) metric {
@@ -41,10 +45,21 @@ func metricNamed(name string) metric {
 		return reset
 	case "cluster.upstream_rq_timeout":
 		return timeout
+	case "cluster.upstream_rq_retry_success":
+		return hidden
 	case "server.uptime":
 		return uptime
 	case "runtime.admin_overrides_active":
 		return overrides
 	}
+	if strings.HasSuffix(name, expirySuffix) && strings.Contains(name, expiryInfix) {
+		return expiry
+	}
 	return notOurs
 }
+
+// What is around the name of a certificate in the name of the statistic that says when it ends. Which certificates count is said in the bootstrap.
+const (
+	expiryInfix  = ".ssl.certificate."
+	expirySuffix = ".expiration_unix_time_seconds"
+)

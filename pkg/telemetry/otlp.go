@@ -52,6 +52,9 @@ func (t *Telemetry) export(ctx context.Context, raw []byte) error {
 	if err != nil {
 		return t.refuse(refusedNameless, err)
 	}
+	if err := t.admit(ctx, fleetName, id); err != nil {
+		return t.refuse(refusedStranger, err)
+	}
 	if len(raw) > MaxMessage {
 		return t.refuse(refusedTooLarge, status.Errorf(codes.ResourceExhausted, "metrics of proxy %q: %d bytes in one message; at most %d are taken", id, len(raw), MaxMessage))
 	}
@@ -71,6 +74,7 @@ func (t *Telemetry) export(ctx context.Context, raw []byte) error {
 	if fl.end == 0 {
 		return nil // nothing in it that counts here: 1.37 sends such messages before anything is used
 	}
+	t.makeRoom(fl, t.now())
 	f, p, err := t.enter(fleetName, id)
 	if err != nil {
 		return t.refuse(refusedTooMany, err)
@@ -165,6 +169,7 @@ func (p *proxy) flushed(fl *flush, now time.Time) interval {
 	iv.complete = start > 0 && fl.end > p.end && fl.end-start < uint64(longestFlush) // the first flush of a process says that it began in 1970
 	iv.gap = start > p.end
 	iv.from = p.clock.ours(start)
+	p.expires(fl, fl.end == p.end)
 	if fl.end != p.end {
 		p.flushes++ // a message with the same end is more of the same flush
 	}

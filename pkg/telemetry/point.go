@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"errors"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -74,7 +75,8 @@ func (f *flush) histogram(b []byte) error {
 	if len(h.counts) != len(h.bounds)+8 {
 		return errors.New("a histogram does not have one more counts than bounds")
 	}
-	i, err := f.cluster(cluster)
+	origin, _ := bytes.CutSuffix(cluster, eitherSuffix)
+	i, err := f.cluster(origin)
 	if err != nil || i < 0 {
 		return err
 	}

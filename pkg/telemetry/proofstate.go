@@ -57,6 +57,7 @@ type ProxyProof struct {
 	Since      time.Duration
 	Resolution time.Duration
 	Reason     string // empty for Proven
+	Connected  bool
 }
 
 // Count returns how many proxies are in a state.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -178,6 +179,47 @@ func TestRoomForNewProxies(t *testing.T) {
 		if got := report(s.id); got != s.want {
 			t.Fatalf("step %d: %s is answered %s, want %s: %+v", i, s.id, got, s.want, tel.Proxies("default", now))
 		}
+	}
+}
+
+// However many proxies came and went, one that connects is followed; one that does not connect takes no place of others.
+func TestRoomForWhoConnects(t *testing.T) {
+	now := testTime
+	tel := New(Options{MaxProxies: 3, Now: func() time.Time { return now }})
+	conn := serve(t, tel)
+	report := func(id string) codes.Code {
+		return status.Code(export(conn, dataOf(gaugeMetric("server.uptime", 1)), ProxyMetadata, id, FleetMetadata, "default"))
+	}
+	visit := func(id string) {
+		now = now.Add(time.Second)
+		tel.Connected("default", id, true)
+		tel.Connected("default", id, false)
+	}
+	tel.Connected("default", "stays", true)
+	visit("first")
+	if got := report("stray"); got != codes.OK {
+		t.Fatalf("there is room, and it is answered %s", got)
+	}
+	visit("second") // in the place of the stray
+	visit("third")  // in that of the first
+	now = now.Add(time.Second)
+	tel.Connected("default", "new", true)
+	known := func() (ids []string) {
+		for _, p := range tel.Proxies("default", now) {
+			ids = append(ids, p.Proxy)
+		}
+		return ids
+	}
+	if got := known(); !slices.Equal(got, []string{"new", "stays", "third"}) {
+		t.Errorf("known are %v", got)
+	}
+	if a, b := report("new"), report("another"); a != codes.OK || b != codes.ResourceExhausted {
+		t.Errorf("who is connected is answered %s, who is not %s", a, b)
+	}
+	tel.Connected("default", "more", true) // in the place of the third
+	tel.Connected("default", "most", true) // there is none
+	if got := known(); !slices.Equal(got, []string{"more", "new", "stays"}) {
+		t.Errorf("known are %v", got)
 	}
 }
 

@@ -122,8 +122,11 @@ func (t *tap) timed(e *edges, counts []byte) {
 // connection, ran out of time or were reset before an answer. Resets and timeouts beyond those broke an answer that had begun. So many at the
 // least: a status of 5xx of the origin's own may stand for one. Where requests are tried again, it cannot be said which of them was in the end
 // answered, and none counts.
+//
+// A request that failed and that the other origin answered in its place failed here all the same. It counts twice where that answer is a 5xx to which
+// the proxy would not have tried again.
 func (c *Counts) credit(again bool) credit {
-	n := credit{c.Answers(), c.Class[5]}
+	n := credit{c.Answers(), c.failed()}
 	if broken := c.Reset + c.Timeout; broken > n.failures && !again {
 		n.failures = broken
 	}

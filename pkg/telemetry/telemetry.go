@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ const (
 	defaultMaxProxies = 10_000
 	maxFleets         = 512
 	maxSeries         = 20_000           // per fleet
+	maxSeriesInAll    = 40_000           // of all fleets
 	keepLost          = 24 * time.Hour   // how long a proxy that is not connected counts as lost
 	keepIdle          = time.Hour        // a series without data gives way to a new one after so long
 	keepUnknown       = 10 * time.Minute // a proxy that reports and never connected
@@ -31,7 +33,9 @@ const (
 type Options struct {
 	Log *slog.Logger
 	Now func() time.Time
-	// MaxProxies bounds the proxies that are known at a time. Default 10,000.
+	// Admit says whether the caller may be a proxy of a fleet; its error is the status of the call. Nil: everybody may.
+	Admit func(ctx context.Context, fleet, proxy string) error
+	// MaxProxies bounds the proxies that are known at a time. One that connects takes the place of one that is not connected. Default 10,000.
 	MaxProxies int
 	// MaxFollowed bounds the proxies that report every 250 ms at a time, at 250 kB/s each. Default 64.
 	MaxFollowed int
@@ -44,6 +48,7 @@ type Options struct {
 type Telemetry struct {
 	log        *slog.Logger
 	now        func() time.Time
+	admit      func(ctx context.Context, fleet, proxy string) error
 	maxProxies int
 	tryAgain   func(service string) bool
 	layouts    layouts
@@ -51,6 +56,7 @@ type Telemetry struct {
 	flushes    sync.Pool // of *flush
 	counters   counters
 	proxies    atomic.Int64
+	room       room
 
 	mu     sync.Mutex
 	fleets map[string]*fleet
@@ -58,9 +64,12 @@ type Telemetry struct {
 
 // New returns a Telemetry that knows nobody.
 func New(o Options) *Telemetry {
-	t := &Telemetry{log: o.Log, now: o.Now, maxProxies: o.MaxProxies, tryAgain: o.Retried, fleets: map[string]*fleet{}}
+	t := &Telemetry{log: o.Log, now: o.Now, admit: o.Admit, maxProxies: o.MaxProxies, tryAgain: o.Retried, fleets: map[string]*fleet{}}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
+	}
+	if t.admit == nil {
+		t.admit = func(context.Context, string, string) error { return nil }
 	}
 	if t.now == nil {
 		t.now = time.Now
@@ -82,7 +91,7 @@ func (t *Telemetry) Register(r grpc.ServiceRegistrar) {
 // Connected notes that a proxy's xDS stream began or ended: give it to xds.Options.OnConnect. A proxy that was connected and is not any more
 // counts as lost for 24 h, or until [Telemetry.Forget].
 func (t *Telemetry) Connected(fleet, proxy string, connected bool) {
-	f, p, err := t.enter(fleet, proxy)
+	f, p, err := t.enterFor(fleet, proxy, connected)
 	if err != nil {
 		t.log.Warn("a proxy is not followed", "proxy", proxy, "fleet", fleet, "error", err)
 		return
@@ -151,7 +160,7 @@ func (t *Telemetry) fleet(name string) *fleet {
 	defer t.mu.Unlock()
 	f, ok := t.fleets[name]
 	if !ok {
-		f = newFleet(name, t.now())
+		f = newFleet(name, t.now(), &t.room)
 		t.fleets[name] = f
 	}
 	return f
@@ -171,6 +180,11 @@ func (t *Telemetry) reportingFleet(name string) (*fleet, error) {
 
 // enter returns a proxy, which exists from its first mention, and its fleet, locked.
 func (t *Telemetry) enter(fleet, id string) (*fleet, *proxy, error) {
+	return t.enterFor(fleet, id, false)
+}
+
+// enterFor is enter, also for one that connects: that gets a place, if need be that of one that is not connected.
+func (t *Telemetry) enterFor(fleet, id string, connects bool) (*fleet, *proxy, error) {
 	f, err := t.reportingFleet(fleet)
 	if err != nil {
 		return nil, nil, err
@@ -182,6 +196,9 @@ func (t *Telemetry) enter(fleet, id string) (*fleet, *proxy, error) {
 	f.mu.Unlock()
 	if t.proxies.Add(1) > int64(t.maxProxies) {
 		t.sweep()
+		if connects && t.proxies.Load() > int64(t.maxProxies) {
+			t.dropFirst()
+		}
 		if t.proxies.Load() > int64(t.maxProxies) {
 			t.proxies.Add(-1)
 			return nil, nil, status.Errorf(codes.ResourceExhausted, "proxy %q: %d proxies are known already", id, t.maxProxies)
@@ -195,6 +212,32 @@ func (t *Telemetry) enter(fleet, id string) (*fleet, *proxy, error) {
 	p := &proxy{id: id, lastSeen: t.now()}
 	f.proxies[id] = p
 	return f, p, nil
+}
+
+// dropFirst forgets one proxy that is not connected: of those that never were the one seen first, or else of the others.
+func (t *Telemetry) dropFirst() {
+	var from *fleet
+	var first proxy
+	for _, f := range t.all() {
+		f.mu.Lock()
+		for _, p := range f.proxies {
+			if p.streams > 0 {
+				continue
+			}
+			if from == nil || first.known && !p.known || first.known == p.known && p.lastSeen.Before(first.lastSeen) {
+				from, first.id, first.known, first.lastSeen = f, p.id, p.known, p.lastSeen
+			}
+		}
+		f.mu.Unlock()
+	}
+	if from == nil {
+		return
+	}
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	if p := from.proxies[first.id]; p != nil && p.streams == 0 { // it may have connected meanwhile
+		t.drop(from, p)
+	}
 }
 
 // sweep forgets proxies that are gone for long: it is called when there is no room.

@@ -13,7 +13,7 @@ type Traffic struct {
 	Counts
 	Requests  uint64        // that were answered, by the origin or in its place
 	RPS       float64       // Requests per second of Window
-	ErrorRate float64       // share of Class[5] among Requests, 0 to 1; 0 without requests
+	ErrorRate float64       // share of Requests that failed here, whoever answered them in the end, 0 to 1; 0 without requests
 	P50, P99  time.Duration // time until the answer was complete; within 5 % from 10 ms on; 0 without requests
 	Window    time.Duration // what the figures cover: what was asked for, at most [MaxWindow], less if nothing is known of earlier
 	Reporting int           // proxies whose part is in the figures
@@ -39,7 +39,7 @@ func (t *Telemetry) TrafficOver(fleetNames []string, service, origin string, now
 		}
 	}
 	if out.Requests > 0 {
-		out.ErrorRate = float64(out.Class[5]) / float64(out.Requests)
+		out.ErrorRate = float64(min(out.failed(), out.Requests)) / float64(out.Requests) // one counts twice where the second answer failed too
 	}
 	quantiles := latency.quantiles([]float64{0.50, 0.99})
 	out.P50, out.P99 = quantiles[0], quantiles[1]

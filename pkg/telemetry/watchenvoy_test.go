@@ -50,19 +50,27 @@ func (w *watched) await(what string, is func() bool) {
 	}
 }
 
-// counted waits until everything has been reported, and returns what eks had since the last call.
-func (w *watched) counted() guard.Window {
+// counted waits until n requests have been reported, and then for what might come besides, and returns what eks had since the last call.
+func (w *watched) counted(n int) (got guard.Window) {
 	w.t.Helper()
+	read := func() {
+		windows := w.watch.Read(time.Now())
+		if windows[1].Requests() != 0 {
+			w.t.Errorf("ecs: %+v", windows[1])
+		}
+		got = guard.Merge(got, windows[0])
+	}
+	w.await(fmt.Sprintf("the report of %d requests", n), func() bool {
+		read()
+		return got.Requests() >= uint64(n)
+	})
 	before := w.telemetry.Stats()
 	w.await("reports", func() bool {
 		now := w.telemetry.Stats()
 		return now.Messages >= before.Messages+4 && (before.LoadReports == 0 || now.LoadReports >= before.LoadReports+3)
 	})
-	windows := w.watch.Read(time.Now())
-	if windows[1].Requests() != 0 {
-		w.t.Errorf("ecs: %+v", windows[1])
-	}
-	return windows[0]
+	read()
+	return got
 }
 
 // send sends n requests, several at a time, and returns how many had no answer below 500.
@@ -120,7 +128,7 @@ func TestWatchCountsWhatClientsSee(t *testing.T) {
 					if lane {
 						w.await("load reports", func() bool { return h.telemetry.Stats().LoadReports >= 3 })
 					}
-					w.counted()
+					w.counted(1)
 					w.cases(protocol, lane)
 				})
 			}
@@ -172,7 +180,7 @@ func (w *watched) cases(protocol string, lane bool) {
 		}
 		if c.before != nil {
 			c.before()
-			w.counted()
+			w.counted(0)
 		}
 		if got := c.send(c.n); got != c.fail {
 			w.t.Fatalf("%s: %d requests failed, want %d", c.name, got, c.fail)
@@ -181,7 +189,7 @@ func (w *watched) cases(protocol string, lane bool) {
 		if c.lrs && !lane || c.name == "a stream that breaks" && !lane {
 			want = 0
 		}
-		if got := w.counted(); got.Completed != uint64(c.n) || got.Failed != uint64(want) || got.Requests() != got.Completed {
+		if got := w.counted(c.n); got.Completed != uint64(c.n) || got.Failed != uint64(want) || got.Requests() != got.Completed {
 			w.t.Errorf("%s: %d requests of which %d failed are counted as %+v", c.name, c.n, c.fail, got)
 		}
 		if c.after != nil {

@@ -24,12 +24,12 @@ func TestWatchOfARetriedService(t *testing.T) {
 				}
 				w := newWatched(t, version, h)
 				w.send(4, "")
-				w.counted()
+				w.counted(4)
 				if err := h.eks.SetFaults(origin.Faults{ErrorShare: 0.25, ResetShare: 0.25, Status: 500}); err != nil {
 					t.Fatal(err)
 				}
 				failed := w.send(60, "")
-				if got := w.counted(); got.Completed != 60 || got.Failed != uint64(failed) || failed > 10 {
+				if got := w.counted(60); got.Completed != 60 || got.Failed != uint64(failed) || failed > 10 {
 					t.Errorf("60 requests of which %d failed are counted as %+v", failed, got)
 				}
 			})
@@ -43,17 +43,18 @@ func TestWatchedLatenciesAreInTheirBuckets(t *testing.T) {
 		h := newHouse(t, "http1")
 		w := newWatched(t, version, h)
 		w.send(4, "")
-		w.counted()
+		w.counted(4)
 		for _, delay := range []time.Duration{30, 99, 205} {
 			delay *= time.Millisecond
+			began := time.Now()
 			if w.send(8, "delay="+delay.String()) != 0 {
 				t.Fatal("failed")
 			}
-			n := uint64(0)
-			for _, b := range w.counted().Latency {
+			n, took := uint64(0), time.Since(began)
+			for _, b := range w.counted(8).Latency {
 				n += b.Count
-				if b.UpTo <= delay || b.Above > delay+100*time.Millisecond {
-					t.Errorf("%s is in %+v", delay, b)
+				if b.UpTo <= delay || b.Above > took {
+					t.Errorf("between %s and %s is in %+v", delay, took, b)
 				}
 			}
 			if n != 8 {
@@ -96,7 +97,7 @@ func TestHowSoonAWatchShows(t *testing.T) {
 				}
 				slices.Sort(took)
 				t.Logf("Envoy %s, lane %v: median %s, most %s", version, lane, took[times/2].Round(time.Millisecond), took[times-1].Round(time.Millisecond))
-				if limit := 5 * time.Second; took[times-1] > limit {
+				if limit := 30 * time.Second; took[times-1] > limit {
 					t.Errorf("took longer than %s", limit)
 				}
 			})

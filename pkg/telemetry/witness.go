@@ -130,7 +130,7 @@ func (w *witness) round(r round) {
 
 // judge says what the witness shows.
 func (w *witness) judge(c *Change, now time.Time) ProxyProof {
-	p := ProxyProof{Proxy: w.proxy}
+	p := ProxyProof{Proxy: w.proxy, Connected: w.connected}
 	p.State, p.Reason = w.hindered(c, now)
 	if p.State != "" {
 		return p
@@ -169,7 +169,7 @@ func (w *witness) hindered(c *Change, now time.Time) (State, string) {
 	case c.KeepPins:
 		return Unknown, "pins are kept: requests that match one still go where it says"
 	case w.overrides:
-		return Unknown, "an admin override is active: it beats what the control plane says; `shadowctl fleet` tells how to clear it"
+		return Unknown, "an admin override is active: it beats what the control plane says; `shadowctl break-glass SERVICE` shows how to clear it"
 	case w.reported.IsZero():
 		return Unknown, "has sent no metrics yet; if that stays, its bootstrap is not of this version: make a new one with `shadowctl bootstrap`"
 	case now.Sub(w.reported) > quietAfter(w.period):

@@ -70,7 +70,7 @@ func (s *simulated) connect() {
 // until waits for what a client must come to.
 func (s *simulated) until(what string, ok func() bool) {
 	s.f.t.Helper()
-	ctx, cancel := context.WithTimeout(s.f.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(s.f.t.Context(), time.Minute)
 	defer cancel()
 	if err := s.Await(ctx, ok); err != nil {
 		s.f.t.Fatalf("%s: %v; %+v", what, err, s.Stats())
@@ -342,7 +342,7 @@ func (f *fixture) event(what string, c <-chan struct{}) {
 	f.t.Helper()
 	select {
 	case <-c:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		f.t.Fatalf("%s: not yet; %+v", what, f.fleet.Proxies())
 	}
 }

@@ -41,6 +41,7 @@ type fixture struct {
 	origins  map[string]netip.AddrPort
 	stamp    string
 	rollback bool
+	tls      map[int]*policy.ListenerTLS // of the fleet
 	options  xds.Options
 	// serverOptions are further ones of the gRPC server.
 	serverOptions []grpc.ServerOption
@@ -155,7 +156,7 @@ func status(url string) int {
 // await waits for something that a real process does in its own time.
 func (f *fixture) await(what string, cond func() bool) {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
 	if err := poll.Until(ctx, 5*time.Millisecond, poll.True(cond)); err != nil {
 		f.t.Fatalf("%s: %v; %+v", what, err, f.fleet.Proxies())
@@ -183,7 +184,7 @@ func (f *fixture) apply(docs ...*crossfadev1.Service) *xds.Waiter {
 }
 
 func (f *fixture) build(o translate.Options) *translate.Structure {
-	return translate.Build(&policy.Fleet{Name: "default"}, slices.Collect(maps.Values(f.services)), o)
+	return translate.Build(&policy.Fleet{Name: "default", TLS: f.tls}, slices.Collect(maps.Values(f.services)), o)
 }
 
 // remove deletes a service.
@@ -217,7 +218,7 @@ func (f *fixture) acked(w *xds.Waiter) {
 	f.t.Helper()
 	select {
 	case <-w.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		f.t.Fatalf("not acknowledged: pending %v, %+v", w.Pending(), f.fleet.Proxies())
 	}
 }

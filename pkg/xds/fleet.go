@@ -214,7 +214,7 @@ func (f *Fleet) inline(c *config) *structure {
 }
 
 // add registers a session under its proxy.
-func (f *Fleet) add(s *session, id, version string) {
+func (f *Fleet) add(s *session, id, version, bootstrap string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p, ok := f.proxies[id]
@@ -222,7 +222,7 @@ func (f *Fleet) add(s *session, id, version string) {
 		p = &proxy{id: id, sessions: map[*session]bool{}}
 		f.proxies[id] = p
 	}
-	p.version, p.remembered = version, false
+	p.version, p.bootstrap, p.remembered = version, bootstrap, false
 	p.sessions[s] = true
 	f.turns.join()
 	s.fleet, s.proxy, s.lastSeq, s.firstSeq = f, p, p.structureSeq, f.config.Load().seq
@@ -252,6 +252,7 @@ func (f *Fleet) remove(s *session) {
 	s.mu.Unlock()
 	delete(p.sessions, s)
 	p.lastSeen = f.server.now()
+	f.makeRoom()
 	f.mu.Unlock()
 	f.turns.leave(s)
 	f.waitMu.Lock()

@@ -133,3 +133,17 @@ func TestAProxyThatComesBackAfterAllIsDecided(t *testing.T) {
 	f.want("orders.test", "200 ecs")
 	f.want("pay.test", "200 ecs")
 }
+
+// A held proxy keeps its weights, and nothing else: endpoints that documents name are at once what the store says, as docs/operations.md does.
+// Withholding them would hold back those of deploys too, and leave a cluster with the protocol of one time and the endpoints of another.
+func TestAHeldProxyTakesEndpoints(t *testing.T) {
+	f, _ := heldWorld(t, "")
+	f.want("orders.test", "200 eks")
+	f.origins["eks"] = f.origins["new"]
+	f.again("orders", "eks", "pay", "eks")
+	f.await("the endpoints of the store", func() bool { return f.get("orders.test", "/") == "200 new" })
+	f.want("pay.test", "200 ecs")
+	if f.state() != xds.StateHeld {
+		t.Errorf("it is not held any more: %+v", f.fleet.Proxies())
+	}
+}

@@ -415,7 +415,7 @@ func (w *fleetWorld) settle(waiter *Waiter) {
 // converge waits until every proxy has what is published.
 func (w *fleetWorld) converge() {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for range 3 {
 		w.fleet.Fold(0)

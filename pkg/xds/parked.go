@@ -77,10 +77,11 @@ func (r *reduced) block(services []string) {
 	}
 }
 
-// serviceOf returns the service of a cluster, "SERVICE/ORIGIN" or "SERVICE/ORIGIN@shadow".
+// serviceOf returns the service of a cluster: "SERVICE/ORIGIN", "SERVICE/ORIGIN@shadow", or "SERVICE.SERVICE/ORIGIN" as
+// [policy.EitherClusterName] has it. No service has a dot in its name.
 func serviceOf(cluster string) string {
 	service, _, _ := strings.Cut(cluster, "/")
-	return service
+	return service[strings.LastIndexByte(service, '.')+1:]
 }
 
 // structural are the kinds that a structure is made of.

@@ -15,6 +15,7 @@ import (
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/deltaclient"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
@@ -40,6 +41,11 @@ func TestAServiceThatAProxyRefusesKeepsNoneOfTheOthersFromIt(t *testing.T) {
 		"a virtual host": {typeURL: deltaclient.VirtualHost, refuses: func(f *fixture) string { return f.virtualHost("bad") }, after: func(f *fixture) *crossfadev1.Service {
 			s := f.service("bad", map[string]int32{"new": 10000}, "ecs", "new")
 			s.PathPrefixes = []string{"/", "/more"}
+			return s
+		}, keeps: map[string]bool{"bad": true}},
+		"a cluster that leads to both origins": {typeURL: deltaclient.Cluster, refuses: func(*fixture) string { return policy.EitherClusterName("bad", "ecs") }, after: func(f *fixture) *crossfadev1.Service {
+			s := f.service("bad", map[string]int32{"ecs": 5000, "eks": 5000}, "ecs", "eks")
+			s.Retries = &crossfadev1.Retries{OtherOrigin: &crossfadev1.OtherOrigin{}}
 			return s
 		}, keeps: map[string]bool{"bad": true}},
 	} {

@@ -43,6 +43,7 @@ func (s *session) step() {
 		s.mu.Unlock()
 		return
 	}
+	s.againIfTime(s.fleet.config.Load())
 	for s.pass(s.fleet.config.Load()) {
 	}
 	refusals, rebuilt := s.refusals, s.rebuilt

@@ -20,6 +20,7 @@ type Nack struct {
 type proxy struct {
 	id           string
 	version      string
+	bootstrap    string // version of it
 	sessions     map[*session]bool
 	lastSeen     time.Time
 	remembered   bool             // of an earlier process; this one has not seen it, so that its structure is not known, see [session.findStale]
@@ -66,6 +67,7 @@ type ProxyStatus struct {
 	Proxy, Fleet   string
 	Connected      bool
 	Version        string
+	Bootstrap      string // version of its bootstrap, as that says itself; empty: it does not, or the proxy was not seen by this process
 	AckedRevision  int64
 	WantedRevision int64
 	Lag            time.Duration
@@ -83,7 +85,7 @@ const lostAfter = 24 * time.Hour
 // status describes a proxy. The fleet's lock is held.
 func (p *proxy) status(f *Fleet, now time.Time) ProxyStatus {
 	wanted := f.config.Load().revision
-	st := ProxyStatus{Proxy: p.id, Fleet: f.name, Version: p.version, LastNack: p.nack(), LastSeen: p.lastSeen, WantedRevision: wanted, AckedRevision: p.acked}
+	st := ProxyStatus{Proxy: p.id, Fleet: f.name, Version: p.version, Bootstrap: p.bootstrap, LastNack: p.nack(), LastSeen: p.lastSeen, WantedRevision: wanted, AckedRevision: p.acked}
 	if len(p.sessions) == 0 {
 		st.State = StateLost
 		st.Detail = "not connected; it keeps what it last had. Check that it runs and reaches the xDS address"
@@ -131,6 +133,12 @@ func (s *session) describe(st *ProxyStatus, now time.Time) {
 		if len(s.kinds[k].parked) > 0 {
 			st.State, st.Detail = StateRefused, "refused a resource; it keeps the last one that it accepted"
 		}
+	}
+	switch {
+	case s.lacksFiles():
+		st.State, st.Detail = StateRefused, "refused what names files on its machine; it keeps the last one that it accepted, and is asked again every "+tryFilesAgain.String()
+	case s.unread && st.State == StateOK:
+		st.State, st.Detail = StateRefused, "could not read certificates on its machine: put them there and restart it"
 	}
 	if s.held != "" {
 		st.State, st.Detail = StateHeld, "has levers of a change that is not in the store (a rollback that could not be recorded?): what moves a service's traffic is sent to it only once a `rollback` or `split set` of that service says what holds; `rollback --all` says it of all"

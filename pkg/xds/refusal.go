@@ -98,7 +98,7 @@ func (s *session) stillWanted(state *kindState, to *table, d *diff) bool {
 // refused takes a refusal: of one resource, which is parked, or of several, which are tried one at a time.
 func (s *session) refused(k kind, sent *sending, message string) {
 	state := &s.kinds[k]
-	message = cleanMessage(message)
+	message = boundWords(cleanMessage(message))
 	if k == levers {
 		s.top = sent.layers.top // overlaid ones are not tried again
 	}

@@ -35,6 +35,10 @@ const maxUnknownFleets = 256
 type Options struct {
 	Log *slog.Logger
 	Now func() time.Time
+	// Admit says who may be a proxy of a fleet. Nil: everybody may.
+	Admit Admit
+	// Secure says that streams come by TLS, and that proxies and comparators speak it too: proxies may have their experiment address anywhere.
+	Secure bool
 	// KnownStamp says whether the store knows the change that a proxy's levers carry.
 	KnownStamp func(fleet, stamp string) bool
 	// OnRefusal is called when a proxy's refusal parked a resource. It must not block.
@@ -53,6 +57,8 @@ type Server struct {
 
 	log        *slog.Logger
 	now        func() time.Time
+	admit      Admit
+	secure     bool
 	knownStamp func(fleet, stamp string) bool
 	onRefusal  func(fleet string, r Refusal)
 	onNack     func(fleet, kind string)
@@ -66,7 +72,7 @@ type Server struct {
 // NewServer returns a server without fleets.
 func NewServer(o Options) *Server {
 	s := &Server{
-		log: o.Log, now: o.Now, knownStamp: o.KnownStamp, onRefusal: o.OnRefusal, onNack: o.OnNack, onConnect: o.OnConnect,
+		log: o.Log, now: o.Now, admit: o.Admit, secure: o.Secure, knownStamp: o.KnownStamp, onRefusal: o.OnRefusal, onNack: o.OnNack, onConnect: o.OnConnect,
 		turnTime: cmp.Or(o.TurnTime, DefaultTurnTime), fleets: map[string]*Fleet{},
 	}
 	if s.log == nil {
@@ -135,6 +141,7 @@ func (s *Server) DeltaAggregatedResources(grpcStream discovery.AggregatedDiscove
 		remote = p.Addr.String()
 	}
 	sess := newSession(s, remote, s.now())
+	sess.ctx = grpcStream.Context()
 	err := delta.NewServer(grpcStream.Context(), sess, sess).DeltaStreamHandler(stream{grpcStream, sess}, resource.AnyType)
 	if sess.proxy != nil {
 		s.log.Info("proxy disconnected", "proxy", sess.proxy.id, "fleet", sess.fleet.name, "remote", remote, "error", err)
@@ -154,6 +161,9 @@ func (s *Server) identify(sess *session, node *core.Node) error {
 	case cluster == "" || len(cluster) > maxNameLength:
 		return status.Errorf(codes.InvalidArgument, "node.cluster %.40q: the name of the fleet is needed; `shadowctl bootstrap --fleet` writes it", cluster)
 	}
+	if err := sess.admitted(cluster, id); err != nil {
+		return err
+	}
 	fleet, err := s.fleetOf(cluster)
 	if err != nil {
 		return err
@@ -163,15 +173,23 @@ func (s *Server) identify(sess *session, node *core.Node) error {
 	if v != nil {
 		version = itoa(v.GetMajorNumber()) + "." + itoa(v.GetMinorNumber()) + "." + itoa(v.GetPatch())
 	}
+	bootstrap := metadata(node, "crossfade.bootstrap")
+	if len(bootstrap) > maxBootstrapLength {
+		bootstrap = ""
+	}
 	at := places{listen: metadata(node, "crossfade.listen_address")}
-	experiment, err := translate.ExperimentAddress(metadata(node, "crossfade.experiment_address"))
+	if n := max(len(at.listen), len(metadata(node, "crossfade.experiment_address"))); n > maxAddressLength {
+		return status.Errorf(codes.InvalidArgument, "node metadata crossfade.listen_address or crossfade.experiment_address has %d bytes; at most %d are taken", n, maxAddressLength)
+	}
+	experiment, err := translate.ExperimentAddress(metadata(node, "crossfade.experiment_address"), s.secure)
 	if experiment.IsValid() {
 		at.experiment = experiment.String()
 	}
 	sess.mu.Lock()
 	sess.places = at
+	sess.own = translate.ProxyFiles{Certificate: metadata(node, "crossfade.tls_certificate"), Key: metadata(node, "crossfade.tls_key"), CA: metadata(node, "crossfade.tls_ca")}
 	sess.mu.Unlock()
-	fleet.add(sess, id, version)
+	fleet.add(sess, id, version, bootstrap)
 	s.log.Info("proxy connected", "proxy", id, "fleet", cluster, "remote", sess.remote, "envoy", version)
 	if err != nil {
 		s.log.Warn("no experiments through this proxy: node metadata crossfade.experiment_address is not usable", "proxy", id, "fleet", cluster, "error", err)
@@ -194,7 +212,7 @@ func (s *Server) fleetOf(name string) (*Fleet, error) {
 	}
 	s.mu.Unlock()
 	if !known && unknown >= maxUnknownFleets {
-		return nil, status.Errorf(codes.ResourceExhausted, "node.cluster %q: nothing names this fleet, and %d such fleets are connected already", name, unknown)
+		return nil, status.Errorf(codes.ResourceExhausted, "node.cluster %q: no document names this fleet, and %d such fleets are known already; apply one of this name first", name, unknown)
 	}
 	return s.Fleet(name), nil
 }

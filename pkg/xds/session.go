@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -18,15 +19,18 @@ import (
 // from the stream's goroutine, the fleet calls [session.step] when it publishes.
 type session struct {
 	server    *Server
+	ctx       context.Context // of the stream; only to ask who is admitted
 	remote    string
 	connected time.Time
-	request   interest    // of the stream's goroutine: what the request says that is being taken
+	request   interest // of the stream's goroutine, like secrets: what the request says that is being taken
+	secrets   secrets
 	inlined   atomic.Bool // it is incompatible
 
 	mu           sync.Mutex
 	fleet        *Fleet // set by the first request
 	proxy        *proxy
 	places       places
+	own          translate.ProxyFiles
 	kinds        [numKinds]kindState
 	structureSeq int64                        // publication whose structure it acknowledged in full
 	firstSeq     int64                        // publication when it connected
@@ -51,6 +55,8 @@ type session struct {
 	rebuilt      bool       // it answered for virtual hosts since the last step
 	overtook     *sending   // levers for which virtual hosts waited last
 	overtaken    int        // how many responses of levers they waited for
+	again        time.Time  // when what names files is tried again that was refused; zero: not said
+	unread       bool       // it could not read files of secrets
 	ended        bool
 }
 
@@ -134,6 +140,9 @@ func (s *session) OnDeltaStreamClosed(int64, *core.Node) {
 // OnStreamDeltaRequest learns who is asking from the first request, and takes from each what the delta server would keep for the life
 // of the stream, in maps of its own: the session keeps it in less.
 func (s *session) OnStreamDeltaRequest(_ int64, req *discovery.DeltaDiscoveryRequest) error {
+	if err := s.bound(req); err != nil {
+		return err
+	}
 	s.request = interest{req.GetResourceNamesSubscribe(), req.GetResourceNamesUnsubscribe(), req.GetInitialResourceVersions()}
 	req.ResourceNamesSubscribe, req.ResourceNamesUnsubscribe, req.InitialResourceVersions = nil, nil, nil
 	s.mu.Lock()
@@ -164,7 +173,11 @@ func (s *session) OnStreamDeltaResponse(_ int64, _ *discovery.DeltaDiscoveryRequ
 func (s *session) itemsOf(resp *discovery.DeltaDiscoveryResponse) []*item {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sent := s.kinds[kindByURL[resp.GetTypeUrl()]].sent; sent != nil && sent.nonce == resp.GetNonce() {
+	k, ok := kindByURL[resp.GetTypeUrl()]
+	if !ok {
+		return nil
+	}
+	if sent := s.kinds[k].sent; sent != nil && sent.nonce == resp.GetNonce() {
 		return sent.delta.upserts
 	}
 	return nil
@@ -173,6 +186,10 @@ func (s *session) itemsOf(resp *discovery.DeltaDiscoveryResponse) []*item {
 // CreateDeltaWatch takes a request: a first one, a change of subscription, an acknowledgement or a refusal.
 func (s *session) CreateDeltaWatch(req *cache.DeltaRequest, _ cache.Subscription, out chan cache.DeltaResponse) (func(), error) {
 	k, ok := kindByURL[req.GetTypeUrl()]
+	if req.GetTypeUrl() == resource.SecretType {
+		s.watchSecrets(req, out)
+		return nil, nil
+	}
 	if !ok {
 		return nil, nil // a type that we do not serve stays unanswered
 	}

@@ -15,8 +15,9 @@ import (
 // item is a resource as it travels. Immutable, shared by all tables and proxies.
 type item struct {
 	*discovery.Resource
-	wire mem.Buffer // as an element of DeltaDiscoveryResponse.resources
-	eds  bool       // see translate.Resource
+	wire  mem.Buffer // as an element of DeltaDiscoveryResponse.resources
+	eds   bool       // see translate.Resource
+	files bool       // the same
 }
 
 func wrap(r translate.Resource) *item {
@@ -25,7 +26,7 @@ func wrap(r translate.Resource) *item {
 	if err != nil {
 		panic("xds: " + r.Name + ": " + err.Error()) // names have been checked, and the body is bytes
 	}
-	return &item{m, mem.SliceBuffer(b), r.EDS}
+	return &item{m, mem.SliceBuffer(b), r.EDS, r.Files}
 }
 
 func resourcesOf(items []*item) []*discovery.Resource {

@@ -26,7 +26,7 @@ func TestMirrorFindsTheTruth(t *testing.T) {
 			l.examine("some-grpc", some, truth.GRPC, 700, 20).grpc = &crossfadev1.MirrorGrpc{Reflection: true}
 		}
 		stop := l.start()
-		l.until("enough pairs are compared", 2*time.Minute, (*examined).enough)
+		l.until("enough pairs are compared", 6*time.Minute, (*examined).enough)
 		l.finish(stop)
 		kinds := map[string]bool{}
 		for _, e := range l.all {
@@ -107,7 +107,7 @@ func TestMirrorNeverSaysAllIsWellWithoutKnowing(t *testing.T) {
 		}
 	}
 	stop := l.start()
-	l.until("enough pairs are compared", time.Minute, (*examined).enough)
+	l.until("enough pairs are compared", 4*time.Minute, (*examined).enough)
 	l.finish(stop)
 	for _, e := range l.all {
 		t.Logf("%s: %s", e.name, summaryOf(e.report))

@@ -26,6 +26,7 @@ func TestRollouts(t *testing.T) {
 		"latency":  (*app).slowAnswersGoBack,
 		"grpc":     (*app).statusesOfGRPCGoBack,
 		"refusing": (*app).closedPortsGoBack,
+		"hidden":   (*app).hiddenFailuresGoBack,
 	}
 	decided := map[string]func(*app){
 		"hook":     (*app).aHookHoldsTheStep,

@@ -90,11 +90,12 @@ func (c *coverage) request(d policy.Decision, a answer) {
 	}
 }
 
-// elsewhere are fields and messages of origins whose endpoints are not in the document, or behind TLS: those that random configurations have
-// listen at addresses of the test. pkg/xds/translate and test/e2e have tests of them.
+// elsewhere are fields and messages of origins whose endpoints are not in the document, or behind TLS, and of ports that are served by TLS: what
+// random configurations have listens in clear text at addresses of the test. pkg/xds/translate and test/e2e have tests of them.
 var elsewhere = map[protoreflect.Name]bool{
 	"ecs": true, "EcsService": true, "cloud_map": true, "CloudMapService": true, "kubernetes": true, "KubernetesService": true,
 	"dns": true, "DnsName": true, "tls": true, "Tls": true, "zone": true, "ZonePreference": true,
+	"listeners": true, "FleetListener": true, "ListenerTls": true, "KeyPair": true,
 }
 
 // check asserts that enough was reached.

@@ -36,7 +36,8 @@ func (j *judge) wrong(q policy.Request, a answer) string {
 		}
 		return ""
 	}
-	if possible := clusters(d); !slices.Contains(possible, a.origin) {
+	elsewhere := j.elsewhere(d, a.origin)
+	if possible := clusters(d); !elsewhere && !slices.Contains(possible, a.origin) {
 		return fmt.Sprintf("the model says %v, Envoy %s", possible, a)
 	}
 	if j.f.origins.isDead(a.origin) {
@@ -53,7 +54,25 @@ func (j *judge) wrong(q policy.Request, a answer) string {
 			return fmt.Sprintf("the origin saw %s: %s", h[0], h[1])
 		}
 	}
+	if elsewhere {
+		return "" // its cookie is of where it was sent first
+	}
 	return j.wrongCookie(q, d, a)
+}
+
+// elsewhere says whether an answer may come from this origin because the one where the request belongs is dead, and what fails there is tried at the
+// other one. pkg/xds/translate has tests of when it is.
+func (j *judge) elsewhere(d policy.Decision, cluster string) bool {
+	s := j.byName[d.Service]
+	if d.Pin != "" || !s.OtherTries() || !slices.Contains(s.Retries.OtherOrigin.Methods, "GET") {
+		return false
+	}
+	for _, o := range s.Origins {
+		if first := policy.ClusterName(s.Name, o.Name); first != cluster && slices.Contains(clusters(d), first) && j.f.origins.isDead(first) {
+			return true
+		}
+	}
+	return false
 }
 
 // clusters are where a request may go.

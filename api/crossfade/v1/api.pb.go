@@ -186,7 +186,7 @@ type ChangeOptions struct {
 	Wait Wait `protobuf:"varint,4,opt,name=wait,proto3,enum=crossfade.v1.Wait" json:"wait,omitempty"`
 	// How long to wait at most. The change stands afterwards. Default 10s.
 	Timeout *durationpb.Duration `protobuf:"bytes,5,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	// Who asks; recorded as not verified until authentication is on.
+	// Who asks. With TLS the name in the caller's certificate is recorded, and this beside it where it differs; without, this, as not verified.
 	Actor string `protobuf:"bytes,6,opt,name=actor,proto3" json:"actor,omitempty"`
 	// Overrides a refusal that says it can be forced.
 	Force         bool `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
@@ -1119,7 +1119,7 @@ type OriginTraffic struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Requests per second.
 	Rps float64 `protobuf:"fixed64,1,opt,name=rps,proto3" json:"rps,omitempty"`
-	// Share of answers with status 5xx or none at all, 0 to 1.
+	// Share of requests that failed here, 0 to 1: with status 5xx or no answer at all, also where the other origin answered in its place.
 	ErrorRate float64 `protobuf:"fixed64,2,opt,name=error_rate,json=errorRate,proto3" json:"error_rate,omitempty"`
 	// 99th percentile of the time to answer, in milliseconds; absent without requests.
 	P99Ms *float64 `protobuf:"fixed64,3,opt,name=p99_ms,json=p99Ms,proto3,oneof" json:"p99_ms,omitempty"`
@@ -2184,14 +2184,16 @@ type FleetState struct {
 	Acked int32 `protobuf:"varint,2,opt,name=acked,proto3" json:"acked,omitempty"`
 	// Connected, but not there yet.
 	Pending []string `protobuf:"bytes,3,rep,name=pending,proto3" json:"pending,omitempty"`
-	// Seen within 24 h and not connected.
+	// Seen within 24 h and not connected: 100 of them at most, see lost_more.
 	Lost []string `protobuf:"bytes,4,rep,name=lost,proto3" json:"lost,omitempty"`
 	// Refused a resource.
 	Refused []*Refusal `protobuf:"bytes,5,rep,name=refused,proto3" json:"refused,omitempty"`
 	// From the call to the last acknowledgement, in milliseconds.
 	AckMs float64 `protobuf:"fixed64,6,opt,name=ack_ms,json=ackMs,proto3" json:"ack_ms,omitempty"`
 	// Name of the fleet; of several, all names with commas between them.
-	Name          string `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`
+	// How many more are lost than lost names.
+	LostMore      int32 `protobuf:"varint,8,opt,name=lost_more,json=lostMore,proto3" json:"lost_more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2273,6 +2275,13 @@ func (x *FleetState) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *FleetState) GetLostMore() int32 {
+	if x != nil {
+		return x.LostMore
+	}
+	return 0
 }
 
 // Refusal is a NACK, in Envoy's words.
@@ -2357,7 +2366,8 @@ type Proof struct {
 	ResolutionMs float64 `protobuf:"fixed64,3,opt,name=resolution_ms,json=resolutionMs,proto3" json:"resolution_ms,omitempty"`
 	// Streams still open, by origin that should get none.
 	OpenStreams map[string]int64 `protobuf:"bytes,4,rep,name=open_streams,json=openStreams,proto3" json:"open_streams,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	PerProxy    []*ProxyProof    `protobuf:"bytes,5,rep,name=per_proxy,json=perProxy,proto3" json:"per_proxy,omitempty"`
+	// Those that are connected, and 100 of the lost ones at most.
+	PerProxy []*ProxyProof `protobuf:"bytes,5,rep,name=per_proxy,json=perProxy,proto3" json:"per_proxy,omitempty"`
 	// Why, where the state is unknown or pending.
 	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2652,9 +2662,11 @@ type Proxy struct {
 	// "ok", "pending", "refused", "incompatible", "override", "duplicate", "unknown-fleet", "held", "lost".
 	State string `protobuf:"bytes,11,opt,name=state,proto3" json:"state,omitempty"`
 	// What the state means and what to do.
-	Detail        string `protobuf:"bytes,12,opt,name=detail,proto3" json:"detail,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Detail string `protobuf:"bytes,12,opt,name=detail,proto3" json:"detail,omitempty"`
+	// When the first of the certificates ends that it shows to clients and to origins, by its last report; absent: it shows none, or has not said.
+	CertificateExpiry *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=certificate_expiry,json=certificateExpiry,proto3" json:"certificate_expiry,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Proxy) Reset() {
@@ -2769,6 +2781,13 @@ func (x *Proxy) GetDetail() string {
 		return x.Detail
 	}
 	return ""
+}
+
+func (x *Proxy) GetCertificateExpiry() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CertificateExpiry
+	}
+	return nil
 }
 
 // Nack is a refusal that a proxy sent.
@@ -2978,7 +2997,9 @@ type Revision struct {
 	// The service is rolled back after it: until a deliberate change an apply may not raise weights.
 	RolledBack bool `protobuf:"varint,14,opt,name=rolled_back,json=rolledBack,proto3" json:"rolled_back,omitempty"`
 	// Of a service: what last set its split, for example "r1@3f9a2c1b/step-2/set" of a rollout. Changes that leave the split leave it.
-	Cause         string `protobuf:"bytes,15,opt,name=cause,proto3" json:"cause,omitempty"`
+	Cause string `protobuf:"bytes,15,opt,name=cause,proto3" json:"cause,omitempty"`
+	// Set where nothing was changed: attempts that were refused, in their place in time. Then revision is 0, action "denied", and time that of the first.
+	Denied        *Denied `protobuf:"bytes,16,opt,name=denied,proto3" json:"denied,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3118,6 +3139,86 @@ func (x *Revision) GetCause() string {
 	return ""
 }
 
+func (x *Revision) GetDenied() *Denied {
+	if x != nil {
+		return x.Denied
+	}
+	return nil
+}
+
+// Denied says what was refused: all attempts of one caller to do one thing to one service within an hour.
+type Denied struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Method of the API, for example "Rollback".
+	Method string `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	// The role that would have done.
+	Role string `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
+	// How often it was tried.
+	Count int64 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`
+	// When it was tried last.
+	Last          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Denied) Reset() {
+	*x = Denied{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Denied) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Denied) ProtoMessage() {}
+
+func (x *Denied) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Denied.ProtoReflect.Descriptor instead.
+func (*Denied) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *Denied) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *Denied) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *Denied) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Denied) GetLast() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
 // WatchRequest names what to watch.
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3129,7 +3230,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[42]
+	mi := &file_crossfade_v1_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3141,7 +3242,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[42]
+	mi := &file_crossfade_v1_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3154,7 +3255,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{42}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *WatchRequest) GetService() string {
@@ -3182,7 +3283,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[43]
+	mi := &file_crossfade_v1_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3194,7 +3295,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[43]
+	mi := &file_crossfade_v1_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3207,7 +3308,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{43}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *WatchResponse) GetType() string {
@@ -3299,7 +3400,7 @@ type ExplainRouteRequest struct {
 
 func (x *ExplainRouteRequest) Reset() {
 	*x = ExplainRouteRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[44]
+	mi := &file_crossfade_v1_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3311,7 +3412,7 @@ func (x *ExplainRouteRequest) String() string {
 func (*ExplainRouteRequest) ProtoMessage() {}
 
 func (x *ExplainRouteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[44]
+	mi := &file_crossfade_v1_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3324,7 +3425,7 @@ func (x *ExplainRouteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRouteRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRouteRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{44}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ExplainRouteRequest) GetFleet() string {
@@ -3387,7 +3488,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[45]
+	mi := &file_crossfade_v1_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3399,7 +3500,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[45]
+	mi := &file_crossfade_v1_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3412,7 +3513,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{45}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Header) GetName() string {
@@ -3448,7 +3549,7 @@ type ExplainRouteResponse struct {
 
 func (x *ExplainRouteResponse) Reset() {
 	*x = ExplainRouteResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[46]
+	mi := &file_crossfade_v1_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3460,7 +3561,7 @@ func (x *ExplainRouteResponse) String() string {
 func (*ExplainRouteResponse) ProtoMessage() {}
 
 func (x *ExplainRouteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[46]
+	mi := &file_crossfade_v1_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3473,7 +3574,7 @@ func (x *ExplainRouteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRouteResponse.ProtoReflect.Descriptor instead.
 func (*ExplainRouteResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{46}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ExplainRouteResponse) GetService() string {
@@ -3527,7 +3628,7 @@ type ListEndpointsRequest struct {
 
 func (x *ListEndpointsRequest) Reset() {
 	*x = ListEndpointsRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[47]
+	mi := &file_crossfade_v1_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3539,7 +3640,7 @@ func (x *ListEndpointsRequest) String() string {
 func (*ListEndpointsRequest) ProtoMessage() {}
 
 func (x *ListEndpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[47]
+	mi := &file_crossfade_v1_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3552,7 +3653,7 @@ func (x *ListEndpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEndpointsRequest.ProtoReflect.Descriptor instead.
 func (*ListEndpointsRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{47}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListEndpointsRequest) GetService() string {
@@ -3596,7 +3697,7 @@ type ListEndpointsResponse struct {
 
 func (x *ListEndpointsResponse) Reset() {
 	*x = ListEndpointsResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[48]
+	mi := &file_crossfade_v1_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3608,7 +3709,7 @@ func (x *ListEndpointsResponse) String() string {
 func (*ListEndpointsResponse) ProtoMessage() {}
 
 func (x *ListEndpointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[48]
+	mi := &file_crossfade_v1_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3621,7 +3722,7 @@ func (x *ListEndpointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEndpointsResponse.ProtoReflect.Descriptor instead.
 func (*ListEndpointsResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{48}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ListEndpointsResponse) GetItems() []*Endpoint {
@@ -3672,7 +3773,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[49]
+	mi := &file_crossfade_v1_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3684,7 +3785,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[49]
+	mi := &file_crossfade_v1_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3697,7 +3798,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{49}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Endpoint) GetService() string {
@@ -3798,7 +3899,7 @@ type OriginStatus struct {
 
 func (x *OriginStatus) Reset() {
 	*x = OriginStatus{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[50]
+	mi := &file_crossfade_v1_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3810,7 +3911,7 @@ func (x *OriginStatus) String() string {
 func (*OriginStatus) ProtoMessage() {}
 
 func (x *OriginStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[50]
+	mi := &file_crossfade_v1_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3823,7 +3924,7 @@ func (x *OriginStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OriginStatus.ProtoReflect.Descriptor instead.
 func (*OriginStatus) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{50}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *OriginStatus) GetService() string {
@@ -3923,7 +4024,7 @@ type WatchEndpointsRequest struct {
 
 func (x *WatchEndpointsRequest) Reset() {
 	*x = WatchEndpointsRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[51]
+	mi := &file_crossfade_v1_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3935,7 +4036,7 @@ func (x *WatchEndpointsRequest) String() string {
 func (*WatchEndpointsRequest) ProtoMessage() {}
 
 func (x *WatchEndpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[51]
+	mi := &file_crossfade_v1_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3948,7 +4049,7 @@ func (x *WatchEndpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEndpointsRequest.ProtoReflect.Descriptor instead.
 func (*WatchEndpointsRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{51}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *WatchEndpointsRequest) GetService() string {
@@ -3982,7 +4083,7 @@ type WatchEndpointsResponse struct {
 
 func (x *WatchEndpointsResponse) Reset() {
 	*x = WatchEndpointsResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[52]
+	mi := &file_crossfade_v1_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3994,7 +4095,7 @@ func (x *WatchEndpointsResponse) String() string {
 func (*WatchEndpointsResponse) ProtoMessage() {}
 
 func (x *WatchEndpointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[52]
+	mi := &file_crossfade_v1_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4007,7 +4108,7 @@ func (x *WatchEndpointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEndpointsResponse.ProtoReflect.Descriptor instead.
 func (*WatchEndpointsResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{52}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *WatchEndpointsResponse) GetType() string {
@@ -4077,7 +4178,7 @@ type AcceptEndpointsRequest struct {
 
 func (x *AcceptEndpointsRequest) Reset() {
 	*x = AcceptEndpointsRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[53]
+	mi := &file_crossfade_v1_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4089,7 +4190,7 @@ func (x *AcceptEndpointsRequest) String() string {
 func (*AcceptEndpointsRequest) ProtoMessage() {}
 
 func (x *AcceptEndpointsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[53]
+	mi := &file_crossfade_v1_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4102,7 +4203,7 @@ func (x *AcceptEndpointsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptEndpointsRequest.ProtoReflect.Descriptor instead.
 func (*AcceptEndpointsRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{53}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *AcceptEndpointsRequest) GetService() string {
@@ -4138,7 +4239,7 @@ type AcceptEndpointsResponse struct {
 
 func (x *AcceptEndpointsResponse) Reset() {
 	*x = AcceptEndpointsResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[54]
+	mi := &file_crossfade_v1_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4150,7 +4251,7 @@ func (x *AcceptEndpointsResponse) String() string {
 func (*AcceptEndpointsResponse) ProtoMessage() {}
 
 func (x *AcceptEndpointsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[54]
+	mi := &file_crossfade_v1_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4163,7 +4264,7 @@ func (x *AcceptEndpointsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptEndpointsResponse.ProtoReflect.Descriptor instead.
 func (*AcceptEndpointsResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{54}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *AcceptEndpointsResponse) GetChange() *Change {
@@ -4196,7 +4297,7 @@ type StartMirrorRequest struct {
 
 func (x *StartMirrorRequest) Reset() {
 	*x = StartMirrorRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[55]
+	mi := &file_crossfade_v1_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4208,7 +4309,7 @@ func (x *StartMirrorRequest) String() string {
 func (*StartMirrorRequest) ProtoMessage() {}
 
 func (x *StartMirrorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[55]
+	mi := &file_crossfade_v1_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4221,7 +4322,7 @@ func (x *StartMirrorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartMirrorRequest.ProtoReflect.Descriptor instead.
 func (*StartMirrorRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{55}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *StartMirrorRequest) GetMirror() *Mirror {
@@ -4266,7 +4367,7 @@ type StartMirrorResponse struct {
 
 func (x *StartMirrorResponse) Reset() {
 	*x = StartMirrorResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[56]
+	mi := &file_crossfade_v1_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4278,7 +4379,7 @@ func (x *StartMirrorResponse) String() string {
 func (*StartMirrorResponse) ProtoMessage() {}
 
 func (x *StartMirrorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[56]
+	mi := &file_crossfade_v1_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4291,7 +4392,7 @@ func (x *StartMirrorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartMirrorResponse.ProtoReflect.Descriptor instead.
 func (*StartMirrorResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{56}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *StartMirrorResponse) GetChange() *Change {
@@ -4326,7 +4427,7 @@ type StopMirrorRequest struct {
 
 func (x *StopMirrorRequest) Reset() {
 	*x = StopMirrorRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[57]
+	mi := &file_crossfade_v1_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4338,7 +4439,7 @@ func (x *StopMirrorRequest) String() string {
 func (*StopMirrorRequest) ProtoMessage() {}
 
 func (x *StopMirrorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[57]
+	mi := &file_crossfade_v1_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4351,7 +4452,7 @@ func (x *StopMirrorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopMirrorRequest.ProtoReflect.Descriptor instead.
 func (*StopMirrorRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{57}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *StopMirrorRequest) GetName() string {
@@ -4378,7 +4479,7 @@ type StopMirrorResponse struct {
 
 func (x *StopMirrorResponse) Reset() {
 	*x = StopMirrorResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[58]
+	mi := &file_crossfade_v1_api_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4390,7 +4491,7 @@ func (x *StopMirrorResponse) String() string {
 func (*StopMirrorResponse) ProtoMessage() {}
 
 func (x *StopMirrorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[58]
+	mi := &file_crossfade_v1_api_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4403,7 +4504,7 @@ func (x *StopMirrorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopMirrorResponse.ProtoReflect.Descriptor instead.
 func (*StopMirrorResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{58}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *StopMirrorResponse) GetChange() *Change {
@@ -4428,7 +4529,7 @@ type ListMirrorsRequest struct {
 
 func (x *ListMirrorsRequest) Reset() {
 	*x = ListMirrorsRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[59]
+	mi := &file_crossfade_v1_api_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4440,7 +4541,7 @@ func (x *ListMirrorsRequest) String() string {
 func (*ListMirrorsRequest) ProtoMessage() {}
 
 func (x *ListMirrorsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[59]
+	mi := &file_crossfade_v1_api_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4453,7 +4554,7 @@ func (x *ListMirrorsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMirrorsRequest.ProtoReflect.Descriptor instead.
 func (*ListMirrorsRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{59}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListMirrorsRequest) GetService() string {
@@ -4488,7 +4589,7 @@ type ListMirrorsResponse struct {
 
 func (x *ListMirrorsResponse) Reset() {
 	*x = ListMirrorsResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[60]
+	mi := &file_crossfade_v1_api_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4500,7 +4601,7 @@ func (x *ListMirrorsResponse) String() string {
 func (*ListMirrorsResponse) ProtoMessage() {}
 
 func (x *ListMirrorsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[60]
+	mi := &file_crossfade_v1_api_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4513,7 +4614,7 @@ func (x *ListMirrorsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMirrorsResponse.ProtoReflect.Descriptor instead.
 func (*ListMirrorsResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{60}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListMirrorsResponse) GetItems() []*MirrorStatus {
@@ -4540,7 +4641,7 @@ type GetMirrorReportRequest struct {
 
 func (x *GetMirrorReportRequest) Reset() {
 	*x = GetMirrorReportRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[61]
+	mi := &file_crossfade_v1_api_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4552,7 +4653,7 @@ func (x *GetMirrorReportRequest) String() string {
 func (*GetMirrorReportRequest) ProtoMessage() {}
 
 func (x *GetMirrorReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[61]
+	mi := &file_crossfade_v1_api_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4565,7 +4666,7 @@ func (x *GetMirrorReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMirrorReportRequest.ProtoReflect.Descriptor instead.
 func (*GetMirrorReportRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{61}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *GetMirrorReportRequest) GetName() string {
@@ -4585,7 +4686,7 @@ type GetMirrorReportResponse struct {
 
 func (x *GetMirrorReportResponse) Reset() {
 	*x = GetMirrorReportResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[62]
+	mi := &file_crossfade_v1_api_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4597,7 +4698,7 @@ func (x *GetMirrorReportResponse) String() string {
 func (*GetMirrorReportResponse) ProtoMessage() {}
 
 func (x *GetMirrorReportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[62]
+	mi := &file_crossfade_v1_api_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4610,7 +4711,7 @@ func (x *GetMirrorReportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetMirrorReportResponse.ProtoReflect.Descriptor instead.
 func (*GetMirrorReportResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{62}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *GetMirrorReportResponse) GetReport() *MirrorReport {
@@ -4630,7 +4731,7 @@ type WatchMirrorRequest struct {
 
 func (x *WatchMirrorRequest) Reset() {
 	*x = WatchMirrorRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[63]
+	mi := &file_crossfade_v1_api_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4642,7 +4743,7 @@ func (x *WatchMirrorRequest) String() string {
 func (*WatchMirrorRequest) ProtoMessage() {}
 
 func (x *WatchMirrorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[63]
+	mi := &file_crossfade_v1_api_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4655,7 +4756,7 @@ func (x *WatchMirrorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchMirrorRequest.ProtoReflect.Descriptor instead.
 func (*WatchMirrorRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{63}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *WatchMirrorRequest) GetName() string {
@@ -4676,7 +4777,7 @@ type WatchMirrorResponse struct {
 
 func (x *WatchMirrorResponse) Reset() {
 	*x = WatchMirrorResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[64]
+	mi := &file_crossfade_v1_api_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4688,7 +4789,7 @@ func (x *WatchMirrorResponse) String() string {
 func (*WatchMirrorResponse) ProtoMessage() {}
 
 func (x *WatchMirrorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[64]
+	mi := &file_crossfade_v1_api_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4701,7 +4802,7 @@ func (x *WatchMirrorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchMirrorResponse.ProtoReflect.Descriptor instead.
 func (*WatchMirrorResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{64}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *WatchMirrorResponse) GetTime() *timestamppb.Timestamp {
@@ -4734,7 +4835,7 @@ type StartRolloutRequest struct {
 
 func (x *StartRolloutRequest) Reset() {
 	*x = StartRolloutRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[65]
+	mi := &file_crossfade_v1_api_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4746,7 +4847,7 @@ func (x *StartRolloutRequest) String() string {
 func (*StartRolloutRequest) ProtoMessage() {}
 
 func (x *StartRolloutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[65]
+	mi := &file_crossfade_v1_api_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4759,7 +4860,7 @@ func (x *StartRolloutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRolloutRequest.ProtoReflect.Descriptor instead.
 func (*StartRolloutRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{65}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *StartRolloutRequest) GetRollout() *Rollout {
@@ -4805,7 +4906,7 @@ type StartRolloutResponse struct {
 
 func (x *StartRolloutResponse) Reset() {
 	*x = StartRolloutResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[66]
+	mi := &file_crossfade_v1_api_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4817,7 +4918,7 @@ func (x *StartRolloutResponse) String() string {
 func (*StartRolloutResponse) ProtoMessage() {}
 
 func (x *StartRolloutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[66]
+	mi := &file_crossfade_v1_api_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4830,7 +4931,7 @@ func (x *StartRolloutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRolloutResponse.ProtoReflect.Descriptor instead.
 func (*StartRolloutResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{66}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *StartRolloutResponse) GetChange() *Change {
@@ -4869,7 +4970,7 @@ type ActOnRolloutRequest struct {
 
 func (x *ActOnRolloutRequest) Reset() {
 	*x = ActOnRolloutRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[67]
+	mi := &file_crossfade_v1_api_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4881,7 +4982,7 @@ func (x *ActOnRolloutRequest) String() string {
 func (*ActOnRolloutRequest) ProtoMessage() {}
 
 func (x *ActOnRolloutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[67]
+	mi := &file_crossfade_v1_api_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4894,7 +4995,7 @@ func (x *ActOnRolloutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActOnRolloutRequest.ProtoReflect.Descriptor instead.
 func (*ActOnRolloutRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{67}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ActOnRolloutRequest) GetName() string {
@@ -4935,7 +5036,7 @@ type ActOnRolloutResponse struct {
 
 func (x *ActOnRolloutResponse) Reset() {
 	*x = ActOnRolloutResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[68]
+	mi := &file_crossfade_v1_api_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4947,7 +5048,7 @@ func (x *ActOnRolloutResponse) String() string {
 func (*ActOnRolloutResponse) ProtoMessage() {}
 
 func (x *ActOnRolloutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[68]
+	mi := &file_crossfade_v1_api_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4960,7 +5061,7 @@ func (x *ActOnRolloutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActOnRolloutResponse.ProtoReflect.Descriptor instead.
 func (*ActOnRolloutResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{68}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ActOnRolloutResponse) GetStatus() *RolloutStatus {
@@ -4985,7 +5086,7 @@ type ListRolloutsRequest struct {
 
 func (x *ListRolloutsRequest) Reset() {
 	*x = ListRolloutsRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[69]
+	mi := &file_crossfade_v1_api_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4997,7 +5098,7 @@ func (x *ListRolloutsRequest) String() string {
 func (*ListRolloutsRequest) ProtoMessage() {}
 
 func (x *ListRolloutsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[69]
+	mi := &file_crossfade_v1_api_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5010,7 +5111,7 @@ func (x *ListRolloutsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRolloutsRequest.ProtoReflect.Descriptor instead.
 func (*ListRolloutsRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{69}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListRolloutsRequest) GetService() string {
@@ -5045,7 +5146,7 @@ type ListRolloutsResponse struct {
 
 func (x *ListRolloutsResponse) Reset() {
 	*x = ListRolloutsResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[70]
+	mi := &file_crossfade_v1_api_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5057,7 +5158,7 @@ func (x *ListRolloutsResponse) String() string {
 func (*ListRolloutsResponse) ProtoMessage() {}
 
 func (x *ListRolloutsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[70]
+	mi := &file_crossfade_v1_api_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5070,7 +5171,7 @@ func (x *ListRolloutsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRolloutsResponse.ProtoReflect.Descriptor instead.
 func (*ListRolloutsResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{70}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ListRolloutsResponse) GetItems() []*RolloutStatus {
@@ -5097,7 +5198,7 @@ type GetRolloutRequest struct {
 
 func (x *GetRolloutRequest) Reset() {
 	*x = GetRolloutRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[71]
+	mi := &file_crossfade_v1_api_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5109,7 +5210,7 @@ func (x *GetRolloutRequest) String() string {
 func (*GetRolloutRequest) ProtoMessage() {}
 
 func (x *GetRolloutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[71]
+	mi := &file_crossfade_v1_api_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5122,7 +5223,7 @@ func (x *GetRolloutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRolloutRequest.ProtoReflect.Descriptor instead.
 func (*GetRolloutRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{71}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *GetRolloutRequest) GetName() string {
@@ -5142,7 +5243,7 @@ type GetRolloutResponse struct {
 
 func (x *GetRolloutResponse) Reset() {
 	*x = GetRolloutResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[72]
+	mi := &file_crossfade_v1_api_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5154,7 +5255,7 @@ func (x *GetRolloutResponse) String() string {
 func (*GetRolloutResponse) ProtoMessage() {}
 
 func (x *GetRolloutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[72]
+	mi := &file_crossfade_v1_api_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5167,7 +5268,7 @@ func (x *GetRolloutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRolloutResponse.ProtoReflect.Descriptor instead.
 func (*GetRolloutResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{72}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *GetRolloutResponse) GetStatus() *RolloutStatus {
@@ -5187,7 +5288,7 @@ type WatchRolloutRequest struct {
 
 func (x *WatchRolloutRequest) Reset() {
 	*x = WatchRolloutRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[73]
+	mi := &file_crossfade_v1_api_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5199,7 +5300,7 @@ func (x *WatchRolloutRequest) String() string {
 func (*WatchRolloutRequest) ProtoMessage() {}
 
 func (x *WatchRolloutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[73]
+	mi := &file_crossfade_v1_api_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5212,7 +5313,7 @@ func (x *WatchRolloutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRolloutRequest.ProtoReflect.Descriptor instead.
 func (*WatchRolloutRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{73}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *WatchRolloutRequest) GetName() string {
@@ -5233,7 +5334,7 @@ type WatchRolloutResponse struct {
 
 func (x *WatchRolloutResponse) Reset() {
 	*x = WatchRolloutResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[74]
+	mi := &file_crossfade_v1_api_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5245,7 +5346,7 @@ func (x *WatchRolloutResponse) String() string {
 func (*WatchRolloutResponse) ProtoMessage() {}
 
 func (x *WatchRolloutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[74]
+	mi := &file_crossfade_v1_api_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5258,7 +5359,7 @@ func (x *WatchRolloutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRolloutResponse.ProtoReflect.Descriptor instead.
 func (*WatchRolloutResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{74}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *WatchRolloutResponse) GetTime() *timestamppb.Timestamp {
@@ -5290,7 +5391,7 @@ type RunCanaryRequest struct {
 
 func (x *RunCanaryRequest) Reset() {
 	*x = RunCanaryRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[75]
+	mi := &file_crossfade_v1_api_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5302,7 +5403,7 @@ func (x *RunCanaryRequest) String() string {
 func (*RunCanaryRequest) ProtoMessage() {}
 
 func (x *RunCanaryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[75]
+	mi := &file_crossfade_v1_api_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5315,7 +5416,7 @@ func (x *RunCanaryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunCanaryRequest.ProtoReflect.Descriptor instead.
 func (*RunCanaryRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{75}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *RunCanaryRequest) GetRollout() *Rollout {
@@ -5352,7 +5453,7 @@ type RunCanaryResponse struct {
 
 func (x *RunCanaryResponse) Reset() {
 	*x = RunCanaryResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[76]
+	mi := &file_crossfade_v1_api_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5364,7 +5465,7 @@ func (x *RunCanaryResponse) String() string {
 func (*RunCanaryResponse) ProtoMessage() {}
 
 func (x *RunCanaryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[76]
+	mi := &file_crossfade_v1_api_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5377,7 +5478,7 @@ func (x *RunCanaryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunCanaryResponse.ProtoReflect.Descriptor instead.
 func (*RunCanaryResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{76}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *RunCanaryResponse) GetTime() *timestamppb.Timestamp {
@@ -5410,7 +5511,7 @@ type GetServerInfoRequest struct {
 
 func (x *GetServerInfoRequest) Reset() {
 	*x = GetServerInfoRequest{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[77]
+	mi := &file_crossfade_v1_api_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5422,7 +5523,7 @@ func (x *GetServerInfoRequest) String() string {
 func (*GetServerInfoRequest) ProtoMessage() {}
 
 func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[77]
+	mi := &file_crossfade_v1_api_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5435,7 +5536,7 @@ func (x *GetServerInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetServerInfoRequest) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{77}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{78}
 }
 
 // GetServerInfoResponse says what is running.
@@ -5454,7 +5555,7 @@ type GetServerInfoResponse struct {
 
 func (x *GetServerInfoResponse) Reset() {
 	*x = GetServerInfoResponse{}
-	mi := &file_crossfade_v1_api_proto_msgTypes[78]
+	mi := &file_crossfade_v1_api_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5466,7 +5567,7 @@ func (x *GetServerInfoResponse) String() string {
 func (*GetServerInfoResponse) ProtoMessage() {}
 
 func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_api_proto_msgTypes[78]
+	mi := &file_crossfade_v1_api_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5479,7 +5580,7 @@ func (x *GetServerInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServerInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetServerInfoResponse) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{78}
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *GetServerInfoResponse) GetVersion() string {
@@ -5513,6 +5614,215 @@ func (x *GetServerInfoResponse) GetRevision() int64 {
 func (x *GetServerInfoResponse) GetStarted() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Started
+	}
+	return nil
+}
+
+// CanIRequest names what the caller would do.
+type CanIRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A method of the API ("SetSplit") or a word for it ("split"). Empty: only who the caller is.
+	Verb string `protobuf:"bytes,1,opt,name=verb,proto3" json:"verb,omitempty"`
+	// The service that it would be done to. Empty: every service, or what is no service's.
+	Service       string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CanIRequest) Reset() {
+	*x = CanIRequest{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[80]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CanIRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CanIRequest) ProtoMessage() {}
+
+func (x *CanIRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[80]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CanIRequest.ProtoReflect.Descriptor instead.
+func (*CanIRequest) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{80}
+}
+
+func (x *CanIRequest) GetVerb() string {
+	if x != nil {
+		return x.Verb
+	}
+	return ""
+}
+
+func (x *CanIRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+// CanIResponse says who the caller is and what it may do.
+type CanIResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether it may; false without a verb.
+	Allowed bool `protobuf:"varint,1,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	// Why, for people.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The method that the verb means.
+	Method string `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
+	// The name in the caller's certificate; empty if it showed none.
+	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	// Whether a certificate showed who calls.
+	Verified bool `protobuf:"varint,5,opt,name=verified,proto3" json:"verified,omitempty"`
+	// Whether roles are asked for at all: not without TLS, where everybody may do everything.
+	Enforced bool `protobuf:"varint,6,opt,name=enforced,proto3" json:"enforced,omitempty"`
+	// What the caller has, in the order of names.
+	Roles         []*RoleOf `protobuf:"bytes,7,rep,name=roles,proto3" json:"roles,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CanIResponse) Reset() {
+	*x = CanIResponse{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[81]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CanIResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CanIResponse) ProtoMessage() {}
+
+func (x *CanIResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[81]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CanIResponse.ProtoReflect.Descriptor instead.
+func (*CanIResponse) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{81}
+}
+
+func (x *CanIResponse) GetAllowed() bool {
+	if x != nil {
+		return x.Allowed
+	}
+	return false
+}
+
+func (x *CanIResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CanIResponse) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *CanIResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CanIResponse) GetVerified() bool {
+	if x != nil {
+		return x.Verified
+	}
+	return false
+}
+
+func (x *CanIResponse) GetEnforced() bool {
+	if x != nil {
+		return x.Enforced
+	}
+	return false
+}
+
+func (x *CanIResponse) GetRoles() []*RoleOf {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+// RoleOf is a role that somebody has.
+type RoleOf struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Role  string                 `protobuf:"bytes,1,opt,name=role,proto3" json:"role,omitempty"`
+	// Names of services, or prefixes with a star. Empty: all.
+	Services      []string `protobuf:"bytes,2,rep,name=services,proto3" json:"services,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoleOf) Reset() {
+	*x = RoleOf{}
+	mi := &file_crossfade_v1_api_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoleOf) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoleOf) ProtoMessage() {}
+
+func (x *RoleOf) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_api_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoleOf.ProtoReflect.Descriptor instead.
+func (*RoleOf) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_api_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *RoleOf) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *RoleOf) GetServices() []string {
+	if x != nil {
+		return x.Services
 	}
 	return nil
 }
@@ -5686,7 +5996,7 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\n" +
 	"SplitEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\xca\x01\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\xe7\x01\n" +
 	"\n" +
 	"FleetState\x12\x1c\n" +
 	"\tconnected\x18\x01 \x01(\x05R\tconnected\x12\x14\n" +
@@ -5695,7 +6005,8 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x04lost\x18\x04 \x03(\tR\x04lost\x12/\n" +
 	"\arefused\x18\x05 \x03(\v2\x15.crossfade.v1.RefusalR\arefused\x12\x15\n" +
 	"\x06ack_ms\x18\x06 \x01(\x01R\x05ackMs\x12\x12\n" +
-	"\x04name\x18\a \x01(\tR\x04name\"k\n" +
+	"\x04name\x18\a \x01(\tR\x04name\x12\x1b\n" +
+	"\tlost_more\x18\b \x01(\x05R\blostMore\"k\n" +
 	"\aRefusal\x12\x14\n" +
 	"\x05proxy\x18\x01 \x01(\tR\x05proxy\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
@@ -5725,7 +6036,7 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x13ListProxiesResponse\x12)\n" +
 	"\x05items\x18\x01 \x03(\v2\x13.crossfade.v1.ProxyR\x05items\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x124\n" +
-	"\aorigins\x18\x03 \x03(\v2\x1a.crossfade.v1.OriginStatusR\aorigins\"\xaf\x03\n" +
+	"\aorigins\x18\x03 \x03(\v2\x1a.crossfade.v1.OriginStatusR\aorigins\"\xfa\x03\n" +
 	"\x05Proxy\x12\x14\n" +
 	"\x05proxy\x18\x01 \x01(\tR\x05proxy\x12\x14\n" +
 	"\x05fleet\x18\x02 \x01(\tR\x05fleet\x12\x1c\n" +
@@ -5739,7 +6050,8 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\tlast_seen\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\x12\x14\n" +
 	"\x05state\x18\v \x01(\tR\x05state\x12\x16\n" +
-	"\x06detail\x18\f \x01(\tR\x06detail\"\x80\x01\n" +
+	"\x06detail\x18\f \x01(\tR\x06detail\x12I\n" +
+	"\x12certificate_expiry\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x11certificateExpiry\"\x80\x01\n" +
 	"\x04Nack\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x1a\n" +
 	"\bresource\x18\x02 \x01(\tR\bresource\x12\x18\n" +
@@ -5752,7 +6064,7 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"k\n" +
 	"\x13ListHistoryResponse\x12,\n" +
 	"\x05items\x18\x01 \x03(\v2\x16.crossfade.v1.RevisionR\x05items\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe8\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x96\x04\n" +
 	"\bRevision\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x03R\brevision\x12.\n" +
 	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x10\n" +
@@ -5770,7 +6082,13 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\x05stamp\x18\r \x01(\tR\x05stamp\x12\x1f\n" +
 	"\vrolled_back\x18\x0e \x01(\bR\n" +
 	"rolledBack\x12\x14\n" +
-	"\x05cause\x18\x0f \x01(\tR\x05cause\"(\n" +
+	"\x05cause\x18\x0f \x01(\tR\x05cause\x12,\n" +
+	"\x06denied\x18\x10 \x01(\v2\x14.crossfade.v1.DeniedR\x06denied\"z\n" +
+	"\x06Denied\x12\x16\n" +
+	"\x06method\x18\x01 \x01(\tR\x06method\x12\x12\n" +
+	"\x04role\x18\x02 \x01(\tR\x04role\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x03R\x05count\x12.\n" +
+	"\x04last\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04last\"(\n" +
 	"\fWatchRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\"\xf9\x01\n" +
 	"\rWatchResponse\x12\x12\n" +
@@ -5938,13 +6256,27 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"\astarted\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x1a<\n" +
 	"\x0eAddressesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*L\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\";\n" +
+	"\vCanIRequest\x12\x12\n" +
+	"\x04verb\x18\x01 \x01(\tR\x04verb\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\"\xd0\x01\n" +
+	"\fCanIResponse\x12\x18\n" +
+	"\aallowed\x18\x01 \x01(\bR\aallowed\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06method\x18\x03 \x01(\tR\x06method\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x12\x1a\n" +
+	"\bverified\x18\x05 \x01(\bR\bverified\x12\x1a\n" +
+	"\benforced\x18\x06 \x01(\bR\benforced\x12*\n" +
+	"\x05roles\x18\a \x03(\v2\x14.crossfade.v1.RoleOfR\x05roles\"8\n" +
+	"\x06RoleOf\x12\x12\n" +
+	"\x04role\x18\x01 \x01(\tR\x04role\x12\x1a\n" +
+	"\bservices\x18\x02 \x03(\tR\bservices*L\n" +
 	"\x04Wait\x12\x14\n" +
 	"\x10WAIT_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tWAIT_NONE\x10\x01\x12\x0e\n" +
 	"\n" +
 	"WAIT_ACKED\x10\x02\x12\x0f\n" +
-	"\vWAIT_PROVEN\x10\x032\xf0\x12\n" +
+	"\vWAIT_PROVEN\x10\x032\xaf\x13\n" +
 	"\x10CrossfadeService\x12@\n" +
 	"\x05Apply\x12\x1a.crossfade.v1.ApplyRequest\x1a\x1b.crossfade.v1.ApplyResponse\x12=\n" +
 	"\x04Diff\x12\x19.crossfade.v1.DiffRequest\x1a\x1a.crossfade.v1.DiffResponse\x12:\n" +
@@ -5978,7 +6310,8 @@ const file_crossfade_v1_api_proto_rawDesc = "" +
 	"GetRollout\x12\x1f.crossfade.v1.GetRolloutRequest\x1a .crossfade.v1.GetRolloutResponse\x12W\n" +
 	"\fWatchRollout\x12!.crossfade.v1.WatchRolloutRequest\x1a\".crossfade.v1.WatchRolloutResponse0\x01\x12N\n" +
 	"\tRunCanary\x12\x1e.crossfade.v1.RunCanaryRequest\x1a\x1f.crossfade.v1.RunCanaryResponse0\x01\x12X\n" +
-	"\rGetServerInfo\x12\".crossfade.v1.GetServerInfoRequest\x1a#.crossfade.v1.GetServerInfoResponseBCZAgithub.com/crossfade-proxy/crossfade/api/crossfade/v1;crossfadev1b\x06proto3"
+	"\rGetServerInfo\x12\".crossfade.v1.GetServerInfoRequest\x1a#.crossfade.v1.GetServerInfoResponse\x12=\n" +
+	"\x04CanI\x12\x19.crossfade.v1.CanIRequest\x1a\x1a.crossfade.v1.CanIResponseBCZAgithub.com/crossfade-proxy/crossfade/api/crossfade/v1;crossfadev1b\x06proto3"
 
 var (
 	file_crossfade_v1_api_proto_rawDescOnce sync.Once
@@ -5993,7 +6326,7 @@ func file_crossfade_v1_api_proto_rawDescGZIP() []byte {
 }
 
 var file_crossfade_v1_api_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_crossfade_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
+var file_crossfade_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 92)
 var file_crossfade_v1_api_proto_goTypes = []any{
 	(Wait)(0),                       // 0: crossfade.v1.Wait
 	(*ErrorDetail)(nil),             // 1: crossfade.v1.ErrorDetail
@@ -6038,71 +6371,75 @@ var file_crossfade_v1_api_proto_goTypes = []any{
 	(*ListHistoryRequest)(nil),      // 40: crossfade.v1.ListHistoryRequest
 	(*ListHistoryResponse)(nil),     // 41: crossfade.v1.ListHistoryResponse
 	(*Revision)(nil),                // 42: crossfade.v1.Revision
-	(*WatchRequest)(nil),            // 43: crossfade.v1.WatchRequest
-	(*WatchResponse)(nil),           // 44: crossfade.v1.WatchResponse
-	(*ExplainRouteRequest)(nil),     // 45: crossfade.v1.ExplainRouteRequest
-	(*Header)(nil),                  // 46: crossfade.v1.Header
-	(*ExplainRouteResponse)(nil),    // 47: crossfade.v1.ExplainRouteResponse
-	(*ListEndpointsRequest)(nil),    // 48: crossfade.v1.ListEndpointsRequest
-	(*ListEndpointsResponse)(nil),   // 49: crossfade.v1.ListEndpointsResponse
-	(*Endpoint)(nil),                // 50: crossfade.v1.Endpoint
-	(*OriginStatus)(nil),            // 51: crossfade.v1.OriginStatus
-	(*WatchEndpointsRequest)(nil),   // 52: crossfade.v1.WatchEndpointsRequest
-	(*WatchEndpointsResponse)(nil),  // 53: crossfade.v1.WatchEndpointsResponse
-	(*AcceptEndpointsRequest)(nil),  // 54: crossfade.v1.AcceptEndpointsRequest
-	(*AcceptEndpointsResponse)(nil), // 55: crossfade.v1.AcceptEndpointsResponse
-	(*StartMirrorRequest)(nil),      // 56: crossfade.v1.StartMirrorRequest
-	(*StartMirrorResponse)(nil),     // 57: crossfade.v1.StartMirrorResponse
-	(*StopMirrorRequest)(nil),       // 58: crossfade.v1.StopMirrorRequest
-	(*StopMirrorResponse)(nil),      // 59: crossfade.v1.StopMirrorResponse
-	(*ListMirrorsRequest)(nil),      // 60: crossfade.v1.ListMirrorsRequest
-	(*ListMirrorsResponse)(nil),     // 61: crossfade.v1.ListMirrorsResponse
-	(*GetMirrorReportRequest)(nil),  // 62: crossfade.v1.GetMirrorReportRequest
-	(*GetMirrorReportResponse)(nil), // 63: crossfade.v1.GetMirrorReportResponse
-	(*WatchMirrorRequest)(nil),      // 64: crossfade.v1.WatchMirrorRequest
-	(*WatchMirrorResponse)(nil),     // 65: crossfade.v1.WatchMirrorResponse
-	(*StartRolloutRequest)(nil),     // 66: crossfade.v1.StartRolloutRequest
-	(*StartRolloutResponse)(nil),    // 67: crossfade.v1.StartRolloutResponse
-	(*ActOnRolloutRequest)(nil),     // 68: crossfade.v1.ActOnRolloutRequest
-	(*ActOnRolloutResponse)(nil),    // 69: crossfade.v1.ActOnRolloutResponse
-	(*ListRolloutsRequest)(nil),     // 70: crossfade.v1.ListRolloutsRequest
-	(*ListRolloutsResponse)(nil),    // 71: crossfade.v1.ListRolloutsResponse
-	(*GetRolloutRequest)(nil),       // 72: crossfade.v1.GetRolloutRequest
-	(*GetRolloutResponse)(nil),      // 73: crossfade.v1.GetRolloutResponse
-	(*WatchRolloutRequest)(nil),     // 74: crossfade.v1.WatchRolloutRequest
-	(*WatchRolloutResponse)(nil),    // 75: crossfade.v1.WatchRolloutResponse
-	(*RunCanaryRequest)(nil),        // 76: crossfade.v1.RunCanaryRequest
-	(*RunCanaryResponse)(nil),       // 77: crossfade.v1.RunCanaryResponse
-	(*GetServerInfoRequest)(nil),    // 78: crossfade.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil),   // 79: crossfade.v1.GetServerInfoResponse
-	nil,                             // 80: crossfade.v1.ServiceStatus.SplitEntry
-	nil,                             // 81: crossfade.v1.ServiceStatus.TrafficEntry
-	nil,                             // 82: crossfade.v1.SetSplitRequest.WeightsEntry
-	nil,                             // 83: crossfade.v1.Change.SplitEntry
-	nil,                             // 84: crossfade.v1.FleetChange.SplitEntry
-	nil,                             // 85: crossfade.v1.Proof.OpenStreamsEntry
-	nil,                             // 86: crossfade.v1.ExplainRouteResponse.ChancesEntry
-	nil,                             // 87: crossfade.v1.Endpoint.MetadataEntry
-	nil,                             // 88: crossfade.v1.GetServerInfoResponse.AddressesEntry
-	(*durationpb.Duration)(nil),     // 89: google.protobuf.Duration
-	(*Service)(nil),                 // 90: crossfade.v1.Service
-	(*Fleet)(nil),                   // 91: crossfade.v1.Fleet
-	(*Mirror)(nil),                  // 92: crossfade.v1.Mirror
-	(*Rollout)(nil),                 // 93: crossfade.v1.Rollout
-	(*timestamppb.Timestamp)(nil),   // 94: google.protobuf.Timestamp
-	(*Pin)(nil),                     // 95: crossfade.v1.Pin
-	(*MirrorEstimate)(nil),          // 96: crossfade.v1.MirrorEstimate
-	(*MirrorStatus)(nil),            // 97: crossfade.v1.MirrorStatus
-	(*MirrorReport)(nil),            // 98: crossfade.v1.MirrorReport
-	(*RolloutStatus)(nil),           // 99: crossfade.v1.RolloutStatus
+	(*Denied)(nil),                  // 43: crossfade.v1.Denied
+	(*WatchRequest)(nil),            // 44: crossfade.v1.WatchRequest
+	(*WatchResponse)(nil),           // 45: crossfade.v1.WatchResponse
+	(*ExplainRouteRequest)(nil),     // 46: crossfade.v1.ExplainRouteRequest
+	(*Header)(nil),                  // 47: crossfade.v1.Header
+	(*ExplainRouteResponse)(nil),    // 48: crossfade.v1.ExplainRouteResponse
+	(*ListEndpointsRequest)(nil),    // 49: crossfade.v1.ListEndpointsRequest
+	(*ListEndpointsResponse)(nil),   // 50: crossfade.v1.ListEndpointsResponse
+	(*Endpoint)(nil),                // 51: crossfade.v1.Endpoint
+	(*OriginStatus)(nil),            // 52: crossfade.v1.OriginStatus
+	(*WatchEndpointsRequest)(nil),   // 53: crossfade.v1.WatchEndpointsRequest
+	(*WatchEndpointsResponse)(nil),  // 54: crossfade.v1.WatchEndpointsResponse
+	(*AcceptEndpointsRequest)(nil),  // 55: crossfade.v1.AcceptEndpointsRequest
+	(*AcceptEndpointsResponse)(nil), // 56: crossfade.v1.AcceptEndpointsResponse
+	(*StartMirrorRequest)(nil),      // 57: crossfade.v1.StartMirrorRequest
+	(*StartMirrorResponse)(nil),     // 58: crossfade.v1.StartMirrorResponse
+	(*StopMirrorRequest)(nil),       // 59: crossfade.v1.StopMirrorRequest
+	(*StopMirrorResponse)(nil),      // 60: crossfade.v1.StopMirrorResponse
+	(*ListMirrorsRequest)(nil),      // 61: crossfade.v1.ListMirrorsRequest
+	(*ListMirrorsResponse)(nil),     // 62: crossfade.v1.ListMirrorsResponse
+	(*GetMirrorReportRequest)(nil),  // 63: crossfade.v1.GetMirrorReportRequest
+	(*GetMirrorReportResponse)(nil), // 64: crossfade.v1.GetMirrorReportResponse
+	(*WatchMirrorRequest)(nil),      // 65: crossfade.v1.WatchMirrorRequest
+	(*WatchMirrorResponse)(nil),     // 66: crossfade.v1.WatchMirrorResponse
+	(*StartRolloutRequest)(nil),     // 67: crossfade.v1.StartRolloutRequest
+	(*StartRolloutResponse)(nil),    // 68: crossfade.v1.StartRolloutResponse
+	(*ActOnRolloutRequest)(nil),     // 69: crossfade.v1.ActOnRolloutRequest
+	(*ActOnRolloutResponse)(nil),    // 70: crossfade.v1.ActOnRolloutResponse
+	(*ListRolloutsRequest)(nil),     // 71: crossfade.v1.ListRolloutsRequest
+	(*ListRolloutsResponse)(nil),    // 72: crossfade.v1.ListRolloutsResponse
+	(*GetRolloutRequest)(nil),       // 73: crossfade.v1.GetRolloutRequest
+	(*GetRolloutResponse)(nil),      // 74: crossfade.v1.GetRolloutResponse
+	(*WatchRolloutRequest)(nil),     // 75: crossfade.v1.WatchRolloutRequest
+	(*WatchRolloutResponse)(nil),    // 76: crossfade.v1.WatchRolloutResponse
+	(*RunCanaryRequest)(nil),        // 77: crossfade.v1.RunCanaryRequest
+	(*RunCanaryResponse)(nil),       // 78: crossfade.v1.RunCanaryResponse
+	(*GetServerInfoRequest)(nil),    // 79: crossfade.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil),   // 80: crossfade.v1.GetServerInfoResponse
+	(*CanIRequest)(nil),             // 81: crossfade.v1.CanIRequest
+	(*CanIResponse)(nil),            // 82: crossfade.v1.CanIResponse
+	(*RoleOf)(nil),                  // 83: crossfade.v1.RoleOf
+	nil,                             // 84: crossfade.v1.ServiceStatus.SplitEntry
+	nil,                             // 85: crossfade.v1.ServiceStatus.TrafficEntry
+	nil,                             // 86: crossfade.v1.SetSplitRequest.WeightsEntry
+	nil,                             // 87: crossfade.v1.Change.SplitEntry
+	nil,                             // 88: crossfade.v1.FleetChange.SplitEntry
+	nil,                             // 89: crossfade.v1.Proof.OpenStreamsEntry
+	nil,                             // 90: crossfade.v1.ExplainRouteResponse.ChancesEntry
+	nil,                             // 91: crossfade.v1.Endpoint.MetadataEntry
+	nil,                             // 92: crossfade.v1.GetServerInfoResponse.AddressesEntry
+	(*durationpb.Duration)(nil),     // 93: google.protobuf.Duration
+	(*Service)(nil),                 // 94: crossfade.v1.Service
+	(*Fleet)(nil),                   // 95: crossfade.v1.Fleet
+	(*Mirror)(nil),                  // 96: crossfade.v1.Mirror
+	(*Rollout)(nil),                 // 97: crossfade.v1.Rollout
+	(*timestamppb.Timestamp)(nil),   // 98: google.protobuf.Timestamp
+	(*Pin)(nil),                     // 99: crossfade.v1.Pin
+	(*MirrorEstimate)(nil),          // 100: crossfade.v1.MirrorEstimate
+	(*MirrorStatus)(nil),            // 101: crossfade.v1.MirrorStatus
+	(*MirrorReport)(nil),            // 102: crossfade.v1.MirrorReport
+	(*RolloutStatus)(nil),           // 103: crossfade.v1.RolloutStatus
 }
 var file_crossfade_v1_api_proto_depIdxs = []int32{
 	0,   // 0: crossfade.v1.ChangeOptions.wait:type_name -> crossfade.v1.Wait
-	89,  // 1: crossfade.v1.ChangeOptions.timeout:type_name -> google.protobuf.Duration
-	90,  // 2: crossfade.v1.Document.service:type_name -> crossfade.v1.Service
-	91,  // 3: crossfade.v1.Document.fleet:type_name -> crossfade.v1.Fleet
-	92,  // 4: crossfade.v1.Document.mirror:type_name -> crossfade.v1.Mirror
-	93,  // 5: crossfade.v1.Document.rollout:type_name -> crossfade.v1.Rollout
+	93,  // 1: crossfade.v1.ChangeOptions.timeout:type_name -> google.protobuf.Duration
+	94,  // 2: crossfade.v1.Document.service:type_name -> crossfade.v1.Service
+	95,  // 3: crossfade.v1.Document.fleet:type_name -> crossfade.v1.Fleet
+	96,  // 4: crossfade.v1.Document.mirror:type_name -> crossfade.v1.Mirror
+	97,  // 5: crossfade.v1.Document.rollout:type_name -> crossfade.v1.Rollout
 	3,   // 6: crossfade.v1.ApplyRequest.documents:type_name -> crossfade.v1.Document
 	2,   // 7: crossfade.v1.ApplyRequest.options:type_name -> crossfade.v1.ChangeOptions
 	30,  // 8: crossfade.v1.ApplyResponse.changes:type_name -> crossfade.v1.Change
@@ -6112,17 +6449,17 @@ var file_crossfade_v1_api_proto_depIdxs = []int32{
 	3,   // 12: crossfade.v1.GetResponse.document:type_name -> crossfade.v1.Document
 	14,  // 13: crossfade.v1.GetResponse.status:type_name -> crossfade.v1.ServiceStatus
 	14,  // 14: crossfade.v1.ListResponse.items:type_name -> crossfade.v1.ServiceStatus
-	80,  // 15: crossfade.v1.ServiceStatus.split:type_name -> crossfade.v1.ServiceStatus.SplitEntry
-	94,  // 16: crossfade.v1.ServiceStatus.changed:type_name -> google.protobuf.Timestamp
-	81,  // 17: crossfade.v1.ServiceStatus.traffic:type_name -> crossfade.v1.ServiceStatus.TrafficEntry
-	51,  // 18: crossfade.v1.ServiceStatus.origins:type_name -> crossfade.v1.OriginStatus
-	89,  // 19: crossfade.v1.OriginTraffic.window:type_name -> google.protobuf.Duration
+	84,  // 15: crossfade.v1.ServiceStatus.split:type_name -> crossfade.v1.ServiceStatus.SplitEntry
+	98,  // 16: crossfade.v1.ServiceStatus.changed:type_name -> google.protobuf.Timestamp
+	85,  // 17: crossfade.v1.ServiceStatus.traffic:type_name -> crossfade.v1.ServiceStatus.TrafficEntry
+	52,  // 18: crossfade.v1.ServiceStatus.origins:type_name -> crossfade.v1.OriginStatus
+	93,  // 19: crossfade.v1.OriginTraffic.window:type_name -> google.protobuf.Duration
 	2,   // 20: crossfade.v1.DeleteRequest.options:type_name -> crossfade.v1.ChangeOptions
 	30,  // 21: crossfade.v1.DeleteResponse.change:type_name -> crossfade.v1.Change
-	82,  // 22: crossfade.v1.SetSplitRequest.weights:type_name -> crossfade.v1.SetSplitRequest.WeightsEntry
+	86,  // 22: crossfade.v1.SetSplitRequest.weights:type_name -> crossfade.v1.SetSplitRequest.WeightsEntry
 	2,   // 23: crossfade.v1.SetSplitRequest.options:type_name -> crossfade.v1.ChangeOptions
 	30,  // 24: crossfade.v1.SetSplitResponse.change:type_name -> crossfade.v1.Change
-	95,  // 25: crossfade.v1.PutPinRequest.pin:type_name -> crossfade.v1.Pin
+	99,  // 25: crossfade.v1.PutPinRequest.pin:type_name -> crossfade.v1.Pin
 	2,   // 26: crossfade.v1.PutPinRequest.options:type_name -> crossfade.v1.ChangeOptions
 	30,  // 27: crossfade.v1.PutPinResponse.change:type_name -> crossfade.v1.Change
 	2,   // 28: crossfade.v1.DeletePinRequest.options:type_name -> crossfade.v1.ChangeOptions
@@ -6133,143 +6470,149 @@ var file_crossfade_v1_api_proto_depIdxs = []int32{
 	30,  // 33: crossfade.v1.RollbackResponse.changes:type_name -> crossfade.v1.Change
 	2,   // 34: crossfade.v1.UndoRequest.options:type_name -> crossfade.v1.ChangeOptions
 	30,  // 35: crossfade.v1.UndoResponse.change:type_name -> crossfade.v1.Change
-	83,  // 36: crossfade.v1.Change.split:type_name -> crossfade.v1.Change.SplitEntry
+	87,  // 36: crossfade.v1.Change.split:type_name -> crossfade.v1.Change.SplitEntry
 	32,  // 37: crossfade.v1.Change.fleet:type_name -> crossfade.v1.FleetState
 	34,  // 38: crossfade.v1.Change.proof:type_name -> crossfade.v1.Proof
 	31,  // 39: crossfade.v1.Change.fleets:type_name -> crossfade.v1.FleetChange
 	32,  // 40: crossfade.v1.FleetChange.fleet:type_name -> crossfade.v1.FleetState
 	34,  // 41: crossfade.v1.FleetChange.proof:type_name -> crossfade.v1.Proof
-	84,  // 42: crossfade.v1.FleetChange.split:type_name -> crossfade.v1.FleetChange.SplitEntry
+	88,  // 42: crossfade.v1.FleetChange.split:type_name -> crossfade.v1.FleetChange.SplitEntry
 	33,  // 43: crossfade.v1.FleetState.refused:type_name -> crossfade.v1.Refusal
-	85,  // 44: crossfade.v1.Proof.open_streams:type_name -> crossfade.v1.Proof.OpenStreamsEntry
+	89,  // 44: crossfade.v1.Proof.open_streams:type_name -> crossfade.v1.Proof.OpenStreamsEntry
 	35,  // 45: crossfade.v1.Proof.per_proxy:type_name -> crossfade.v1.ProxyProof
 	38,  // 46: crossfade.v1.ListProxiesResponse.items:type_name -> crossfade.v1.Proxy
-	51,  // 47: crossfade.v1.ListProxiesResponse.origins:type_name -> crossfade.v1.OriginStatus
+	52,  // 47: crossfade.v1.ListProxiesResponse.origins:type_name -> crossfade.v1.OriginStatus
 	39,  // 48: crossfade.v1.Proxy.last_nack:type_name -> crossfade.v1.Nack
-	94,  // 49: crossfade.v1.Proxy.connected_since:type_name -> google.protobuf.Timestamp
-	94,  // 50: crossfade.v1.Proxy.last_seen:type_name -> google.protobuf.Timestamp
-	94,  // 51: crossfade.v1.Nack.time:type_name -> google.protobuf.Timestamp
-	42,  // 52: crossfade.v1.ListHistoryResponse.items:type_name -> crossfade.v1.Revision
-	94,  // 53: crossfade.v1.Revision.time:type_name -> google.protobuf.Timestamp
-	3,   // 54: crossfade.v1.Revision.before:type_name -> crossfade.v1.Document
-	3,   // 55: crossfade.v1.Revision.after:type_name -> crossfade.v1.Document
-	32,  // 56: crossfade.v1.Revision.fleet:type_name -> crossfade.v1.FleetState
-	34,  // 57: crossfade.v1.Revision.proof:type_name -> crossfade.v1.Proof
-	94,  // 58: crossfade.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
-	14,  // 59: crossfade.v1.WatchResponse.service:type_name -> crossfade.v1.ServiceStatus
-	42,  // 60: crossfade.v1.WatchResponse.revision:type_name -> crossfade.v1.Revision
-	38,  // 61: crossfade.v1.WatchResponse.proxy:type_name -> crossfade.v1.Proxy
-	46,  // 62: crossfade.v1.ExplainRouteRequest.headers:type_name -> crossfade.v1.Header
-	3,   // 63: crossfade.v1.ExplainRouteRequest.documents:type_name -> crossfade.v1.Document
-	86,  // 64: crossfade.v1.ExplainRouteResponse.chances:type_name -> crossfade.v1.ExplainRouteResponse.ChancesEntry
-	50,  // 65: crossfade.v1.ListEndpointsResponse.items:type_name -> crossfade.v1.Endpoint
-	51,  // 66: crossfade.v1.ListEndpointsResponse.origins:type_name -> crossfade.v1.OriginStatus
-	87,  // 67: crossfade.v1.Endpoint.metadata:type_name -> crossfade.v1.Endpoint.MetadataEntry
-	94,  // 68: crossfade.v1.Endpoint.held_since:type_name -> google.protobuf.Timestamp
-	94,  // 69: crossfade.v1.OriginStatus.held_since:type_name -> google.protobuf.Timestamp
-	94,  // 70: crossfade.v1.OriginStatus.failing_since:type_name -> google.protobuf.Timestamp
-	1,   // 71: crossfade.v1.OriginStatus.error:type_name -> crossfade.v1.ErrorDetail
-	94,  // 72: crossfade.v1.WatchEndpointsResponse.time:type_name -> google.protobuf.Timestamp
-	50,  // 73: crossfade.v1.WatchEndpointsResponse.endpoint:type_name -> crossfade.v1.Endpoint
-	51,  // 74: crossfade.v1.WatchEndpointsResponse.origin:type_name -> crossfade.v1.OriginStatus
-	2,   // 75: crossfade.v1.AcceptEndpointsRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 76: crossfade.v1.AcceptEndpointsResponse.change:type_name -> crossfade.v1.Change
-	50,  // 77: crossfade.v1.AcceptEndpointsResponse.accepted:type_name -> crossfade.v1.Endpoint
-	92,  // 78: crossfade.v1.StartMirrorRequest.mirror:type_name -> crossfade.v1.Mirror
-	2,   // 79: crossfade.v1.StartMirrorRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 80: crossfade.v1.StartMirrorResponse.change:type_name -> crossfade.v1.Change
-	96,  // 81: crossfade.v1.StartMirrorResponse.estimate:type_name -> crossfade.v1.MirrorEstimate
-	92,  // 82: crossfade.v1.StartMirrorResponse.mirror:type_name -> crossfade.v1.Mirror
-	2,   // 83: crossfade.v1.StopMirrorRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 84: crossfade.v1.StopMirrorResponse.change:type_name -> crossfade.v1.Change
-	97,  // 85: crossfade.v1.ListMirrorsResponse.items:type_name -> crossfade.v1.MirrorStatus
-	98,  // 86: crossfade.v1.GetMirrorReportResponse.report:type_name -> crossfade.v1.MirrorReport
-	94,  // 87: crossfade.v1.WatchMirrorResponse.time:type_name -> google.protobuf.Timestamp
-	98,  // 88: crossfade.v1.WatchMirrorResponse.report:type_name -> crossfade.v1.MirrorReport
-	93,  // 89: crossfade.v1.StartRolloutRequest.rollout:type_name -> crossfade.v1.Rollout
-	2,   // 90: crossfade.v1.StartRolloutRequest.options:type_name -> crossfade.v1.ChangeOptions
-	30,  // 91: crossfade.v1.StartRolloutResponse.change:type_name -> crossfade.v1.Change
-	99,  // 92: crossfade.v1.StartRolloutResponse.status:type_name -> crossfade.v1.RolloutStatus
-	89,  // 93: crossfade.v1.StartRolloutResponse.earliest_end:type_name -> google.protobuf.Duration
-	2,   // 94: crossfade.v1.ActOnRolloutRequest.options:type_name -> crossfade.v1.ChangeOptions
-	99,  // 95: crossfade.v1.ActOnRolloutResponse.status:type_name -> crossfade.v1.RolloutStatus
-	99,  // 96: crossfade.v1.ListRolloutsResponse.items:type_name -> crossfade.v1.RolloutStatus
-	99,  // 97: crossfade.v1.GetRolloutResponse.status:type_name -> crossfade.v1.RolloutStatus
-	94,  // 98: crossfade.v1.WatchRolloutResponse.time:type_name -> google.protobuf.Timestamp
-	99,  // 99: crossfade.v1.WatchRolloutResponse.status:type_name -> crossfade.v1.RolloutStatus
-	93,  // 100: crossfade.v1.RunCanaryRequest.rollout:type_name -> crossfade.v1.Rollout
-	2,   // 101: crossfade.v1.RunCanaryRequest.options:type_name -> crossfade.v1.ChangeOptions
-	89,  // 102: crossfade.v1.RunCanaryRequest.lease:type_name -> google.protobuf.Duration
-	94,  // 103: crossfade.v1.RunCanaryResponse.time:type_name -> google.protobuf.Timestamp
-	99,  // 104: crossfade.v1.RunCanaryResponse.status:type_name -> crossfade.v1.RolloutStatus
-	88,  // 105: crossfade.v1.GetServerInfoResponse.addresses:type_name -> crossfade.v1.GetServerInfoResponse.AddressesEntry
-	94,  // 106: crossfade.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
-	15,  // 107: crossfade.v1.ServiceStatus.TrafficEntry.value:type_name -> crossfade.v1.OriginTraffic
-	4,   // 108: crossfade.v1.CrossfadeService.Apply:input_type -> crossfade.v1.ApplyRequest
-	6,   // 109: crossfade.v1.CrossfadeService.Diff:input_type -> crossfade.v1.DiffRequest
-	10,  // 110: crossfade.v1.CrossfadeService.Get:input_type -> crossfade.v1.GetRequest
-	12,  // 111: crossfade.v1.CrossfadeService.List:input_type -> crossfade.v1.ListRequest
-	16,  // 112: crossfade.v1.CrossfadeService.Delete:input_type -> crossfade.v1.DeleteRequest
-	18,  // 113: crossfade.v1.CrossfadeService.SetSplit:input_type -> crossfade.v1.SetSplitRequest
-	20,  // 114: crossfade.v1.CrossfadeService.PutPin:input_type -> crossfade.v1.PutPinRequest
-	22,  // 115: crossfade.v1.CrossfadeService.DeletePin:input_type -> crossfade.v1.DeletePinRequest
-	24,  // 116: crossfade.v1.CrossfadeService.SetPrimary:input_type -> crossfade.v1.SetPrimaryRequest
-	26,  // 117: crossfade.v1.CrossfadeService.Rollback:input_type -> crossfade.v1.RollbackRequest
-	28,  // 118: crossfade.v1.CrossfadeService.Undo:input_type -> crossfade.v1.UndoRequest
-	36,  // 119: crossfade.v1.CrossfadeService.ListProxies:input_type -> crossfade.v1.ListProxiesRequest
-	40,  // 120: crossfade.v1.CrossfadeService.ListHistory:input_type -> crossfade.v1.ListHistoryRequest
-	43,  // 121: crossfade.v1.CrossfadeService.Watch:input_type -> crossfade.v1.WatchRequest
-	45,  // 122: crossfade.v1.CrossfadeService.ExplainRoute:input_type -> crossfade.v1.ExplainRouteRequest
-	48,  // 123: crossfade.v1.CrossfadeService.ListEndpoints:input_type -> crossfade.v1.ListEndpointsRequest
-	52,  // 124: crossfade.v1.CrossfadeService.WatchEndpoints:input_type -> crossfade.v1.WatchEndpointsRequest
-	54,  // 125: crossfade.v1.CrossfadeService.AcceptEndpoints:input_type -> crossfade.v1.AcceptEndpointsRequest
-	56,  // 126: crossfade.v1.CrossfadeService.StartMirror:input_type -> crossfade.v1.StartMirrorRequest
-	58,  // 127: crossfade.v1.CrossfadeService.StopMirror:input_type -> crossfade.v1.StopMirrorRequest
-	60,  // 128: crossfade.v1.CrossfadeService.ListMirrors:input_type -> crossfade.v1.ListMirrorsRequest
-	62,  // 129: crossfade.v1.CrossfadeService.GetMirrorReport:input_type -> crossfade.v1.GetMirrorReportRequest
-	64,  // 130: crossfade.v1.CrossfadeService.WatchMirror:input_type -> crossfade.v1.WatchMirrorRequest
-	66,  // 131: crossfade.v1.CrossfadeService.StartRollout:input_type -> crossfade.v1.StartRolloutRequest
-	68,  // 132: crossfade.v1.CrossfadeService.ActOnRollout:input_type -> crossfade.v1.ActOnRolloutRequest
-	70,  // 133: crossfade.v1.CrossfadeService.ListRollouts:input_type -> crossfade.v1.ListRolloutsRequest
-	72,  // 134: crossfade.v1.CrossfadeService.GetRollout:input_type -> crossfade.v1.GetRolloutRequest
-	74,  // 135: crossfade.v1.CrossfadeService.WatchRollout:input_type -> crossfade.v1.WatchRolloutRequest
-	76,  // 136: crossfade.v1.CrossfadeService.RunCanary:input_type -> crossfade.v1.RunCanaryRequest
-	78,  // 137: crossfade.v1.CrossfadeService.GetServerInfo:input_type -> crossfade.v1.GetServerInfoRequest
-	5,   // 138: crossfade.v1.CrossfadeService.Apply:output_type -> crossfade.v1.ApplyResponse
-	7,   // 139: crossfade.v1.CrossfadeService.Diff:output_type -> crossfade.v1.DiffResponse
-	11,  // 140: crossfade.v1.CrossfadeService.Get:output_type -> crossfade.v1.GetResponse
-	13,  // 141: crossfade.v1.CrossfadeService.List:output_type -> crossfade.v1.ListResponse
-	17,  // 142: crossfade.v1.CrossfadeService.Delete:output_type -> crossfade.v1.DeleteResponse
-	19,  // 143: crossfade.v1.CrossfadeService.SetSplit:output_type -> crossfade.v1.SetSplitResponse
-	21,  // 144: crossfade.v1.CrossfadeService.PutPin:output_type -> crossfade.v1.PutPinResponse
-	23,  // 145: crossfade.v1.CrossfadeService.DeletePin:output_type -> crossfade.v1.DeletePinResponse
-	25,  // 146: crossfade.v1.CrossfadeService.SetPrimary:output_type -> crossfade.v1.SetPrimaryResponse
-	27,  // 147: crossfade.v1.CrossfadeService.Rollback:output_type -> crossfade.v1.RollbackResponse
-	29,  // 148: crossfade.v1.CrossfadeService.Undo:output_type -> crossfade.v1.UndoResponse
-	37,  // 149: crossfade.v1.CrossfadeService.ListProxies:output_type -> crossfade.v1.ListProxiesResponse
-	41,  // 150: crossfade.v1.CrossfadeService.ListHistory:output_type -> crossfade.v1.ListHistoryResponse
-	44,  // 151: crossfade.v1.CrossfadeService.Watch:output_type -> crossfade.v1.WatchResponse
-	47,  // 152: crossfade.v1.CrossfadeService.ExplainRoute:output_type -> crossfade.v1.ExplainRouteResponse
-	49,  // 153: crossfade.v1.CrossfadeService.ListEndpoints:output_type -> crossfade.v1.ListEndpointsResponse
-	53,  // 154: crossfade.v1.CrossfadeService.WatchEndpoints:output_type -> crossfade.v1.WatchEndpointsResponse
-	55,  // 155: crossfade.v1.CrossfadeService.AcceptEndpoints:output_type -> crossfade.v1.AcceptEndpointsResponse
-	57,  // 156: crossfade.v1.CrossfadeService.StartMirror:output_type -> crossfade.v1.StartMirrorResponse
-	59,  // 157: crossfade.v1.CrossfadeService.StopMirror:output_type -> crossfade.v1.StopMirrorResponse
-	61,  // 158: crossfade.v1.CrossfadeService.ListMirrors:output_type -> crossfade.v1.ListMirrorsResponse
-	63,  // 159: crossfade.v1.CrossfadeService.GetMirrorReport:output_type -> crossfade.v1.GetMirrorReportResponse
-	65,  // 160: crossfade.v1.CrossfadeService.WatchMirror:output_type -> crossfade.v1.WatchMirrorResponse
-	67,  // 161: crossfade.v1.CrossfadeService.StartRollout:output_type -> crossfade.v1.StartRolloutResponse
-	69,  // 162: crossfade.v1.CrossfadeService.ActOnRollout:output_type -> crossfade.v1.ActOnRolloutResponse
-	71,  // 163: crossfade.v1.CrossfadeService.ListRollouts:output_type -> crossfade.v1.ListRolloutsResponse
-	73,  // 164: crossfade.v1.CrossfadeService.GetRollout:output_type -> crossfade.v1.GetRolloutResponse
-	75,  // 165: crossfade.v1.CrossfadeService.WatchRollout:output_type -> crossfade.v1.WatchRolloutResponse
-	77,  // 166: crossfade.v1.CrossfadeService.RunCanary:output_type -> crossfade.v1.RunCanaryResponse
-	79,  // 167: crossfade.v1.CrossfadeService.GetServerInfo:output_type -> crossfade.v1.GetServerInfoResponse
-	138, // [138:168] is the sub-list for method output_type
-	108, // [108:138] is the sub-list for method input_type
-	108, // [108:108] is the sub-list for extension type_name
-	108, // [108:108] is the sub-list for extension extendee
-	0,   // [0:108] is the sub-list for field type_name
+	98,  // 49: crossfade.v1.Proxy.connected_since:type_name -> google.protobuf.Timestamp
+	98,  // 50: crossfade.v1.Proxy.last_seen:type_name -> google.protobuf.Timestamp
+	98,  // 51: crossfade.v1.Proxy.certificate_expiry:type_name -> google.protobuf.Timestamp
+	98,  // 52: crossfade.v1.Nack.time:type_name -> google.protobuf.Timestamp
+	42,  // 53: crossfade.v1.ListHistoryResponse.items:type_name -> crossfade.v1.Revision
+	98,  // 54: crossfade.v1.Revision.time:type_name -> google.protobuf.Timestamp
+	3,   // 55: crossfade.v1.Revision.before:type_name -> crossfade.v1.Document
+	3,   // 56: crossfade.v1.Revision.after:type_name -> crossfade.v1.Document
+	32,  // 57: crossfade.v1.Revision.fleet:type_name -> crossfade.v1.FleetState
+	34,  // 58: crossfade.v1.Revision.proof:type_name -> crossfade.v1.Proof
+	43,  // 59: crossfade.v1.Revision.denied:type_name -> crossfade.v1.Denied
+	98,  // 60: crossfade.v1.Denied.last:type_name -> google.protobuf.Timestamp
+	98,  // 61: crossfade.v1.WatchResponse.time:type_name -> google.protobuf.Timestamp
+	14,  // 62: crossfade.v1.WatchResponse.service:type_name -> crossfade.v1.ServiceStatus
+	42,  // 63: crossfade.v1.WatchResponse.revision:type_name -> crossfade.v1.Revision
+	38,  // 64: crossfade.v1.WatchResponse.proxy:type_name -> crossfade.v1.Proxy
+	47,  // 65: crossfade.v1.ExplainRouteRequest.headers:type_name -> crossfade.v1.Header
+	3,   // 66: crossfade.v1.ExplainRouteRequest.documents:type_name -> crossfade.v1.Document
+	90,  // 67: crossfade.v1.ExplainRouteResponse.chances:type_name -> crossfade.v1.ExplainRouteResponse.ChancesEntry
+	51,  // 68: crossfade.v1.ListEndpointsResponse.items:type_name -> crossfade.v1.Endpoint
+	52,  // 69: crossfade.v1.ListEndpointsResponse.origins:type_name -> crossfade.v1.OriginStatus
+	91,  // 70: crossfade.v1.Endpoint.metadata:type_name -> crossfade.v1.Endpoint.MetadataEntry
+	98,  // 71: crossfade.v1.Endpoint.held_since:type_name -> google.protobuf.Timestamp
+	98,  // 72: crossfade.v1.OriginStatus.held_since:type_name -> google.protobuf.Timestamp
+	98,  // 73: crossfade.v1.OriginStatus.failing_since:type_name -> google.protobuf.Timestamp
+	1,   // 74: crossfade.v1.OriginStatus.error:type_name -> crossfade.v1.ErrorDetail
+	98,  // 75: crossfade.v1.WatchEndpointsResponse.time:type_name -> google.protobuf.Timestamp
+	51,  // 76: crossfade.v1.WatchEndpointsResponse.endpoint:type_name -> crossfade.v1.Endpoint
+	52,  // 77: crossfade.v1.WatchEndpointsResponse.origin:type_name -> crossfade.v1.OriginStatus
+	2,   // 78: crossfade.v1.AcceptEndpointsRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 79: crossfade.v1.AcceptEndpointsResponse.change:type_name -> crossfade.v1.Change
+	51,  // 80: crossfade.v1.AcceptEndpointsResponse.accepted:type_name -> crossfade.v1.Endpoint
+	96,  // 81: crossfade.v1.StartMirrorRequest.mirror:type_name -> crossfade.v1.Mirror
+	2,   // 82: crossfade.v1.StartMirrorRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 83: crossfade.v1.StartMirrorResponse.change:type_name -> crossfade.v1.Change
+	100, // 84: crossfade.v1.StartMirrorResponse.estimate:type_name -> crossfade.v1.MirrorEstimate
+	96,  // 85: crossfade.v1.StartMirrorResponse.mirror:type_name -> crossfade.v1.Mirror
+	2,   // 86: crossfade.v1.StopMirrorRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 87: crossfade.v1.StopMirrorResponse.change:type_name -> crossfade.v1.Change
+	101, // 88: crossfade.v1.ListMirrorsResponse.items:type_name -> crossfade.v1.MirrorStatus
+	102, // 89: crossfade.v1.GetMirrorReportResponse.report:type_name -> crossfade.v1.MirrorReport
+	98,  // 90: crossfade.v1.WatchMirrorResponse.time:type_name -> google.protobuf.Timestamp
+	102, // 91: crossfade.v1.WatchMirrorResponse.report:type_name -> crossfade.v1.MirrorReport
+	97,  // 92: crossfade.v1.StartRolloutRequest.rollout:type_name -> crossfade.v1.Rollout
+	2,   // 93: crossfade.v1.StartRolloutRequest.options:type_name -> crossfade.v1.ChangeOptions
+	30,  // 94: crossfade.v1.StartRolloutResponse.change:type_name -> crossfade.v1.Change
+	103, // 95: crossfade.v1.StartRolloutResponse.status:type_name -> crossfade.v1.RolloutStatus
+	93,  // 96: crossfade.v1.StartRolloutResponse.earliest_end:type_name -> google.protobuf.Duration
+	2,   // 97: crossfade.v1.ActOnRolloutRequest.options:type_name -> crossfade.v1.ChangeOptions
+	103, // 98: crossfade.v1.ActOnRolloutResponse.status:type_name -> crossfade.v1.RolloutStatus
+	103, // 99: crossfade.v1.ListRolloutsResponse.items:type_name -> crossfade.v1.RolloutStatus
+	103, // 100: crossfade.v1.GetRolloutResponse.status:type_name -> crossfade.v1.RolloutStatus
+	98,  // 101: crossfade.v1.WatchRolloutResponse.time:type_name -> google.protobuf.Timestamp
+	103, // 102: crossfade.v1.WatchRolloutResponse.status:type_name -> crossfade.v1.RolloutStatus
+	97,  // 103: crossfade.v1.RunCanaryRequest.rollout:type_name -> crossfade.v1.Rollout
+	2,   // 104: crossfade.v1.RunCanaryRequest.options:type_name -> crossfade.v1.ChangeOptions
+	93,  // 105: crossfade.v1.RunCanaryRequest.lease:type_name -> google.protobuf.Duration
+	98,  // 106: crossfade.v1.RunCanaryResponse.time:type_name -> google.protobuf.Timestamp
+	103, // 107: crossfade.v1.RunCanaryResponse.status:type_name -> crossfade.v1.RolloutStatus
+	92,  // 108: crossfade.v1.GetServerInfoResponse.addresses:type_name -> crossfade.v1.GetServerInfoResponse.AddressesEntry
+	98,  // 109: crossfade.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
+	83,  // 110: crossfade.v1.CanIResponse.roles:type_name -> crossfade.v1.RoleOf
+	15,  // 111: crossfade.v1.ServiceStatus.TrafficEntry.value:type_name -> crossfade.v1.OriginTraffic
+	4,   // 112: crossfade.v1.CrossfadeService.Apply:input_type -> crossfade.v1.ApplyRequest
+	6,   // 113: crossfade.v1.CrossfadeService.Diff:input_type -> crossfade.v1.DiffRequest
+	10,  // 114: crossfade.v1.CrossfadeService.Get:input_type -> crossfade.v1.GetRequest
+	12,  // 115: crossfade.v1.CrossfadeService.List:input_type -> crossfade.v1.ListRequest
+	16,  // 116: crossfade.v1.CrossfadeService.Delete:input_type -> crossfade.v1.DeleteRequest
+	18,  // 117: crossfade.v1.CrossfadeService.SetSplit:input_type -> crossfade.v1.SetSplitRequest
+	20,  // 118: crossfade.v1.CrossfadeService.PutPin:input_type -> crossfade.v1.PutPinRequest
+	22,  // 119: crossfade.v1.CrossfadeService.DeletePin:input_type -> crossfade.v1.DeletePinRequest
+	24,  // 120: crossfade.v1.CrossfadeService.SetPrimary:input_type -> crossfade.v1.SetPrimaryRequest
+	26,  // 121: crossfade.v1.CrossfadeService.Rollback:input_type -> crossfade.v1.RollbackRequest
+	28,  // 122: crossfade.v1.CrossfadeService.Undo:input_type -> crossfade.v1.UndoRequest
+	36,  // 123: crossfade.v1.CrossfadeService.ListProxies:input_type -> crossfade.v1.ListProxiesRequest
+	40,  // 124: crossfade.v1.CrossfadeService.ListHistory:input_type -> crossfade.v1.ListHistoryRequest
+	44,  // 125: crossfade.v1.CrossfadeService.Watch:input_type -> crossfade.v1.WatchRequest
+	46,  // 126: crossfade.v1.CrossfadeService.ExplainRoute:input_type -> crossfade.v1.ExplainRouteRequest
+	49,  // 127: crossfade.v1.CrossfadeService.ListEndpoints:input_type -> crossfade.v1.ListEndpointsRequest
+	53,  // 128: crossfade.v1.CrossfadeService.WatchEndpoints:input_type -> crossfade.v1.WatchEndpointsRequest
+	55,  // 129: crossfade.v1.CrossfadeService.AcceptEndpoints:input_type -> crossfade.v1.AcceptEndpointsRequest
+	57,  // 130: crossfade.v1.CrossfadeService.StartMirror:input_type -> crossfade.v1.StartMirrorRequest
+	59,  // 131: crossfade.v1.CrossfadeService.StopMirror:input_type -> crossfade.v1.StopMirrorRequest
+	61,  // 132: crossfade.v1.CrossfadeService.ListMirrors:input_type -> crossfade.v1.ListMirrorsRequest
+	63,  // 133: crossfade.v1.CrossfadeService.GetMirrorReport:input_type -> crossfade.v1.GetMirrorReportRequest
+	65,  // 134: crossfade.v1.CrossfadeService.WatchMirror:input_type -> crossfade.v1.WatchMirrorRequest
+	67,  // 135: crossfade.v1.CrossfadeService.StartRollout:input_type -> crossfade.v1.StartRolloutRequest
+	69,  // 136: crossfade.v1.CrossfadeService.ActOnRollout:input_type -> crossfade.v1.ActOnRolloutRequest
+	71,  // 137: crossfade.v1.CrossfadeService.ListRollouts:input_type -> crossfade.v1.ListRolloutsRequest
+	73,  // 138: crossfade.v1.CrossfadeService.GetRollout:input_type -> crossfade.v1.GetRolloutRequest
+	75,  // 139: crossfade.v1.CrossfadeService.WatchRollout:input_type -> crossfade.v1.WatchRolloutRequest
+	77,  // 140: crossfade.v1.CrossfadeService.RunCanary:input_type -> crossfade.v1.RunCanaryRequest
+	79,  // 141: crossfade.v1.CrossfadeService.GetServerInfo:input_type -> crossfade.v1.GetServerInfoRequest
+	81,  // 142: crossfade.v1.CrossfadeService.CanI:input_type -> crossfade.v1.CanIRequest
+	5,   // 143: crossfade.v1.CrossfadeService.Apply:output_type -> crossfade.v1.ApplyResponse
+	7,   // 144: crossfade.v1.CrossfadeService.Diff:output_type -> crossfade.v1.DiffResponse
+	11,  // 145: crossfade.v1.CrossfadeService.Get:output_type -> crossfade.v1.GetResponse
+	13,  // 146: crossfade.v1.CrossfadeService.List:output_type -> crossfade.v1.ListResponse
+	17,  // 147: crossfade.v1.CrossfadeService.Delete:output_type -> crossfade.v1.DeleteResponse
+	19,  // 148: crossfade.v1.CrossfadeService.SetSplit:output_type -> crossfade.v1.SetSplitResponse
+	21,  // 149: crossfade.v1.CrossfadeService.PutPin:output_type -> crossfade.v1.PutPinResponse
+	23,  // 150: crossfade.v1.CrossfadeService.DeletePin:output_type -> crossfade.v1.DeletePinResponse
+	25,  // 151: crossfade.v1.CrossfadeService.SetPrimary:output_type -> crossfade.v1.SetPrimaryResponse
+	27,  // 152: crossfade.v1.CrossfadeService.Rollback:output_type -> crossfade.v1.RollbackResponse
+	29,  // 153: crossfade.v1.CrossfadeService.Undo:output_type -> crossfade.v1.UndoResponse
+	37,  // 154: crossfade.v1.CrossfadeService.ListProxies:output_type -> crossfade.v1.ListProxiesResponse
+	41,  // 155: crossfade.v1.CrossfadeService.ListHistory:output_type -> crossfade.v1.ListHistoryResponse
+	45,  // 156: crossfade.v1.CrossfadeService.Watch:output_type -> crossfade.v1.WatchResponse
+	48,  // 157: crossfade.v1.CrossfadeService.ExplainRoute:output_type -> crossfade.v1.ExplainRouteResponse
+	50,  // 158: crossfade.v1.CrossfadeService.ListEndpoints:output_type -> crossfade.v1.ListEndpointsResponse
+	54,  // 159: crossfade.v1.CrossfadeService.WatchEndpoints:output_type -> crossfade.v1.WatchEndpointsResponse
+	56,  // 160: crossfade.v1.CrossfadeService.AcceptEndpoints:output_type -> crossfade.v1.AcceptEndpointsResponse
+	58,  // 161: crossfade.v1.CrossfadeService.StartMirror:output_type -> crossfade.v1.StartMirrorResponse
+	60,  // 162: crossfade.v1.CrossfadeService.StopMirror:output_type -> crossfade.v1.StopMirrorResponse
+	62,  // 163: crossfade.v1.CrossfadeService.ListMirrors:output_type -> crossfade.v1.ListMirrorsResponse
+	64,  // 164: crossfade.v1.CrossfadeService.GetMirrorReport:output_type -> crossfade.v1.GetMirrorReportResponse
+	66,  // 165: crossfade.v1.CrossfadeService.WatchMirror:output_type -> crossfade.v1.WatchMirrorResponse
+	68,  // 166: crossfade.v1.CrossfadeService.StartRollout:output_type -> crossfade.v1.StartRolloutResponse
+	70,  // 167: crossfade.v1.CrossfadeService.ActOnRollout:output_type -> crossfade.v1.ActOnRolloutResponse
+	72,  // 168: crossfade.v1.CrossfadeService.ListRollouts:output_type -> crossfade.v1.ListRolloutsResponse
+	74,  // 169: crossfade.v1.CrossfadeService.GetRollout:output_type -> crossfade.v1.GetRolloutResponse
+	76,  // 170: crossfade.v1.CrossfadeService.WatchRollout:output_type -> crossfade.v1.WatchRolloutResponse
+	78,  // 171: crossfade.v1.CrossfadeService.RunCanary:output_type -> crossfade.v1.RunCanaryResponse
+	80,  // 172: crossfade.v1.CrossfadeService.GetServerInfo:output_type -> crossfade.v1.GetServerInfoResponse
+	82,  // 173: crossfade.v1.CrossfadeService.CanI:output_type -> crossfade.v1.CanIResponse
+	143, // [143:174] is the sub-list for method output_type
+	112, // [112:143] is the sub-list for method input_type
+	112, // [112:112] is the sub-list for extension type_name
+	112, // [112:112] is the sub-list for extension extendee
+	0,   // [0:112] is the sub-list for field type_name
 }
 
 func init() { file_crossfade_v1_api_proto_init() }
@@ -6287,12 +6630,12 @@ func file_crossfade_v1_api_proto_init() {
 		(*Document_Rollout)(nil),
 	}
 	file_crossfade_v1_api_proto_msgTypes[14].OneofWrappers = []any{}
-	file_crossfade_v1_api_proto_msgTypes[43].OneofWrappers = []any{
+	file_crossfade_v1_api_proto_msgTypes[44].OneofWrappers = []any{
 		(*WatchResponse_Service)(nil),
 		(*WatchResponse_Revision)(nil),
 		(*WatchResponse_Proxy)(nil),
 	}
-	file_crossfade_v1_api_proto_msgTypes[52].OneofWrappers = []any{
+	file_crossfade_v1_api_proto_msgTypes[53].OneofWrappers = []any{
 		(*WatchEndpointsResponse_Endpoint)(nil),
 		(*WatchEndpointsResponse_Origin)(nil),
 	}
@@ -6302,7 +6645,7 @@ func file_crossfade_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_crossfade_v1_api_proto_rawDesc), len(file_crossfade_v1_api_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   88,
+			NumMessages:   92,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

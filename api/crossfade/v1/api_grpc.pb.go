@@ -51,6 +51,7 @@ const (
 	CrossfadeService_WatchRollout_FullMethodName    = "/crossfade.v1.CrossfadeService/WatchRollout"
 	CrossfadeService_RunCanary_FullMethodName       = "/crossfade.v1.CrossfadeService/RunCanary"
 	CrossfadeService_GetServerInfo_FullMethodName   = "/crossfade.v1.CrossfadeService/GetServerInfo"
+	CrossfadeService_CanI_FullMethodName            = "/crossfade.v1.CrossfadeService/CanI"
 )
 
 // CrossfadeServiceClient is the client API for CrossfadeService service.
@@ -124,6 +125,8 @@ type CrossfadeServiceClient interface {
 	RunCanary(ctx context.Context, in *RunCanaryRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[RunCanaryResponse], error)
 	// GetServerInfo returns the version and the addresses of the server.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
+	// CanI says who the caller is, which roles it has, and whether it may do something.
+	CanI(ctx context.Context, in *CanIRequest, opts ...grpc.CallOption) (*CanIResponse, error)
 }
 
 type crossfadeServiceClient struct {
@@ -479,6 +482,16 @@ func (c *crossfadeServiceClient) GetServerInfo(ctx context.Context, in *GetServe
 	return out, nil
 }
 
+func (c *crossfadeServiceClient) CanI(ctx context.Context, in *CanIRequest, opts ...grpc.CallOption) (*CanIResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CanIResponse)
+	err := c.cc.Invoke(ctx, CrossfadeService_CanI_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CrossfadeServiceServer is the server API for CrossfadeService service.
 // All implementations must embed UnimplementedCrossfadeServiceServer
 // for forward compatibility.
@@ -550,6 +563,8 @@ type CrossfadeServiceServer interface {
 	RunCanary(*RunCanaryRequest, grpc.ServerStreamingServer[RunCanaryResponse]) error
 	// GetServerInfo returns the version and the addresses of the server.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
+	// CanI says who the caller is, which roles it has, and whether it may do something.
+	CanI(context.Context, *CanIRequest) (*CanIResponse, error)
 	mustEmbedUnimplementedCrossfadeServiceServer()
 }
 
@@ -649,6 +664,9 @@ func (UnimplementedCrossfadeServiceServer) RunCanary(*RunCanaryRequest, grpc.Ser
 }
 func (UnimplementedCrossfadeServiceServer) GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetServerInfo not implemented")
+}
+func (UnimplementedCrossfadeServiceServer) CanI(context.Context, *CanIRequest) (*CanIResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CanI not implemented")
 }
 func (UnimplementedCrossfadeServiceServer) mustEmbedUnimplementedCrossfadeServiceServer() {}
 func (UnimplementedCrossfadeServiceServer) testEmbeddedByValue()                          {}
@@ -1176,6 +1194,24 @@ func _CrossfadeService_GetServerInfo_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CrossfadeService_CanI_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CanIRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CrossfadeServiceServer).CanI(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CrossfadeService_CanI_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CrossfadeServiceServer).CanI(ctx, req.(*CanIRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CrossfadeService_ServiceDesc is the grpc.ServiceDesc for CrossfadeService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1282,6 +1318,10 @@ var CrossfadeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetServerInfo",
 			Handler:    _CrossfadeService_GetServerInfo_Handler,
+		},
+		{
+			MethodName: "CanI",
+			Handler:    _CrossfadeService_CanI_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -658,7 +658,9 @@ type RolloutRun struct {
 	// If nobody waits for its end for so long, it is aborted. Absent: it walks alone.
 	Lease *durationpb.Duration `protobuf:"bytes,11,opt,name=lease,proto3" json:"lease,omitempty"`
 	// The walk itself, for the server that goes on with it. Left out of answers.
-	Walk          []byte `protobuf:"bytes,12,opt,name=walk,proto3" json:"walk,omitempty"`
+	Walk []byte `protobuf:"bytes,12,opt,name=walk,proto3" json:"walk,omitempty"`
+	// The name in the starter's certificate; empty if it showed none.
+	StarterName   string `protobuf:"bytes,13,opt,name=starter_name,json=starterName,proto3" json:"starter_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -775,6 +777,13 @@ func (x *RolloutRun) GetWalk() []byte {
 		return x.Walk
 	}
 	return nil
+}
+
+func (x *RolloutRun) GetStarterName() string {
+	if x != nil {
+		return x.StarterName
+	}
+	return ""
 }
 
 // RolloutStatus says where a rollout is and what it waits for.
@@ -1458,7 +1467,7 @@ const file_crossfade_v1_rollout_proto_rawDesc = "" +
 	"\x05query\x18\x02 \x01(\tR\x05query\x12/\n" +
 	"\x05every\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05every\"\x1f\n" +
 	"\vRolloutHook\x12\x10\n" +
-	"\x03url\x18\x01 \x01(\tR\x03url\"\xeb\x02\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\"\x8e\x03\n" +
 	"\n" +
 	"RolloutRun\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x124\n" +
@@ -1473,7 +1482,8 @@ const file_crossfade_v1_rollout_proto_rawDesc = "" +
 	"\x05ended\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x05ended\x12/\n" +
 	"\x05lease\x18\v \x01(\v2\x19.google.protobuf.DurationR\x05lease\x12\x12\n" +
-	"\x04walk\x18\f \x01(\fR\x04walk\"\xe2\x06\n" +
+	"\x04walk\x18\f \x01(\fR\x04walk\x12!\n" +
+	"\fstarter_name\x18\r \x01(\tR\vstarterName\"\xe2\x06\n" +
 	"\rRolloutStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x14\n" +

@@ -892,12 +892,17 @@ type Tls struct {
 	// The name to ask for (SNI), which the certificate has to have. Default: the host of dns; needed for every other origin.
 	ServerName string `protobuf:"bytes,1,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
 	// File of certificate authorities to trust, in PEM, on each proxy's machine. Default "/etc/ssl/certs/ca-certificates.crt".
-	// Envoy reads it once: after its content has changed, restart the proxies.
+	// Proxies read it again when another file is moved into its place.
 	CaFile string `protobuf:"bytes,2,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
 	// Takes any certificate: whoever answers is believed. Default false.
 	InsecureSkipVerify bool `protobuf:"varint,3,opt,name=insecure_skip_verify,json=insecureSkipVerify,proto3" json:"insecure_skip_verify,omitempty"`
-	unknownFields      protoimpl.UnknownFields
-	sizeCache          protoimpl.SizeCache
+	// File of the certificate, in PEM with its intermediates, that the proxies show to the origin, on each proxy's machine. Watched like ca_file.
+	// Default: they show none.
+	CertificateFile string `protobuf:"bytes,4,opt,name=certificate_file,json=certificateFile,proto3" json:"certificate_file,omitempty"`
+	// File of its private key, in PEM. Needed with certificate_file, and only then.
+	KeyFile       string `protobuf:"bytes,5,opt,name=key_file,json=keyFile,proto3" json:"key_file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Tls) Reset() {
@@ -949,6 +954,20 @@ func (x *Tls) GetInsecureSkipVerify() bool {
 		return x.InsecureSkipVerify
 	}
 	return false
+}
+
+func (x *Tls) GetCertificateFile() string {
+	if x != nil {
+		return x.CertificateFile
+	}
+	return ""
+}
+
+func (x *Tls) GetKeyFile() string {
+	if x != nil {
+		return x.KeyFile
+	}
+	return ""
 }
 
 // ZonePreference keeps requests in the zone of the proxy while enough endpoints are well there.
@@ -1922,7 +1941,8 @@ func (x *Timeouts) GetMaxStreamDuration() *durationpb.Duration {
 // Retries says when a request may be sent again to the same origin.
 type Retries struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Any of "connect-failure", "refused-stream", "reset", "gateway-error", "5xx", "retriable-status-codes", or "none" alone. Required.
+	// Any of "connect-failure", "refused-stream", "reset", "gateway-error", "5xx", "retriable-status-codes", or "none" alone. Required, but for
+	// retries that only say otherOrigin: then as without retries.
 	// The first two are safe for every method: the request has not reached the application.
 	On []string `protobuf:"bytes,1,rep,name=on,proto3" json:"on,omitempty"`
 	// How many times more, 1 to 10. Default 1.
@@ -1930,7 +1950,9 @@ type Retries struct {
 	// Limit for each try. Default 0s: the request timeout.
 	PerTryTimeout *durationpb.Duration `protobuf:"bytes,3,opt,name=per_try_timeout,json=perTryTimeout,proto3" json:"per_try_timeout,omitempty"`
 	// Status codes, 400 to 599, for "retriable-status-codes".
-	StatusCodes   []int32 `protobuf:"varint,4,rep,packed,name=status_codes,json=statusCodes,proto3" json:"status_codes,omitempty"`
+	StatusCodes []int32 `protobuf:"varint,4,rep,packed,name=status_codes,json=statusCodes,proto3" json:"status_codes,omitempty"`
+	// One try at the other origin, for requests that may be made twice. Absent: a request stays at the origin that it was given to.
+	OtherOrigin   *OtherOrigin `protobuf:"bytes,5,opt,name=other_origin,json=otherOrigin,proto3" json:"other_origin,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1993,6 +2015,79 @@ func (x *Retries) GetStatusCodes() []int32 {
 	return nil
 }
 
+func (x *Retries) GetOtherOrigin() *OtherOrigin {
+	if x != nil {
+		return x.OtherOrigin
+	}
+	return nil
+}
+
+// OtherOrigin sends a request whose first try has failed to the other one of two origins, once, before anything of an answer was sent. It takes the
+// place of retries within the origin, for the methods that it names; pinned requests stay where they are. An origin at 0 % gets none of them.
+// Both origins have to speak one protocol.
+type OtherOrigin struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Any of "connect-failure", "refused-stream", "reset", "gateway-error", "5xx". Default: the first four.
+	On []string `protobuf:"bytes,1,rep,name=on,proto3" json:"on,omitempty"`
+	// Any of "GET", "HEAD", "OPTIONS", "PUT", "DELETE": methods of requests that may be made twice. Default: the first three.
+	Methods []string `protobuf:"bytes,2,rep,name=methods,proto3" json:"methods,omitempty"`
+	// How many such tries one proxy has under way at an origin at a time, 1 to 1000: what is beyond gets the answer of the first try. Default 10.
+	MaxConcurrent int32 `protobuf:"varint,3,opt,name=max_concurrent,json=maxConcurrent,proto3" json:"max_concurrent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OtherOrigin) Reset() {
+	*x = OtherOrigin{}
+	mi := &file_crossfade_v1_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OtherOrigin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OtherOrigin) ProtoMessage() {}
+
+func (x *OtherOrigin) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OtherOrigin.ProtoReflect.Descriptor instead.
+func (*OtherOrigin) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *OtherOrigin) GetOn() []string {
+	if x != nil {
+		return x.On
+	}
+	return nil
+}
+
+func (x *OtherOrigin) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
+func (x *OtherOrigin) GetMaxConcurrent() int32 {
+	if x != nil {
+		return x.MaxConcurrent
+	}
+	return 0
+}
+
 // Fleet holds the settings of all proxies with the same node.cluster. A fleet without one has the defaults.
 type Fleet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2006,13 +2101,15 @@ type Fleet struct {
 	TrustedHops int32 `protobuf:"varint,4,opt,name=trusted_hops,json=trustedHops,proto3" json:"trusted_hops,omitempty"`
 	// Whether every connection begins with a PROXY protocol header (behind an NLB with it on). Default false.
 	ProxyProtocol bool `protobuf:"varint,5,opt,name=proxy_protocol,json=proxyProtocol,proto3" json:"proxy_protocol,omitempty"`
+	// How its proxies listen on ports of services. A port that is not here is served in clear text.
+	Listeners     []*FleetListener `protobuf:"bytes,6,rep,name=listeners,proto3" json:"listeners,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Fleet) Reset() {
 	*x = Fleet{}
-	mi := &file_crossfade_v1_service_proto_msgTypes[24]
+	mi := &file_crossfade_v1_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2121,7 @@ func (x *Fleet) String() string {
 func (*Fleet) ProtoMessage() {}
 
 func (x *Fleet) ProtoReflect() protoreflect.Message {
-	mi := &file_crossfade_v1_service_proto_msgTypes[24]
+	mi := &file_crossfade_v1_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2037,7 +2134,7 @@ func (x *Fleet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fleet.ProtoReflect.Descriptor instead.
 func (*Fleet) Descriptor() ([]byte, []int) {
-	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{24}
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Fleet) GetApiVersion() string {
@@ -2073,6 +2170,189 @@ func (x *Fleet) GetProxyProtocol() bool {
 		return x.ProxyProtocol
 	}
 	return false
+}
+
+func (x *Fleet) GetListeners() []*FleetListener {
+	if x != nil {
+		return x.Listeners
+	}
+	return nil
+}
+
+// FleetListener is how the proxies of a fleet listen on one port.
+type FleetListener struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The port, as the services say it in listener.port.
+	Port int32 `protobuf:"varint,1,opt,name=port,proto3" json:"port,omitempty"`
+	// Serves the port by TLS alone: HTTP/2 and HTTP/1.1, as the client asks by ALPN.
+	Tls           *ListenerTls `protobuf:"bytes,2,opt,name=tls,proto3" json:"tls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FleetListener) Reset() {
+	*x = FleetListener{}
+	mi := &file_crossfade_v1_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FleetListener) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FleetListener) ProtoMessage() {}
+
+func (x *FleetListener) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FleetListener.ProtoReflect.Descriptor instead.
+func (*FleetListener) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *FleetListener) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *FleetListener) GetTls() *ListenerTls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+// ListenerTls is what proxies show to clients, and ask of them. All files are on each proxy's machine, and read again when another file is
+// moved into their place; what does not fit together then is passed over, and what was there goes on.
+type ListenerTls struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Certificates with their keys. Which one a client gets goes by the names in them and the name that it asks for (SNI); the first is for all others.
+	Certificates []*KeyPair `protobuf:"bytes,1,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	// File of certificate authorities, in PEM: every client has to show a certificate of one of them, and applications read in
+	// x-forwarded-client-cert whose it is. Default: clients show none.
+	ClientCaFile string `protobuf:"bytes,2,opt,name=client_ca_file,json=clientCaFile,proto3" json:"client_ca_file,omitempty"`
+	// The lowest version of TLS: "1.2" or "1.3". Default "1.2".
+	MinVersion    string `protobuf:"bytes,3,opt,name=min_version,json=minVersion,proto3" json:"min_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListenerTls) Reset() {
+	*x = ListenerTls{}
+	mi := &file_crossfade_v1_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListenerTls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListenerTls) ProtoMessage() {}
+
+func (x *ListenerTls) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListenerTls.ProtoReflect.Descriptor instead.
+func (*ListenerTls) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ListenerTls) GetCertificates() []*KeyPair {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+func (x *ListenerTls) GetClientCaFile() string {
+	if x != nil {
+		return x.ClientCaFile
+	}
+	return ""
+}
+
+func (x *ListenerTls) GetMinVersion() string {
+	if x != nil {
+		return x.MinVersion
+	}
+	return ""
+}
+
+// KeyPair is a certificate and its key.
+type KeyPair struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// File of the certificate, in PEM, its intermediates after it.
+	CertificateFile string `protobuf:"bytes,1,opt,name=certificate_file,json=certificateFile,proto3" json:"certificate_file,omitempty"`
+	// File of its private key, in PEM.
+	KeyFile       string `protobuf:"bytes,2,opt,name=key_file,json=keyFile,proto3" json:"key_file,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyPair) Reset() {
+	*x = KeyPair{}
+	mi := &file_crossfade_v1_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyPair) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyPair) ProtoMessage() {}
+
+func (x *KeyPair) ProtoReflect() protoreflect.Message {
+	mi := &file_crossfade_v1_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyPair.ProtoReflect.Descriptor instead.
+func (*KeyPair) Descriptor() ([]byte, []int) {
+	return file_crossfade_v1_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *KeyPair) GetCertificateFile() string {
+	if x != nil {
+		return x.CertificateFile
+	}
+	return ""
+}
+
+func (x *KeyPair) GetKeyFile() string {
+	if x != nil {
+		return x.KeyFile
+	}
+	return ""
 }
 
 var File_crossfade_v1_service_proto protoreflect.FileDescriptor
@@ -2148,12 +2428,14 @@ const file_crossfade_v1_service_proto_rawDesc = "" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\x05R\x04port\x12\x16\n" +
 	"\x06lookup\x18\x03 \x01(\tR\x06lookup\x12\x1c\n" +
-	"\tresolvers\x18\x04 \x03(\tR\tresolvers\"q\n" +
+	"\tresolvers\x18\x04 \x03(\tR\tresolvers\"\xb7\x01\n" +
 	"\x03Tls\x12\x1f\n" +
 	"\vserver_name\x18\x01 \x01(\tR\n" +
 	"serverName\x12\x17\n" +
 	"\aca_file\x18\x02 \x01(\tR\x06caFile\x120\n" +
-	"\x14insecure_skip_verify\x18\x03 \x01(\bR\x12insecureSkipVerify\"5\n" +
+	"\x14insecure_skip_verify\x18\x03 \x01(\bR\x12insecureSkipVerify\x12)\n" +
+	"\x10certificate_file\x18\x04 \x01(\tR\x0fcertificateFile\x12\x19\n" +
+	"\bkey_file\x18\x05 \x01(\tR\akeyFile\"5\n" +
 	"\x0eZonePreference\x12#\n" +
 	"\rmin_endpoints\x18\x01 \x01(\x05R\fminEndpoints\":\n" +
 	"\bCapacity\x12.\n" +
@@ -2216,19 +2498,36 @@ const file_crossfade_v1_service_proto_rawDesc = "" +
 	"\bTimeouts\x123\n" +
 	"\arequest\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\arequest\x12-\n" +
 	"\x04idle\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04idle\x12I\n" +
-	"\x13max_stream_duration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x11maxStreamDuration\"\x9b\x01\n" +
+	"\x13max_stream_duration\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x11maxStreamDuration\"\xd9\x01\n" +
 	"\aRetries\x12\x0e\n" +
 	"\x02on\x18\x01 \x03(\tR\x02on\x12\x1a\n" +
 	"\battempts\x18\x02 \x01(\x05R\battempts\x12A\n" +
 	"\x0fper_try_timeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\rperTryTimeout\x12!\n" +
-	"\fstatus_codes\x18\x04 \x03(\x05R\vstatusCodes\"\x9a\x01\n" +
+	"\fstatus_codes\x18\x04 \x03(\x05R\vstatusCodes\x12<\n" +
+	"\fother_origin\x18\x05 \x01(\v2\x19.crossfade.v1.OtherOriginR\votherOrigin\"^\n" +
+	"\vOtherOrigin\x12\x0e\n" +
+	"\x02on\x18\x01 \x03(\tR\x02on\x12\x18\n" +
+	"\amethods\x18\x02 \x03(\tR\amethods\x12%\n" +
+	"\x0emax_concurrent\x18\x03 \x01(\x05R\rmaxConcurrent\"\xd5\x01\n" +
 	"\x05Fleet\x12\x1f\n" +
 	"\vapi_version\x18\x01 \x01(\tR\n" +
 	"apiVersion\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12!\n" +
 	"\ftrusted_hops\x18\x04 \x01(\x05R\vtrustedHops\x12%\n" +
-	"\x0eproxy_protocol\x18\x05 \x01(\bR\rproxyProtocolBCZAgithub.com/crossfade-proxy/crossfade/api/crossfade/v1;crossfadev1b\x06proto3"
+	"\x0eproxy_protocol\x18\x05 \x01(\bR\rproxyProtocol\x129\n" +
+	"\tlisteners\x18\x06 \x03(\v2\x1b.crossfade.v1.FleetListenerR\tlisteners\"P\n" +
+	"\rFleetListener\x12\x12\n" +
+	"\x04port\x18\x01 \x01(\x05R\x04port\x12+\n" +
+	"\x03tls\x18\x02 \x01(\v2\x19.crossfade.v1.ListenerTlsR\x03tls\"\x8f\x01\n" +
+	"\vListenerTls\x129\n" +
+	"\fcertificates\x18\x01 \x03(\v2\x15.crossfade.v1.KeyPairR\fcertificates\x12$\n" +
+	"\x0eclient_ca_file\x18\x02 \x01(\tR\fclientCaFile\x12\x1f\n" +
+	"\vmin_version\x18\x03 \x01(\tR\n" +
+	"minVersion\"O\n" +
+	"\aKeyPair\x12)\n" +
+	"\x10certificate_file\x18\x01 \x01(\tR\x0fcertificateFile\x12\x19\n" +
+	"\bkey_file\x18\x02 \x01(\tR\akeyFileBCZAgithub.com/crossfade-proxy/crossfade/api/crossfade/v1;crossfadev1b\x06proto3"
 
 var (
 	file_crossfade_v1_service_proto_rawDescOnce sync.Once
@@ -2242,7 +2541,7 @@ func file_crossfade_v1_service_proto_rawDescGZIP() []byte {
 	return file_crossfade_v1_service_proto_rawDescData
 }
 
-var file_crossfade_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_crossfade_v1_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_crossfade_v1_service_proto_goTypes = []any{
 	(*Service)(nil),             // 0: crossfade.v1.Service
 	(*FleetRollback)(nil),       // 1: crossfade.v1.FleetRollback
@@ -2268,9 +2567,13 @@ var file_crossfade_v1_service_proto_goTypes = []any{
 	(*ValueMatch)(nil),          // 21: crossfade.v1.ValueMatch
 	(*Timeouts)(nil),            // 22: crossfade.v1.Timeouts
 	(*Retries)(nil),             // 23: crossfade.v1.Retries
-	(*Fleet)(nil),               // 24: crossfade.v1.Fleet
-	nil,                         // 25: crossfade.v1.Split.WeightsEntry
-	(*durationpb.Duration)(nil), // 26: google.protobuf.Duration
+	(*OtherOrigin)(nil),         // 24: crossfade.v1.OtherOrigin
+	(*Fleet)(nil),               // 25: crossfade.v1.Fleet
+	(*FleetListener)(nil),       // 26: crossfade.v1.FleetListener
+	(*ListenerTls)(nil),         // 27: crossfade.v1.ListenerTls
+	(*KeyPair)(nil),             // 28: crossfade.v1.KeyPair
+	nil,                         // 29: crossfade.v1.Split.WeightsEntry
+	(*durationpb.Duration)(nil), // 30: google.protobuf.Duration
 }
 var file_crossfade_v1_service_proto_depIdxs = []int32{
 	2,  // 0: crossfade.v1.Service.listener:type_name -> crossfade.v1.Listener
@@ -2285,36 +2588,40 @@ var file_crossfade_v1_service_proto_depIdxs = []int32{
 	6,  // 9: crossfade.v1.Origin.cloud_map:type_name -> crossfade.v1.CloudMapService
 	7,  // 10: crossfade.v1.Origin.kubernetes:type_name -> crossfade.v1.KubernetesService
 	8,  // 11: crossfade.v1.Origin.dns:type_name -> crossfade.v1.DnsName
-	26, // 12: crossfade.v1.Origin.connect_timeout:type_name -> google.protobuf.Duration
+	30, // 12: crossfade.v1.Origin.connect_timeout:type_name -> google.protobuf.Duration
 	12, // 13: crossfade.v1.Origin.health_check:type_name -> crossfade.v1.HealthCheck
 	13, // 14: crossfade.v1.Origin.outlier_detection:type_name -> crossfade.v1.OutlierDetection
 	14, // 15: crossfade.v1.Origin.circuit_breakers:type_name -> crossfade.v1.CircuitBreakers
 	9,  // 16: crossfade.v1.Origin.tls:type_name -> crossfade.v1.Tls
-	26, // 17: crossfade.v1.Origin.slow_start:type_name -> google.protobuf.Duration
+	30, // 17: crossfade.v1.Origin.slow_start:type_name -> google.protobuf.Duration
 	11, // 18: crossfade.v1.Origin.capacity:type_name -> crossfade.v1.Capacity
 	10, // 19: crossfade.v1.Origin.zone:type_name -> crossfade.v1.ZonePreference
-	26, // 20: crossfade.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
-	26, // 21: crossfade.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
-	26, // 22: crossfade.v1.OutlierDetection.interval:type_name -> google.protobuf.Duration
-	26, // 23: crossfade.v1.OutlierDetection.base_ejection_time:type_name -> google.protobuf.Duration
-	25, // 24: crossfade.v1.Split.weights:type_name -> crossfade.v1.Split.WeightsEntry
+	30, // 20: crossfade.v1.HealthCheck.interval:type_name -> google.protobuf.Duration
+	30, // 21: crossfade.v1.HealthCheck.timeout:type_name -> google.protobuf.Duration
+	30, // 22: crossfade.v1.OutlierDetection.interval:type_name -> google.protobuf.Duration
+	30, // 23: crossfade.v1.OutlierDetection.base_ejection_time:type_name -> google.protobuf.Duration
+	29, // 24: crossfade.v1.Split.weights:type_name -> crossfade.v1.Split.WeightsEntry
 	16, // 25: crossfade.v1.Split.sticky:type_name -> crossfade.v1.Sticky
 	17, // 26: crossfade.v1.Sticky.cookie:type_name -> crossfade.v1.StickyCookie
 	18, // 27: crossfade.v1.Sticky.header:type_name -> crossfade.v1.StickyHeader
 	19, // 28: crossfade.v1.Sticky.client_address:type_name -> crossfade.v1.StickyClientAddress
-	26, // 29: crossfade.v1.StickyCookie.ttl:type_name -> google.protobuf.Duration
+	30, // 29: crossfade.v1.StickyCookie.ttl:type_name -> google.protobuf.Duration
 	21, // 30: crossfade.v1.Pin.header:type_name -> crossfade.v1.ValueMatch
 	21, // 31: crossfade.v1.Pin.cookie:type_name -> crossfade.v1.ValueMatch
 	21, // 32: crossfade.v1.Pin.query:type_name -> crossfade.v1.ValueMatch
-	26, // 33: crossfade.v1.Timeouts.request:type_name -> google.protobuf.Duration
-	26, // 34: crossfade.v1.Timeouts.idle:type_name -> google.protobuf.Duration
-	26, // 35: crossfade.v1.Timeouts.max_stream_duration:type_name -> google.protobuf.Duration
-	26, // 36: crossfade.v1.Retries.per_try_timeout:type_name -> google.protobuf.Duration
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	30, // 33: crossfade.v1.Timeouts.request:type_name -> google.protobuf.Duration
+	30, // 34: crossfade.v1.Timeouts.idle:type_name -> google.protobuf.Duration
+	30, // 35: crossfade.v1.Timeouts.max_stream_duration:type_name -> google.protobuf.Duration
+	30, // 36: crossfade.v1.Retries.per_try_timeout:type_name -> google.protobuf.Duration
+	24, // 37: crossfade.v1.Retries.other_origin:type_name -> crossfade.v1.OtherOrigin
+	26, // 38: crossfade.v1.Fleet.listeners:type_name -> crossfade.v1.FleetListener
+	27, // 39: crossfade.v1.FleetListener.tls:type_name -> crossfade.v1.ListenerTls
+	28, // 40: crossfade.v1.ListenerTls.certificates:type_name -> crossfade.v1.KeyPair
+	41, // [41:41] is the sub-list for method output_type
+	41, // [41:41] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_crossfade_v1_service_proto_init() }
@@ -2351,7 +2658,7 @@ func file_crossfade_v1_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_crossfade_v1_service_proto_rawDesc), len(file_crossfade_v1_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

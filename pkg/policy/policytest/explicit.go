@@ -33,6 +33,12 @@ func Explicit(s *policy.Service) *crossfadev1.Service {
 	doc.Retries = &crossfadev1.Retries{On: []string{policy.NoRetries}}
 	if r := s.Retries; r != nil {
 		doc.Retries = &crossfadev1.Retries{On: r.On, Attempts: int32(r.Attempts), PerTryTimeout: written(r.PerTryTimeout)}
+		if len(r.On) == 0 {
+			doc.Retries.On = []string{policy.NoRetries}
+		}
+		if o := r.OtherOrigin; o != nil {
+			doc.Retries.OtherOrigin = &crossfadev1.OtherOrigin{On: o.On, Methods: o.Methods, MaxConcurrent: int32(o.MaxConcurrent)}
+		}
 		for _, c := range r.StatusCodes {
 			doc.Retries.StatusCodes = append(doc.Retries.StatusCodes, int32(c))
 		}
@@ -76,6 +82,9 @@ func explicitOrigin(o policy.Origin) *crossfadev1.Origin {
 		doc.Tls = &crossfadev1.Tls{ServerName: t.ServerName, InsecureSkipVerify: t.SkipVerify}
 		if !t.SkipVerify {
 			doc.Tls.CaFile = t.CAFile
+		}
+		if t.Show != nil {
+			doc.Tls.CertificateFile, doc.Tls.KeyFile = t.Show.CertificateFile, t.Show.KeyFile
 		}
 	}
 	explicitDiscovery(o, doc)

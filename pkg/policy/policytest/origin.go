@@ -81,6 +81,9 @@ func (g *generator) elsewhere(o *crossfadev1.Origin) {
 	if !o.Tls.InsecureSkipVerify {
 		o.Tls.CaFile = maybe("/etc/pki/tls/certs/ca-bundle.crt")
 	}
+	if g.one(2) {
+		o.Tls.CertificateFile, o.Tls.KeyFile = "/etc/pki/tls/certs/proxy.crt", "/etc/pki/tls/private/proxy.key"
+	}
 }
 
 func (g *generator) endpoints(service, origin string) []string {

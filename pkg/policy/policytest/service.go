@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
 // Options narrow what [Services] makes. The zero value narrows nothing.
@@ -86,7 +87,7 @@ func (g *generator) service(name string) *crossfadev1.Service {
 		doc.Timeouts = g.timeouts()
 	}
 	if g.one(2) {
-		doc.Retries = g.retries(doc.Timeouts.GetRequest().AsDuration())
+		doc.Retries = g.retries(doc.Timeouts.GetRequest().AsDuration(), doc.GetOrigins())
 	}
 	return doc
 }
@@ -228,7 +229,7 @@ func (g *generator) timeouts() *crossfadev1.Timeouts {
 	return t
 }
 
-func (g *generator) retries(request time.Duration) *crossfadev1.Retries {
+func (g *generator) retries(request time.Duration, origins []*crossfadev1.Origin) *crossfadev1.Retries {
 	r := &crossfadev1.Retries{On: g.some([]string{"connect-failure", "refused-stream", "reset", "gateway-error", "5xx", "retriable-status-codes"}, 4)}
 	if slices.Contains(r.On, "retriable-status-codes") {
 		r.StatusCodes = []int32{503, 429}[:1+g.IntN(2)]
@@ -238,6 +239,10 @@ func (g *generator) retries(request time.Duration) *crossfadev1.Retries {
 	}
 	if per := g.millis(1_000, 5_000); g.one(2) && (request == 0 || per.AsDuration() <= request) {
 		r.PerTryTimeout = per
+	}
+	if len(origins) == 2 && cmp.Or(origins[0].Protocol, "http1") == cmp.Or(origins[1].Protocol, "http1") {
+		r.OtherOrigin = &crossfadev1.OtherOrigin{On: g.some(policy.OtherOriginConditions(), 3), Methods: g.some([]string{"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}, 3)}
+		r.OtherOrigin.MaxConcurrent = 1 + g.Int32N(policy.MaxOtherOrigin)
 	}
 	return r
 }

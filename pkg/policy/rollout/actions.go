@@ -42,7 +42,13 @@ func (l *look) refuseApproval(a *Action) error {
 		}
 	case !slices.Contains(a.Roles, gate.Role):
 		return &policy.Error{Kind: policy.Denied, Code: "role_needed", Value: a.Who, Message: fmt.Sprintf("the gate before step %d needs role %s", l.s.Step+1, gate.Role), Next: "ask somebody who has it"}
-	case a.Kind == Approve && gate.NotStarter && SamePerson(a.Who, l.p.Starter):
+	case a.Kind == Approve && gate.NotStarter && a.Name != "" && l.p.StarterName == "":
+		return &policy.Error{
+			Kind: policy.Denied, Code: "starter_not_verified", Value: a.Who,
+			Message: fmt.Sprintf("cannot approve this gate, which is not for who started the rollout: that was %s, whom no certificate showed, when the server verified nobody, and it may be the same person", or(l.p.Starter, "somebody")),
+			Next:    fmt.Sprintf("run `shadowctl rollout abort %s`, and start it anew", l.p.Name),
+		}
+	case a.Kind == Approve && gate.NotStarter && l.p.startedBy(a.Who, a.Name):
 		return &policy.Error{Kind: policy.Denied, Code: "approver_is_starter", Value: a.Who, Message: "has started this rollout, and who starts it must not approve this gate", Next: "ask somebody else with role " + gate.Role}
 	}
 	return nil
@@ -74,7 +80,23 @@ func (l *look) notNow() error {
 	return held("action_not_now", fmt.Sprintf("the rollout cannot take %q while it is %s: %s", kind, phase, next), fmt.Sprintf("see `shadowctl rollout explain %s`", l.p.Name))
 }
 
-// SamePerson says whether two names are of one person: a name with a host (ann@laptop) is that person's on any host.
+// startedBy says whether somebody is who started the plan: by the names in certificates where both have one.
+func (p *Plan) startedBy(who, name string) bool {
+	if name != "" && p.StarterName != "" {
+		return name == p.StarterName
+	}
+	return SamePerson(or(name, who), or(p.StarterName, p.Starter))
+}
+
+// memberName is a member of a role as the plan's starter is compared with it: with a certificate, by the whole name.
+func (p *Plan) memberName(who string) string {
+	if p.StarterName == "" {
+		return ""
+	}
+	return who
+}
+
+// SamePerson says whether two names that nobody has verified are of one person: a name with a host (ann@laptop) is that person's on any host.
 func SamePerson(a, b string) bool {
 	a, _, _ = strings.Cut(a, "@")
 	b, _, _ = strings.Cut(b, "@")

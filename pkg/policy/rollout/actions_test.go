@@ -39,6 +39,37 @@ func TestActionsThatAreRefused(t *testing.T) {
 	refused(t, r, approval, policy.Held, "rollout_over")
 }
 
+// TestWhoStartedDoesNotApprove: by the names in certificates, whatever they say of themselves; without, by what they say. Of
+// who was not verified it is not known whether a certificate is theirs.
+func TestWhoStartedDoesNotApprove(t *testing.T) {
+	const ann, bob, same, unknown = "spiffe://e.test/ann", "spiffe://e.test/bob", "approver_is_starter", "starter_not_verified"
+	for name, c := range map[string]struct {
+		starter, starterName string
+		who, whoName         string
+		code                 string // of the refusal; empty: it is let
+	}{
+		"the same certificate":                {ann + " (as ann@laptop)", ann, ann, ann, same},
+		"the same, as somebody else":          {ann, ann, ann + " (as bob@desk)", ann, same},
+		"another certificate, as the starter": {ann + " (as ann@laptop)", ann, bob + " (as ann@laptop)", bob, ""},
+		"the same mailbox of another domain":  {"ann@a.test", "ann@a.test", "ann@b.test", "ann@b.test", ""},
+		"nobody verified, the same person":    {"ann@laptop", "", "ann@desk", "", same},
+		"nobody verified, somebody else":      {"ann@laptop", "", "bob@laptop", "", ""},
+		"not verified, approved by a name":    {"ann@laptop", "", "ann (as x)", "ann", unknown},
+		"not verified, by that of another":    {"ann@laptop", "", bob, bob, unknown},
+	} {
+		p := plan()
+		p.Starter, p.StarterName = c.starter, c.starterName
+		r := newRig(t, p)
+		r.until(AwaitingGate, 2)
+		a := Action{Kind: Approve, Who: c.who, Name: c.whoName, Roles: []string{"approver"}}
+		if c.code != "" {
+			refused(t, r, a, policy.Denied, c.code)
+		} else if err := r.try(&a); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestTheSameActionAgainDoesNothing(t *testing.T) {
 	r := newRig(t, plan())
 	r.until(Baking, 1)

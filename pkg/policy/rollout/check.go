@@ -11,12 +11,13 @@ import (
 
 // World is what a plan is held against: the service that it moves, who may approve, and what the server can ask.
 type World struct {
-	Origins []string            // of the service, in its order
-	Primary string              // of the service
-	Share   map[string]int32    // basis points now, see [policy.Weights]
-	Roles   map[string][]string // who has which role
-	Starter string              // whoever starts the plan
-	Running string              // the rollout that is on its way on this service; empty: none
+	Origins     []string            // of the service, in its order
+	Primary     string              // of the service
+	Share       map[string]int32    // basis points now, see [policy.Weights]
+	Roles       map[string][]string // who has which role for the service: names, or patterns of names
+	Starter     string              // whoever starts the plan
+	StarterName string              // the name in the starter's certificate; empty: it showed none
+	Running     string              // the rollout that is on its way on this service; empty: none
 
 	Mirrors map[string]Mirror       // mirror experiments, by name
 	Server  func(name string) error // says why a Prometheus is not known; nil: none is

@@ -50,7 +50,7 @@ func read(doc *crossfadev1.Rollout) (*Compiled, policy.Errors) {
 		return nil, policy.Errors{invalid("", "document_empty", "", "the document is empty", "see `shadowctl example rollout`")}
 	}
 	r := reader{doc: doc, out: &Compiled{Mirrors: map[string]string{}}}
-	r.found = policy.CheckHeader(doc.GetApiVersion(), doc.GetKind(), policy.KindRollout)
+	r.found = append(policy.CheckHeader(doc.GetApiVersion(), doc.GetKind(), policy.KindRollout), policy.Unknown(doc)...)
 	p := &r.out.Plan
 	p.Name, p.Service, p.To, p.From, p.OnFailure = doc.GetName(), doc.GetService(), doc.GetTo(), doc.GetFrom(), OnFailure(doc.GetOnFailure())
 	r.steps()

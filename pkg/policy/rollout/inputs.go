@@ -43,7 +43,7 @@ type Fleet struct {
 	Applied bool   // every connected proxy has it
 	Proven  bool   // every connected proxy is proven, or silent for as long as it takes: the end of a rollback's wait
 	Refused string // what a proxy said against it; empty: none did
-	Why     string // what is missing, for people
+	Why     string // what is missing, for people; also if it was waited for in vain
 }
 
 // GuardVerdict is what one guard says.
@@ -76,7 +76,8 @@ type Action struct {
 	ID     string // the idempotency key; the same again does nothing
 	Kind   ActionKind
 	Who    string
-	Roles  []string // of Who
+	Name   string   // in Who's certificate; empty: it showed none
+	Roles  []string // of Who, for the service
 	Step   int      // from 1: the step that an approval or a rejection means; 0: the present one
 	Reason string
 }

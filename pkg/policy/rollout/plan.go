@@ -30,19 +30,20 @@ const (
 
 // Plan is what was asked for. It is immutable: another plan is another rollout. [Check] says what is wrong with one.
 type Plan struct {
-	ID        string // of this run, for example "r1@417": name and revision of its start. Without "/"; no two runs share one
-	Name      string
-	Service   string
-	From      string // the origin that has what To does not have yet
-	To        string // the origin that the steps' weights are of
-	Primary   string // where a rollback goes. It is From, or for the reverse direction To
-	Starter   string // who started it
-	Steps     []PlanStep
-	Guards    []PlanGuard
-	OnFailure OnFailure     // empty: BackAtOnce, and Freeze for the reverse direction
-	BackPause time.Duration // between the weights of a gradual rollback; 0: [DefaultBackPause]
-	Hook      string        // URL that is told, and asked before each step; empty: none
-	Retention time.Duration // how long From is kept and watched after promotion; 0: [DefaultRetention]; negative: not at all
+	ID          string // of this run, for example "r1@417": name and revision of its start. Without "/"; no two runs share one
+	Name        string
+	Service     string
+	From        string // the origin that has what To does not have yet
+	To          string // the origin that the steps' weights are of
+	Primary     string // where a rollback goes. It is From, or for the reverse direction To
+	Starter     string // who started it
+	StarterName string // the name in the starter's certificate; empty: it showed none
+	Steps       []PlanStep
+	Guards      []PlanGuard
+	OnFailure   OnFailure     // empty: BackAtOnce, and Freeze for the reverse direction
+	BackPause   time.Duration // between the weights of a gradual rollback; 0: [DefaultBackPause]
+	Hook        string        // URL that is told, and asked before each step; empty: none
+	Retention   time.Duration // how long From is kept and watched after promotion; 0: [DefaultRetention]; negative: not at all
 }
 
 // PlanStep is one weight and what has to be true before the next.

@@ -15,7 +15,7 @@ import (
 func (c *Compiled) For(w *World) (*Plan, []*guard.Guard, policy.Errors) {
 	var found checker
 	p := c.plan(c.from(w, &found), w.Primary)
-	p.Starter = w.Starter
+	p.Starter, p.StarterName = w.Starter, w.StarterName
 	if len(found.found) == 0 {
 		found.found = c.inDocument(Check(p, w))
 	}
@@ -72,7 +72,7 @@ func ResumeRun(doc *crossfadev1.Rollout) (*Plan, []*guard.Guard, policy.Errors) 
 	}
 	run := doc.GetRun()
 	p := c.plan(run.GetFrom(), run.GetPrimary())
-	p.ID, p.Starter = run.GetId(), run.GetStarter()
+	p.ID, p.Starter, p.StarterName = run.GetId(), run.GetStarter(), run.GetStarterName()
 	if e := unwalkable(p); e != nil {
 		return nil, nil, append(policy.Errors{e}, found...)
 	}

@@ -46,7 +46,7 @@ func Public(doc *crossfadev1.Rollout) *crossfadev1.Rollout {
 // what is live.
 func StartRun(doc *crossfadev1.Rollout, p *Plan, lease time.Duration, split Split, now time.Time) *crossfadev1.Rollout {
 	out := proto.CloneOf(doc)
-	out.Run = &crossfadev1.RolloutRun{Id: p.ID, Started: timestamppb.New(now), Starter: p.Starter, From: p.From, Primary: p.Primary}
+	out.Run = &crossfadev1.RolloutRun{Id: p.ID, Started: timestamppb.New(now), Starter: p.Starter, StarterName: p.StarterName, From: p.From, Primary: p.Primary}
 	if lease > 0 {
 		out.Run.Lease = durationpb.New(lease)
 	}

@@ -138,6 +138,8 @@ func (l *look) detail(e Event) string {
 		return l.why
 	case RefusedByProxy:
 		return l.in.Fleet.Refused
+	case Proven:
+		return l.in.Fleet.Why // if it is taken for proven after a while
 	}
 	if a := l.action; a != nil && Event(a.Kind) == e {
 		return strings.TrimSuffix(or(a.Who, "somebody")+": "+a.Reason, ": ")

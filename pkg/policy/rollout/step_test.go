@@ -67,6 +67,9 @@ func TestAFailureRollsBackAtOnce(t *testing.T) {
 	r.in.Fleet.Proven = true
 	r.look()
 	r.is(RolledBack, 0)
+	if r.s.Reason != "the primary has everything: p7 still has requests" {
+		t.Errorf("it ended without proof, and says %q", r.s.Reason)
+	}
 	if !strings.Contains(r.seen[len(r.seen)-2].Text, "5 % of 400, at most 0.5 %") {
 		t.Errorf("the notes do not say why: %+v", r.seen)
 	}

@@ -50,7 +50,7 @@ func (c *checker) gates(p *Plan, w *World) {
 		switch {
 		case len(have) == 0:
 			c.add(field, "role_empty", s.Gate.Role, "nobody has this role, so the gate would never open", "give it to somebody in the server's settings")
-		case s.Gate.NotStarter && !slices.ContainsFunc(have, func(who string) bool { return !SamePerson(who, p.Starter) }):
+		case s.Gate.NotStarter && !slices.ContainsFunc(have, func(who string) bool { return !p.startedBy(who, p.memberName(who)) }):
 			c.add(field, "role_only_starter", s.Gate.Role, fmt.Sprintf("only %s has this role, and who starts a rollout must not approve this gate", p.Starter), "have somebody else start it, or give the role to one more")
 		}
 	}

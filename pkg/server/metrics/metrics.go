@@ -30,6 +30,7 @@ type Metrics struct {
 	nacks      metric.Int64Counter
 	rollback   metric.Float64Histogram
 	storeWrite metric.Float64Histogram
+	denied     metric.Int64Counter
 }
 
 // seconds are bounds of histograms from 1 ms to 10 s.
@@ -52,13 +53,15 @@ func New() (*Metrics, error) {
 	}
 	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithCardinalityLimit(maxSeries))
 	m := &Metrics{provider: provider, registry: registry, meter: provider.Meter("crossfade")}
-	var errs [4]error
+	var errs [5]error
 	m.pushAck, errs[0] = m.meter.Float64Histogram("push_ack_seconds", seconds,
 		metric.WithDescription("From the call of a change to the acknowledgement of the last connected proxy, of changes that waited for it."))
 	m.nacks, errs[1] = m.meter.Int64Counter("nacks_total", metric.WithDescription("Responses that a proxy refused."))
 	m.rollback, errs[2] = m.meter.Float64Histogram("rollback_seconds", seconds,
 		metric.WithDescription("From the call of a rollback to: acked, the last acknowledgement; last_request, the last request at an origin that should get none, where proven; answered."))
 	m.storeWrite, errs[3] = m.meter.Float64Histogram("store_write_seconds", seconds, metric.WithDescription("Time to make a change durable, failed ones included."))
+	m.denied, errs[4] = m.meter.Int64Counter("api_denied_total",
+		metric.WithDescription("Calls that were refused for want of a right, by method and reason: no_certificate, no_name (in it), no_role (that would do), no_rule (for the method). Who it was is in the history."))
 	return m, errors.Join(errs[:]...)
 }
 
@@ -70,6 +73,11 @@ func (m *Metrics) Handler() http.Handler {
 // Nack counts a refused response of a short type, for example "Listener".
 func (m *Metrics) Nack(fleet, kind string) {
 	m.nacks.Add(context.Background(), 1, metric.WithAttributes(attribute.String("fleet", fleet), attribute.String("type", kind)))
+}
+
+// Denied counts a call that was refused for want of a right.
+func (m *Metrics) Denied(method, reason string) {
+	m.denied.Add(context.Background(), 1, metric.WithAttributes(attribute.String("method", method), attribute.String("reason", reason)))
 }
 
 // StoreWrite notes how long the store took for a change.

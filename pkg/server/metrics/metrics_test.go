@@ -3,6 +3,7 @@ package metrics_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func (source) List(string) []*crossfadev1.ServiceStatus {
 func (source) Proxies(string) []*crossfadev1.Proxy {
 	return []*crossfadev1.Proxy{
 		{Fleet: "default", Proxy: "a", State: "ok", Connected: true, AckedRevision: 7},
-		{Fleet: "default", Proxy: "b", State: "pending", Connected: true, AckedRevision: 5},
+		{Fleet: "default", Proxy: "b", State: "pending", Connected: true, AckedRevision: 5, CertificateExpiry: &timestamppb.Timestamp{Seconds: 1.8e9}},
 		{Fleet: "default", Proxy: "c", State: "ok", Connected: true, AckedRevision: 7},
 		{Fleet: "edge", Proxy: "d", State: "lost", AckedRevision: 1},
 	}
@@ -85,8 +86,8 @@ func TestNamesAndLabelsAreThoseOfTheInterface(t *testing.T) {
 	}
 	err = m.Observe(source{}, func() []metrics.Requests {
 		return []metrics.Requests{
-			{Fleet: "default", Service: "orders", Origin: "ecs", Class: [6]uint64{2: 40, 5: 1}},
-			{Fleet: "edge", Service: "orders", Origin: "ecs", Class: [6]uint64{2: 2}},
+			{Fleet: "default", Service: "orders", Origin: "ecs", Class: [6]uint64{2: 40, 5: 1}, Hidden: 3},
+			{Fleet: "edge", Service: "orders", Origin: "ecs", Class: [6]uint64{2: 2}, Hidden: 4},
 			{Fleet: "default", Service: "forged-by-a-proxy", Origin: "x", Class: [6]uint64{2: 9}},
 		}
 	}, calls)
@@ -126,6 +127,9 @@ func TestNamesAndLabelsAreThoseOfTheInterface(t *testing.T) {
 		`crossfade_requests_total{class="2xx",origin="ecs",service="orders"} 42`,
 		`crossfade_requests_total{class="5xx",origin="ecs",service="orders"} 1`,
 		`crossfade_requests_total{class="2xx",origin="eks",service="orders"} 0`,
+		`crossfade_hidden_failures_total{origin="ecs",service="orders"} 7`,
+		`crossfade_hidden_failures_total{origin="eks",service="orders"} 0`,
+		`crossfade_proxy_certificate_expiry_timestamp_seconds{fleet="default",proxy="b"} 1.8e+09`,
 		`crossfade_rollback_seconds_count{stage="acked"} 1`,
 		`crossfade_rollback_seconds_bucket{stage="last_request",le="0.1"} 0`,
 		`crossfade_rollback_seconds_bucket{stage="last_request",le="0.25"} 1`,
@@ -174,5 +178,33 @@ func TestEveryMetricIsExplained(t *testing.T) {
 				t.Errorf("%s has no help", name)
 			}
 		}
+	}
+}
+
+// TestAScrapeShowsWhatTheCallerMaySee: nothing of other services, and no mirror, which does not say of which service it is.
+func TestAScrapeShowsWhatTheCallerMaySee(t *testing.T) {
+	m, err := metrics.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Observe(source{}, func() []metrics.Requests { return nil }, calls); err != nil {
+		t.Fatal(err)
+	}
+	for service, want := range map[string]bool{"orders": true, "pay": false} {
+		w := httptest.NewRecorder()
+		m.HandlerFor(func(*http.Request) func(string) bool { return func(s string) bool { return s == service } }).
+			ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		body := w.Body.String()
+		if got := strings.Contains(body, `service="orders"`); got != want || w.Code != http.StatusOK {
+			t.Errorf("%s: %d, orders shown: %t", service, w.Code, got)
+		}
+		if strings.Contains(body, "mirror=") || !strings.Contains(body, "crossfade_revision") {
+			t.Errorf("%s: shown:\n%s", service, body)
+		}
+	}
+	w := httptest.NewRecorder()
+	m.HandlerFor(func(*http.Request) func(string) bool { return nil }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if !strings.Contains(w.Body.String(), "mirror=") {
+		t.Error("who may see all does not see mirrors")
 	}
 }

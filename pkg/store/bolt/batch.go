@@ -230,6 +230,9 @@ func usedFor(tx *bbolt.Tx, key string, digest []byte, now time.Time) (revisions 
 		return nil, true, store.ErrKeyReused
 	}
 	for n := u.first; n < u.first+u.count; n++ {
+		if !kept(tx, n) { // trimmed, by a clock that was ahead: the key had expired then
+			return nil, false, nil
+		}
 		r, err := readRevision(tx, n)
 		if err != nil {
 			return nil, true, err
@@ -255,7 +258,7 @@ func (b *batch) keep(c *store.Commit, first int64) {
 
 // annotate adds what the fleet confirmed to a revision.
 func (b *batch) annotate(n int64, fleet *crossfadev1.FleetState, proof *crossfadev1.Proof) outcome {
-	if n < 1 || n > b.head.revision {
+	if n < 1 || n > b.head.revision || !kept(b.tx, n) {
 		return outcome{err: notFound("revision %d", n)}
 	}
 	r, err := readRevision(b.tx, n)

@@ -9,21 +9,24 @@ import (
 	"go.etcd.io/bbolt"
 )
 
+// newSuffix is behind the name of a store that is being made, by [Open] or by [Import]: who has the lock of that file is the one that makes it.
+const newSuffix = ".new"
+
 // create makes an empty store at path. It is written under another name first, so that no half of one is ever at path; an empty file
 // there is therefore damage. Of several processes that do this at once, one does it and the others find its file.
 func create(path string, o Options) error {
-	temporary := path + ".new"
-	f, err := openLocked(temporary, os.O_RDWR|os.O_CREATE, o.LockTimeout)
+	temporary := path + newSuffix
+	f, err := openNamed(temporary, os.O_RDWR|os.O_CREATE, o.LockTimeout)
 	if err != nil {
 		return err
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		f.Close() // another process was first
+		defer f.Close() // another process was first
 		return removeIfThere(temporary)
 	}
 	db, err := initialise(f)
 	if err != nil {
-		f.Close()
+		defer f.Close()
 		return errors.Join(unavailable("the file cannot be made", err), removeIfThere(temporary))
 	}
 	defer db.Close() // only now: the lock keeps the others away until the file has its name
@@ -69,7 +72,7 @@ func writeEmpty(tx *bbolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	format, _ := seal(bucketMeta, keyFormat, formatPayload(schemaVersion))
+	format, _ := seal(bucketMeta, keyFormat, formatPayload(schemaFirst))
 	if err := meta.Put(keyFormat, format); err != nil {
 		return err
 	}

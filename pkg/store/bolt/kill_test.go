@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(1)
 	}
+	if path := os.Getenv(envCompact); path != "" {
+		fmt.Fprintln(os.Stderr, compactForEver(path))
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 
@@ -133,7 +137,7 @@ func remember(t *testing.T, in *bufio.Reader, said map[int64]string) bool {
 	return true
 }
 
-// checkKilled opens the file again. History fails on a gap by itself.
+// checkKilled opens the file again.
 func checkKilled(t *testing.T, path string, said map[int64]string) {
 	t.Helper()
 	s := openStore(t, path)

@@ -26,9 +26,12 @@ var (
 )
 
 const (
-	magic         = "crossfade-store"
-	schemaVersion = 1
-	sumSize       = 8
+	magic   = "crossfade-store"
+	sumSize = 8
+
+	schemaFirst   = 1 // no revision was ever trimmed: versions that know no trims read it
+	schemaTrimmed = 2 // the numbers of the revisions may have gaps
+	schemaVersion = schemaTrimmed
 )
 
 // sumOf is the checksum of an entry. It covers where the entry is, so that a value at another key is an error.

@@ -53,6 +53,9 @@ type Store struct {
 	// draining is held for reading by reads of the file.
 	draining sync.RWMutex
 
+	trimming sync.Mutex   // held by a trim
+	exports  atomic.Int32 // on their way
+
 	// The following belong to the writer.
 	head  head
 	doubt *batch // a batch whose last fsync failed, nil if none
@@ -100,7 +103,7 @@ func open(path string, o Options) (*Store, error) {
 			return nil, err
 		}
 	}
-	f, err := openLocked(path, os.O_RDWR, o.LockTimeout)
+	f, err := openNamed(path, os.O_RDWR, o.LockTimeout)
 	if err != nil {
 		return nil, err
 	}
@@ -124,49 +127,6 @@ func checkDirectory(dir string) error {
 		return unavailable(dir+" is not a directory", nil)
 	}
 	return nil
-}
-
-// openLocked opens a file and locks it, as bbolt would. The lock belongs to the open file and ends with it.
-func openLocked(path string, flags int, timeout time.Duration) (*os.File, error) {
-	f, err := os.OpenFile(path, flags, 0o600)
-	if err != nil {
-		return nil, unavailable("the file cannot be opened for writing", err)
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("not a regular file")
-	}
-	if err != nil {
-		f.Close()
-		return nil, unavailable("the file cannot be used", err)
-	}
-	if err := lock(f, timeout); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
-}
-
-// lock takes the lock of an open file.
-func lock(f *os.File, timeout time.Duration) error {
-	end := time.NewTimer(timeout)
-	defer end.Stop()
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			return unavailable("the file cannot be locked", err)
-		}
-		select {
-		case <-end.C:
-			return unavailable(fmt.Sprintf("another process has the file open (waited %s); stop it, or choose another path", timeout), nil)
-		case <-poll.C:
-		}
-	}
 }
 
 // openFile opens a locked file and makes it a store that has no writer yet.

@@ -39,7 +39,7 @@ func TestOpenErrors(t *testing.T) {
 		{"text", file("text", bytes.Repeat([]byte("hello\n"), 4000)), store.ErrCorrupt, []string{"not a Crossfade store", "move the file away"}},
 		{"another bbolt file", foreign(t, at("foreign"), nil), store.ErrCorrupt, []string{"of another program"}},
 		{"another bbolt file with a meta bucket", foreign(t, at("foreign-meta"), []byte("hello")), store.ErrCorrupt, []string{"checksum"}},
-		{"newer", newer(t, at("newer")), store.ErrNewerVersion, []string{"version 7", "up to 1", "use the version that wrote it"}},
+		{"newer", newer(t, at("newer")), store.ErrNewerVersion, []string{"version 7", "up to 2", "use the version that wrote it"}},
 		{"no directory", filepath.Join(dir, "none", "db"), store.ErrUnavailable, []string{"does not exist", "make it"}},
 		{"below a file", filepath.Join(at("text"), "db"), store.ErrUnavailable, []string{"is not a directory"}},
 		{"a directory", at("directory"), store.ErrUnavailable, []string{"directory"}},

@@ -39,7 +39,7 @@ func verify(f io.ReaderAt, size int64) (head, error) {
 	if version > schemaVersion {
 		return head{}, fmt.Errorf("%w: the file has schema version %d, this program reads up to %d", store.ErrNewerVersion, version, schemaVersion)
 	}
-	if version < schemaVersion {
+	if version < schemaFirst {
 		return head{}, corrupt("there is no schema version %d", version)
 	}
 	return s.check()

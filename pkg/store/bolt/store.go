@@ -45,7 +45,6 @@ func (s *Store) Commit(ctx context.Context, c store.Commit) ([]*crossfadev1.Revi
 
 // Replay implements store.Store. Where the write that used the key hangs or is in doubt, it is a store.ErrUnavailable.
 func (s *Store) Replay(ctx context.Context, key string, digest []byte, now time.Time) ([]*crossfadev1.Revision, bool, error) {
-	durable := s.state.Load().revision
 	rs, err := read(ctx, s, func(tx *bbolt.Tx) ([]*crossfadev1.Revision, error) {
 		rs, _, err := usedFor(tx, key, digest, now)
 		return rs, err
@@ -53,10 +52,26 @@ func (s *Store) Replay(ctx context.Context, key string, digest []byte, now time.
 	if err != nil || len(rs) == 0 {
 		return nil, false, err
 	}
-	if rs[len(rs)-1].GetRevision() > durable {
+	if !s.soonDurable(ctx, rs[len(rs)-1].GetRevision()) {
 		return nil, false, unavailable("the change with this idempotency key is on its way to the disk", nil)
 	}
 	return rs, true, nil
+}
+
+// soonDurable says whether a revision that can be read is durable: what a healthy disk has taken is so in a moment.
+func (s *Store) soonDurable(ctx context.Context, revision int64) bool {
+	ctx, cancel := context.WithTimeout(ctx, hungAfter)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for s.state.Load().revision < revision {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
 }
 
 // Annotate implements store.Store.
@@ -82,11 +97,16 @@ func (s *Store) History(ctx context.Context, q store.HistoryQuery) ([]*crossfade
 	})
 }
 
-// history returns revisions below a number, newest first. The sequence has no gaps.
+// history returns revisions below a number, newest first.
 func history(tx *bbolt.Tx, before int64, limit int) ([]*crossfadev1.Revision, error) {
 	var out []*crossfadev1.Revision
-	for n := before - 1; n >= 1 && len(out) < limit; n-- {
-		r, err := readRevision(tx, n)
+	c := tx.Bucket(bucketRevisions).Cursor()
+	move := c.Prev
+	if k, _ := c.Seek(revisionKey(before)); k == nil {
+		move = c.Last
+	}
+	for k, v := move(); k != nil && len(out) < limit; k, v = c.Prev() {
+		r, err := parseStored(k, v)
 		if err != nil {
 			return nil, err
 		}
@@ -156,7 +176,12 @@ func (s *Store) Revision(ctx context.Context, n int64) (*crossfadev1.Revision, e
 		}
 		return nil, notFound("revision %d", n)
 	}
-	return read(ctx, s, func(tx *bbolt.Tx) (*crossfadev1.Revision, error) { return readRevision(tx, n) })
+	return read(ctx, s, func(tx *bbolt.Tx) (*crossfadev1.Revision, error) {
+		if !kept(tx, n) {
+			return nil, notFound("revision %d", n)
+		}
+		return readRevision(tx, n)
+	})
 }
 
 // usable gives an error where the store is closed or ctx is over.

@@ -59,6 +59,22 @@ func decode(file []byte, first int) (id ID, s slot, ok bool) {
 	return ID(order.Uint64(b[8:])), slot{first: first, count: sectorsFor(n), data: bytes.Clone(data)}, true
 }
 
+// resembles says whether a sector begins like an entry although there is no whole one, or like one of which only the beginning differs.
+func resembles(file []byte, first int) bool {
+	b := file[first*sectorSize:]
+	if order.Uint32(b) == entryMagic {
+		return true
+	}
+	n := int(order.Uint32(b[4:]))
+	if n == 0 || n > MaxEntry || headerSize+n > len(b) {
+		return false
+	}
+	header := order.AppendUint32(nil, entryMagic)
+	header = append(header, b[4:headerSize]...)
+	sum := sumOf(header, first, b[headerSize:headerSize+n])
+	return bytes.Equal(b[headerSize-sumSize:headerSize], sum[:sumSize])
+}
+
 // newFile is an empty journal.
 func newFile() []byte {
 	b := make([]byte, fileSize)
@@ -94,6 +110,9 @@ func (j *Journal) scan(file []byte) error {
 	for first := firstSlot; first < sectors; {
 		id, s, ok := decode(file, first)
 		if !ok {
+			if resembles(file, first) {
+				j.damaged++
+			}
 			first++
 			continue
 		}

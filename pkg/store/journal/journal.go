@@ -75,6 +75,8 @@ type Journal struct {
 	used [sectors]bool
 	next ID
 
+	damaged int // set by opening
+
 	// writeAt writes and makes durable. It is the only call that writes to the file; tests wrap it to stand for a slow, hung or
 	// failing disk.
 	writeAt func(b []byte, offset int64) error
@@ -247,3 +249,7 @@ func unavailable(what string, cause error) error {
 	}
 	return fmt.Errorf("%w: rollback journal: %s: %w", store.ErrUnavailable, what, cause)
 }
+
+// Damaged is how many entries were found that are not whole when the journal was opened: torn by a crash, in which case nobody was answered, or
+// damaged since, in which case a rollback is lost that somebody relies on. It cannot be told which.
+func (j *Journal) Damaged() int { return j.damaged }

@@ -18,7 +18,7 @@ type Open func(t *testing.T) (s store.Store, reopen func() store.Store)
 
 // Run holds a backend against the contract of store.Store.
 func Run(t *testing.T, open Open) {
-	for _, group := range [][]test{commitTests, historyTests, keyTests, lifeTests} {
+	for _, group := range [][]test{commitTests, historyTests, keyTests, lifeTests, exportTests, trimTests} {
 		for _, tt := range group {
 			t.Run(tt.name, func(t *testing.T) {
 				s, reopen := open(t)

@@ -20,6 +20,7 @@ const (
 	typeRoutes       = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 	typeVirtualHosts = "type.googleapis.com/envoy.config.route.v3.VirtualHost"
 	typeEndpoints    = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	typeSecrets      = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 	typeRuntime      = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
 )
 
@@ -159,6 +160,13 @@ func (st *stream) missing(s *Server, t string) (upserts []translate.Resource, re
 			}
 		}
 	}
+	if t == typeSecrets {
+		for n := range sub.names {
+			if r, ok := translate.Secret(n); ok && sub.sent[n] != r.Version && sub.refused[n] != r.Version {
+				upserts = append(upserts, r)
+			}
+		}
+	}
 	for n, r := range s.resources[t] {
 		wanted := len(sub.names) == 0 || sub.names[n]
 		if wanted && sub.sent[n] != r.Version && sub.refused[n] != r.Version && st.hasFrame(t, n) {
@@ -166,7 +174,7 @@ func (st *stream) missing(s *Server, t string) (upserts []translate.Resource, re
 		}
 	}
 	for n := range sub.sent {
-		if _, ok := s.resources[t][n]; !ok && t != typeRuntime && t != typeEndpoints {
+		if _, ok := s.resources[t][n]; !ok && t != typeRuntime && t != typeEndpoints && t != typeSecrets {
 			removals = append(removals, n)
 		}
 	}

@@ -29,8 +29,10 @@ func Build(fleet *policy.Fleet, services []*policy.Service, opts Options) *Struc
 		st.made.clusters[s] = cs
 		st.Clusters = append(st.Clusters, cs...)
 	}
+	st.Clusters = append(st.Clusters, authorities(ours)...)
 	if mirrored {
-		st.Clusters = append(st.Clusters, comparatorCluster())
+		st.Clusters = append(st.Clusters, comparatorCluster(opts.Comparators))
+		st.comparators = opts.Comparators
 		st.experiments = !opts.InlineWeights
 	}
 	for _, port := range ports(ours) {
@@ -40,13 +42,23 @@ func Build(fleet *policy.Fleet, services []*policy.Service, opts Options) *Struc
 			st.made.virtualHosts[v.Name] = v
 			st.VirtualHosts = append(st.VirtualHosts, v.Resource)
 		}
-		st.listeners = append(st.listeners, listenerTemplate{name: name, port: port, manager: packed(connectionManager(fleet, name)), proxyProtocol: fleet.ProxyProtocol})
+		st.listeners = append(st.listeners, listenerOf(fleet, port))
 	}
 	byName(st.Clusters)
 	byName(st.Routes)
 	byName(st.VirtualHosts)
 	slices.SortFunc(st.listeners, func(a, b listenerTemplate) int { return cmp.Compare(a.name, b.name) })
 	return st
+}
+
+// listenerOf is how a fleet listens on a port.
+func listenerOf(fleet *policy.Fleet, port int) listenerTemplate {
+	name, secure := listenerName(port), fleet.TLS[port]
+	m := connectionManager(fleet, name)
+	if secure != nil && secure.ClientCAFile != "" {
+		sayWhose(m)
+	}
+	return listenerTemplate{name: name, port: port, manager: packed(m), proxyProtocol: fleet.ProxyProtocol, tls: secure}
 }
 
 // listenerName names both the listener and its RouteConfiguration.

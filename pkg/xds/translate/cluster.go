@@ -29,6 +29,9 @@ const (
 	maxHeaders = 1000
 	// bufferLimit bounds, in bytes, what one connection holds in memory in either direction.
 	bufferLimit = 256 << 10
+	// maxOriginStreams is the number of requests at once on one HTTP/2 connection to an origin; with more there is another connection.
+	// Origins that allow fewer say so. Envoy's own.
+	maxOriginStreams = 1024
 )
 
 // metadataKey is the namespace of what routes and clusters tell the access log about themselves.
@@ -39,6 +42,7 @@ func clusterResources(s *policy.Service) []Resource {
 	for i := range s.Origins {
 		out[i] = clusterResource(s, &s.Origins[i], policy.ClusterName(s.Name, s.Origins[i].Name))
 	}
+	out = append(out, eitherClusters(s)...)
 	return append(out, shadowClusters(s)...)
 }
 
@@ -48,7 +52,7 @@ func clusterResource(s *policy.Service, o *policy.Origin, name string) Resource 
 
 func ofOrigin(o *policy.Origin, c *clusterv3.Cluster) Resource {
 	r := resource(c.Name, c)
-	r.EDS = o.DNS == nil
+	r.EDS, r.Files = o.DNS == nil, c.TransportSocketMatches != nil
 	return r
 }
 
@@ -74,7 +78,7 @@ func cluster(s *policy.Service, o *policy.Origin, name string) *clusterv3.Cluste
 	}
 	balance(c, o)
 	if o.TLS != nil {
-		c.TransportSocket = encrypted(o)
+		encrypt(c, o)
 	}
 	if o.DNS != nil {
 		lookedUp(c, o.DNS)
@@ -119,7 +123,12 @@ func upstreamHTTP(p policy.Protocol) *upstreamhttpv3.HttpProtocolOptions {
 		common.IdleTimeout = dur(idleHTTP2)
 		explicit.ProtocolConfig = &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
 			Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
-				AllowConnect:                            true,  // for WebSocket
+				AllowConnect:         true, // for WebSocket
+				MaxConcurrentStreams: u32(maxOriginStreams),
+				// A stream holds what a connection of HTTP/1.1 does, and a connection has room for all of them: clients that do not read
+				// never hold up others. With Envoy's own, 16 MiB of 24, two of them stop all that share the connection.
+				InitialStreamWindowSize:                 u32(bufferLimit),
+				InitialConnectionWindowSize:             u32(maxOriginStreams * bufferLimit),
 				OverrideStreamErrorOnInvalidHttpMessage: yes(), // a malformed message ends itself, not the others of its connection
 			},
 		}

@@ -21,9 +21,9 @@ const ExperimentListener = "experiment"
 // example. Origins cannot set it.
 const HeaderFailed = "x-cf-failed"
 
-// ExperimentAddress reads the node metadata crossfade.experiment_address, IP:PORT; empty is none, and an invalid AddrPort. Only loopback is
+// ExperimentAddress reads the node metadata crossfade.experiment_address, IP:PORT; empty is none, and an invalid AddrPort. Without TLS only loopback is
 // allowed: whoever reaches the listener can ask origins past all that stands in front of a proxy.
-func ExperimentAddress(metadata string) (netip.AddrPort, error) {
+func ExperimentAddress(metadata string, secure bool) (netip.AddrPort, error) {
 	if metadata == "" {
 		return netip.AddrPort{}, nil
 	}
@@ -31,15 +31,21 @@ func ExperimentAddress(metadata string) (netip.AddrPort, error) {
 	switch {
 	case err != nil || at.Addr().Zone() != "" || at.Port() == 0:
 		return netip.AddrPort{}, fmt.Errorf("%.64q: IP:PORT is needed, IPv6 in brackets", metadata)
-	case !at.Addr().Unmap().IsLoopback():
-		return netip.AddrPort{}, fmt.Errorf("%s: others could reach this address, and it is not protected yet: only loopback addresses are served", at)
+	case at.Addr().IsUnspecified():
+		return netip.AddrPort{}, fmt.Errorf("%s: comparators need an address to ask at", at)
+	case !secure && !at.Addr().Unmap().IsLoopback():
+		return netip.AddrPort{}, fmt.Errorf("%s: others could reach this address: without TLS only loopback addresses are served", at)
 	}
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), nil
 }
 
-// experimentListener hands requests of comparators to the one cluster that they name, as they are, once.
-func experimentListener(at netip.AddrPort) *listenerv3.Listener {
-	return listenerTemplate{port: int(at.Port()), name: ExperimentListener, manager: packed(experimentManager())}.listener(at.Addr().String())
+// experimentListener hands requests of comparators (of all that reach it, or by TLS of those of a name) to the one cluster that they name, as they are, once.
+func experimentListener(at netip.AddrPort, secure string) *listenerv3.Listener {
+	l := listenerTemplate{port: int(at.Port()), name: ExperimentListener, manager: packed(experimentManager())}.listener(at.Addr().String())
+	if secure != "" {
+		l.FilterChains[0].TransportSocket = fromComparators(secure)
+	}
+	return l
 }
 
 // experimentManager speaks HTTP like the other listeners, but is no edge: requests come from there, and have gone through one.
@@ -49,6 +55,7 @@ func experimentManager() *hcmv3.HttpConnectionManager {
 	m.RouteSpecifier = &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: experimentRoutes()}
 	m.UseRemoteAddress, m.AppendXForwardedPort = no(), false
 	m.UpgradeConfigs = nil
+	m.HttpFilters = []*hcmv3.HttpFilter{router()}
 	m.EarlyHeaderMutationExtensions = []*corev3.TypedExtensionConfig{{
 		Name:        "envoy.http.early_header_mutation.header_mutation",
 		TypedConfig: packed(&earlymutationv3.HeaderMutation{Mutations: []*mutationrulesv3.HeaderMutation{removeHeaders("x-envoy-")}}),

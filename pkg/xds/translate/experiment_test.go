@@ -1,9 +1,9 @@
 package translate_test
 
 import (
-	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,6 +144,8 @@ func TestExperimentListenerOnlyWhileAMirrorRuns(t *testing.T) {
 		{"no mirror", at, without, translate.Options{}, false},
 		{"no address", "", with, translate.Options{}, false},
 		{"no loopback", "10.0.0.1:10090", with, translate.Options{}, false},
+		{"no loopback, by TLS", "10.0.0.1:10090", with, translate.Options{Comparators: "control.example.test"}, true},
+		{"every address, by TLS", "0.0.0.0:10090", with, translate.Options{Comparators: "control.example.test"}, false},
 		{"every address", "0.0.0.0:10090", with, translate.Options{}, false},
 		{"no port", "127.0.0.1", with, translate.Options{}, false},
 		{"port 0", "127.0.0.1:0", with, translate.Options{}, false},
@@ -157,7 +159,7 @@ func TestExperimentListenerOnlyWhileAMirrorRuns(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: %t", c.name, got)
 		}
-		if _, err := translate.ExperimentAddress(c.at); (err != nil) != (!c.want && c.at != at && c.at != "") {
+		if _, err := translate.ExperimentAddress(c.at, c.opts.Comparators != ""); (err != nil) != (!c.want && c.at != at && c.at != "") {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -173,9 +175,9 @@ func TestHaltedMirrorChangesNoStructure(t *testing.T) {
 	if w, g := strings.Split(string(want), "\n6 layers")[0], strings.Split(string(got), "\n6 layers")[0]; w != g {
 		t.Errorf("differs at line %s", firstDifference([]byte(g), []byte(w)))
 	}
-	levers := fmt.Sprint(translate.Levers(halted.services[0]))
-	if !strings.Contains(levers, "{m.orders.try 0 true false}") {
-		t.Errorf("levers: %s", levers)
+	levers, off := translate.Levers(halted.services[0]), translate.Lever{Key: "m.orders.try", Fraction: true}
+	if !slices.Contains(levers, off) {
+		t.Errorf("levers: %+v", levers)
 	}
 	inline := everything(in, translate.Options{InlineWeights: true})
 	for _, r := range inline["5 virtual hosts"] {

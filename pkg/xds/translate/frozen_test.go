@@ -15,11 +15,11 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
 
-// letsGo bounds for how long a comparator that froze can hold what it was sent: a check that had just passed, one that times out, and room for
-// a busy machine.
+// letsGo bounds for how long a comparator that froze can hold what it was sent: a check that had just passed, one that times out, and room.
 const letsGo = 5 * time.Second
 
-// unheld bounds how long a request takes that is not held, on a busy machine: one that is, is held for 2 s or more.
+// unheld bounds how long a request takes that is not held: one that is, is held for 2 s or more. To both bounds comes what the same requests
+// took while nothing was wrong, which is little unless the machine is busy.
 const unheld = 1900 * time.Millisecond
 
 // uploadOf is a unary gRPC request that is copied, of unknown length.
@@ -84,13 +84,19 @@ func TestFrozenComparator(t *testing.T) {
 			t.Errorf("of the copy came %d bytes", c.length)
 		}
 
+		// More at once than there are connections to the comparator.
+		load := func(name string) (crowd, uploads func() []time.Duration) {
+			crowd = l.atOnce(70, func(int) request {
+				return request{method: "POST", host: "orders.test", path: "/", body: ofLength(policy.MaxMirrorBody)}
+			})
+			return crowd, l.atOnce(8, func(i int) request { return uploadOf(fmt.Sprint(name, "-", i), 4<<20) })
+		}
+		crowd, uploads := load("well")
+		well := max(slices.Max(crowd()), slices.Max(uploads()))
+
 		l.comparator.freeze()
 		start := time.Now()
-		// More at once than there are connections to the comparator.
-		crowd := l.atOnce(70, func(int) request {
-			return request{method: "POST", host: "orders.test", path: "/", body: ofLength(policy.MaxMirrorBody)}
-		})
-		uploads := l.atOnce(8, func(i int) request { return uploadOf(fmt.Sprint("frozen-", i), 4<<20) })
+		crowd, uploads = load("frozen")
 		var gets, posts []time.Duration
 		for time.Since(start) < 2*time.Second {
 			gets = append(gets, l.took("GET", request{host: "orders.test", path: "/"}))
@@ -100,18 +106,18 @@ func TestFrozenComparator(t *testing.T) {
 		unwell := time.Since(start)
 		together, held := crowd(), uploads()
 		after := l.took("a long upload after", uploadOf("after", 4<<20))
-		t.Logf("unwell after %v; of %d GET and POST of 256 KiB the longest took %v and %v; the longest of 70 such POST at once %v; 8 uploads of 4 MiB took %v; one after that %v",
-			unwell.Round(time.Millisecond), len(gets), slices.Max(gets).Round(time.Millisecond), slices.Max(posts).Round(time.Millisecond),
+		t.Logf("%v while it was well; unwell after %v; of %d GET and POST of 256 KiB the longest took %v and %v; the longest of 70 such POST at once %v; 8 uploads of 4 MiB took %v; one after that %v",
+			well.Round(time.Millisecond), unwell.Round(time.Millisecond), len(gets), slices.Max(gets).Round(time.Millisecond), slices.Max(posts).Round(time.Millisecond),
 			slices.Max(together).Round(time.Millisecond), rounded(held), after.Round(time.Millisecond))
 		for what, most := range map[string]time.Duration{
 			"GET": slices.Max(gets), "POST of 256 KiB": slices.Max(posts), "POST of 256 KiB, 70 at once": slices.Max(together), "an upload after": after,
 		} {
-			if most > unheld {
-				t.Errorf("%s took %v", what, most)
+			if most > unheld+well {
+				t.Errorf("%s took %v, and %v while the comparator was well", what, most, well)
 			}
 		}
-		if most := slices.Max(held); most > letsGo {
-			t.Errorf("an upload was held for %v", most)
+		if most := slices.Max(held); most > letsGo+well {
+			t.Errorf("an upload was held for %v, and took %v while the comparator was well", most, well)
 		}
 
 		l.comparator.thaw()
@@ -134,18 +140,22 @@ func TestNoComparator(t *testing.T) {
 		l := newLab(t, version, twoOrigins+halves+mirrored)
 		l.readUploads()
 		l.awaitComparator()
-		undisturbed := func(what string) {
+		longest := func(what string, each int) (longest time.Duration) {
 			t.Helper()
-			var longest time.Duration
-			for range 100 {
+			for range each {
 				longest = max(longest, l.took(what, request{host: "orders.test", path: "/"}),
 					l.took(what, request{method: "POST", host: "orders.test", path: "/", body: ofLength(policy.MaxMirrorBody)}), l.took(what, uploadOf("none", 4<<20)))
 			}
-			if t.Logf("%s: the longest of 300 took %v", what, longest.Round(time.Millisecond)); longest > unheld {
-				t.Errorf("%s: %v", what, longest)
+			t.Logf("%s: the longest of %d took %v", what, 3*each, longest.Round(time.Millisecond))
+			return longest
+		}
+		well := longest("well", 30)
+		undisturbed := func(what string) {
+			t.Helper()
+			if took := longest(what, 100); took > unheld+well {
+				t.Errorf("%s: %v, and %v while the comparator was well", what, took, well)
 			}
 		}
-		before := len(l.comparator.got())
 		dead := netip.MustParseAddrPort(envoytest.Port(t).Addr())
 		l.setComparators(dead)
 		l.awaitHost(policy.ComparatorCluster, dead.String())
@@ -156,6 +166,7 @@ func TestNoComparator(t *testing.T) {
 			return err == nil && !slices.ContainsFunc(hosts, isComparator)
 		})
 		undisturbed("none")
+		before := len(l.comparator.got())
 		l.comparator.refuse(true)
 		l.setComparators(l.comparator.address)
 		l.awaitHost(policy.ComparatorCluster, l.comparator.address.String())

@@ -17,6 +17,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	deployenvoy "github.com/crossfade-proxy/crossfade/deploy/envoy"
+	"github.com/crossfade-proxy/crossfade/internal/certtest"
 	"github.com/crossfade-proxy/crossfade/internal/envoytest"
 	"github.com/crossfade-proxy/crossfade/internal/loopback"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
@@ -26,8 +27,11 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// inputs are the documents of testdata: a file dropped there is a test.
-func inputs(t *testing.T) map[string]intent {
+// filesDir is where the files of proxies are in documents of testdata.
+const filesDir = "/etc/tls"
+
+// inputs are the documents of testdata: a file dropped there is a test. Files of proxies are in a directory.
+func inputs(t *testing.T, dir string) map[string]intent {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.yaml")
 	if err != nil || len(files) == 0 {
@@ -39,7 +43,7 @@ func inputs(t *testing.T) map[string]intent {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[strings.TrimSuffix(filepath.Base(f), ".yaml")] = compile(t, f, text)
+		out[strings.TrimSuffix(filepath.Base(f), ".yaml")] = compile(t, f, bytes.ReplaceAll(text, []byte(filesDir), []byte(dir)))
 	}
 	return out
 }
@@ -108,7 +112,7 @@ func text(t *testing.T, sections map[string][]translate.Resource) []byte {
 }
 
 func TestGolden(t *testing.T) {
-	for name, in := range inputs(t) {
+	for name, in := range inputs(t, filesDir) {
 		t.Run(name, func(t *testing.T) {
 			got := text(t, everything(in, translate.Options{}))
 			file := filepath.Join("testdata", "golden", name+".yaml")
@@ -141,7 +145,7 @@ func firstDifference(got, want []byte) string {
 // TestOrderDoesNotMatter shuffles services, hosts and prefixes: bytes and versions are the same.
 func TestOrderDoesNotMatter(t *testing.T) {
 	const seed = 20
-	for name, in := range inputs(t) {
+	for name, in := range inputs(t, filesDir) {
 		for _, opts := range []translate.Options{{}, {InlineWeights: true}} {
 			want := everything(in, opts)
 			random := rand.New(rand.NewPCG(seed, seed))
@@ -161,7 +165,11 @@ func TestOrderDoesNotMatter(t *testing.T) {
 
 // TestEnvoyTakesIt loads every document into real Envoys, with levers and with inline weights.
 func TestEnvoyTakesIt(t *testing.T) {
-	all := inputs(t)
+	dir, ca := t.TempDir(), certtest.New(t, "test")
+	for _, name := range []string{"one", "two"} {
+		ca.Write(dir, name, ca.Issue(certtest.Spec{DNS: []string{name + ".test"}}))
+	}
+	all := inputs(t, dir)
 	envoytest.EachVersion(t, func(t *testing.T, version string) {
 		for name, in := range all {
 			t.Run(name, func(t *testing.T) {

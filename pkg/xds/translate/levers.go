@@ -43,6 +43,7 @@ func Levers(s *policy.Service) []Lever {
 		}
 		out = append(out, l)
 	}
+	out = append(out, otherOriginLevers(s)...)
 	if m := s.Mirror; m != nil {
 		out = append(out, Lever{Key: policy.MirrorKey(s.Name, m.Name), Value: uint32(m.Share) * perBasisPoint, Fraction: true})
 	}
@@ -76,7 +77,7 @@ func Layer(name string, levers []Lever) Resource {
 func leverValue(l Lever) *structpb.Value {
 	n := structpb.NewNumberValue(float64(l.Value))
 	switch {
-	case !l.Fraction || l.Value == 0:
+	case !l.Fraction || l.Count || l.Value == 0:
 		return n
 	case l.Value == On:
 		return structpb.NewNumberValue(100)

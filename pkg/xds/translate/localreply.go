@@ -28,6 +28,7 @@ var answers = []answer{
 	{[]string{"UC", "UR", "UPE", "LR", "URX"}, 0, "connection_lost", "the connection to the origin broke before it answered"},
 	{[]string{"OM"}, 0, "overloaded", "this proxy is short of memory or connections"},
 	{nil, 504, "max_duration", "the request lasted longer than it may"}, // a stream's longest duration has no flag
+	{nil, 408, "max_duration", "the request lasted longer than it may"}, // the same before the request has ended
 }
 
 // localReplies makes Envoy's own answers say host and cause in JSON. Towards a gRPC client the same text is the grpc-message.

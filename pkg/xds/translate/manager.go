@@ -27,6 +27,9 @@ const (
 	maxRequestHeadersKB = 96
 	// maxStreams is the number of requests at once on one HTTP/2 connection of a client: an ALB's.
 	maxStreams = 128
+	// streamWindow bounds, in bytes, what is held for one HTTP/2 stream of a client in either direction. Envoy's own 16 MiB would be held
+	// for each answer that a client does not read.
+	streamWindow = 1 << 20
 	// noHost is the host of HTTP/1.0 requests that name none. No service can have it; such requests go to the host "*".
 	noHost = "no-host.invalid"
 )
@@ -40,7 +43,7 @@ func connectionManager(fleet *policy.Fleet, routeName string) *hcmv3.HttpConnect
 		RouteSpecifier: &hcmv3.HttpConnectionManager_Rds{Rds: &hcmv3.Rds{
 			RouteConfigName: routeName, ConfigSource: overADS(),
 		}},
-		HttpFilters: []*hcmv3.HttpFilter{router()},
+		HttpFilters: []*hcmv3.HttpFilter{timer(), router()},
 
 		// Who the client is: the direct peer, or as many hops further back as the fleet trusts. x-forwarded-for, -proto and -port are
 		// set as an ALB sets them.
@@ -60,7 +63,7 @@ func connectionManager(fleet *policy.Fleet, routeName string) *hcmv3.HttpConnect
 		PathWithEscapedSlashesAction:  hcmv3.HttpConnectionManager_KEEP_UNCHANGED,
 		UpgradeConfigs:                []*hcmv3.HttpConnectionManager_UpgradeConfig{{UpgradeType: "websocket"}},
 		HttpProtocolOptions:           http1(),
-		Http2ProtocolOptions:          &corev3.Http2ProtocolOptions{MaxConcurrentStreams: u32(maxStreams), OverrideStreamErrorOnInvalidHttpMessage: yes()},
+		Http2ProtocolOptions:          http2(),
 
 		// Limits.
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
@@ -79,9 +82,7 @@ func connectionManager(fleet *policy.Fleet, routeName string) *hcmv3.HttpConnect
 
 // nobody makes no client internal, which Envoy would take every private address for: none may steer retries, timeouts or tracing.
 func nobody() *hcmv3.HttpConnectionManager_InternalAddressConfig {
-	return &hcmv3.HttpConnectionManager_InternalAddressConfig{CidrRanges: []*corev3.CidrRange{{
-		AddressPrefix: "255.255.255.255", PrefixLen: u32(32),
-	}}}
+	return &hcmv3.HttpConnectionManager_InternalAddressConfig{CidrRanges: []*corev3.CidrRange{nowhere()}}
 }
 
 func router() *hcmv3.HttpFilter {
@@ -121,6 +122,16 @@ func overwrite(name, format string) *corev3.HeaderValueOption {
 	return &corev3.HeaderValueOption{
 		Header:       &corev3.HeaderValue{Key: name, Value: format},
 		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}
+}
+
+// http2 has room on a connection for every stream of it to fill its window: one that stands still never holds up another.
+func http2() *corev3.Http2ProtocolOptions {
+	return &corev3.Http2ProtocolOptions{
+		MaxConcurrentStreams:                    u32(maxStreams),
+		InitialStreamWindowSize:                 u32(streamWindow),
+		InitialConnectionWindowSize:             u32(maxStreams * streamWindow),
+		OverrideStreamErrorOnInvalidHttpMessage: yes(),
 	}
 }
 

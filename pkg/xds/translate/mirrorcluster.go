@@ -67,8 +67,8 @@ func shadowCluster(s *policy.Service, o *policy.Origin) Resource {
 	return ofOrigin(o, c)
 }
 
-// comparatorCluster is where copies go. With no comparator that is well, they are dropped at once.
-func comparatorCluster() Resource {
+// comparatorCluster is where copies go, in clear text or to comparators of a name, by TLS. With no comparator that is well, they are dropped at once.
+func comparatorCluster(secure string) Resource {
 	c := &clusterv3.Cluster{
 		Name:                          policy.ComparatorCluster,
 		ClusterDiscoveryType:          &clusterv3.Cluster_Type{Type: clusterv3.Cluster_EDS},
@@ -87,6 +87,9 @@ func comparatorCluster() Resource {
 				Host: comparatorHost, Path: policy.ComparatorReadyPath,
 			}},
 		}},
+	}
+	if secure != "" {
+		c.TransportSocket = toComparators(secure)
 	}
 	r := resource(policy.ComparatorCluster, c)
 	r.EDS = true

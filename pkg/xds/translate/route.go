@@ -107,7 +107,7 @@ func routes(services []*policy.Service, opts Options) []*routev3.Route {
 	var out []*routev3.Route
 	for _, c := range claims {
 		for _, r := range liveRoutes(c.service, c.prefix, opts) {
-			if !shared {
+			if !shared && r.GetRoute().RetryPolicy == nil {
 				r.GetRoute().RetryPolicy = retryPolicy(c.service.Retries)
 			}
 			if !opts.InlineWeights {
@@ -127,7 +127,11 @@ func liveRoutes(s *policy.Service, prefix string, opts Options) []*routev3.Route
 			out = append(out, pinRoute(s, p, prefix, opts))
 		}
 	}
-	return append(out, splitRoutes(s, prefix, opts)...)
+	for _, r := range splitRoutes(s, prefix, opts) {
+		out = append(out, eitherRoutes(s, r, opts)...)
+		out = append(out, r)
+	}
+	return out
 }
 
 // sharedRetries is what all services of a virtual host have, so that it is said once and not with each route; nil if they differ, or
@@ -155,31 +159,20 @@ func pinRoute(s *policy.Service, p *policy.Pin, prefix string, opts Options) *ro
 			RuntimeKey:   policy.PinKey(s.Name, p.Name),
 		}
 	}
-	action := routeAction(s)
-	action.ClusterSpecifier = &routev3.RouteAction_Cluster{Cluster: policy.ClusterName(s.Name, p.Origin)}
+	action := &routev3.RouteAction{ClusterSpecifier: &routev3.RouteAction_Cluster{Cluster: policy.ClusterName(s.Name, p.Origin)}}
+	limited(action, s)
 	return &routev3.Route{
-		Name:     s.Name + ":" + p.Name,
-		Match:    match,
-		Action:   &routev3.Route_Route{Route: action},
-		Metadata: routeMetadata(s, p.Name),
+		Name:                 s.Name + ":" + p.Name,
+		Match:                match,
+		Action:               &routev3.Route_Route{Route: action},
+		Metadata:             routeMetadata(s, p.Name),
+		TypedPerFilterConfig: timers(s),
 	}
-}
-
-// routeAction holds what pins and split of a service have in common.
-func routeAction(s *policy.Service) *routev3.RouteAction {
-	a := &routev3.RouteAction{
-		Timeout:     dur(s.Timeouts.Request), // 0 is none; absent would be 15 s
-		IdleTimeout: dur(s.Timeouts.Idle),
-	}
-	if s.Timeouts.MaxStreamDuration > 0 {
-		a.MaxStreamDuration = &routev3.RouteAction_MaxStreamDuration{MaxStreamDuration: dur(s.Timeouts.MaxStreamDuration)}
-	}
-	return a
 }
 
 // retryPolicy tries another endpoint where there is one.
 func retryPolicy(r *policy.Retries) *routev3.RetryPolicy {
-	if r == nil {
+	if r == nil || len(r.On) == 0 {
 		return nil
 	}
 	p := &routev3.RetryPolicy{

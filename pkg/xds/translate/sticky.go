@@ -53,11 +53,16 @@ func hashOnCookie(name string) *routev3.RouteAction_HashPolicy {
 // splitRoutes are the routes of a service's split under one prefix: one, or with a sticky cookie two, where the first takes clients that
 // bring the cookie and the second gives one to those that do not.
 func splitRoutes(s *policy.Service, prefix string, opts Options) []*routev3.Route {
-	action := routeAction(s)
-	action.ClusterSpecifier = &routev3.RouteAction_WeightedClusters{WeightedClusters: weightedClusters(s, opts)}
-	action.HashPolicy = hashPolicies(s.Split.Sticky)
+	action := &routev3.RouteAction{
+		ClusterSpecifier: &routev3.RouteAction_WeightedClusters{WeightedClusters: weightedClusters(s, opts)},
+		HashPolicy:       hashPolicies(s.Split.Sticky),
+	}
+	limited(action, s)
 	newRoute := func() *routev3.Route {
-		return &routev3.Route{Name: s.Name, Match: prefixMatch(prefix), Action: &routev3.Route_Route{Route: action}, Metadata: routeMetadata(s, "")}
+		return &routev3.Route{
+			Name: s.Name, Match: prefixMatch(prefix), Action: &routev3.Route_Route{Route: action}, Metadata: routeMetadata(s, ""),
+			TypedPerFilterConfig: timers(s),
+		}
 	}
 	rest := newRoute()
 	if s.Split.Sticky == nil || s.Split.Sticky.Cookie == nil {

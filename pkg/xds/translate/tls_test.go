@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,12 +106,21 @@ func TestTLSToClearText(t *testing.T) {
 	})
 }
 
-// TestHealthChecksOverTLS: checks go the way of requests, so that a certificate that is wrong is a check that fails.
+// TestHealthChecksOverTLS: checks go the way of requests, so that a certificate that is wrong is a check that fails, whatever is wrong with it.
 func TestHealthChecksOverTLS(t *testing.T) {
 	envoytest.EachVersion(t, func(t *testing.T, version string) {
 		l := newTLSLab(t, version)
-		well, wrong := startTLSOrigin(t, l.trusted.issue("pay.internal", time.Hour)), startTLSOrigin(t, l.trusted.issue("other.internal", time.Hour))
-		l.setEndpoints("pay", "checked", well.address, wrong.address)
+		well := startTLSOrigin(t, l.trusted.issue("pay.internal", time.Hour))
+		wrong := map[string]*origin{
+			"another name":         startTLSOrigin(t, l.trusted.issue("other.internal", time.Hour)),
+			"run out":              startTLSOrigin(t, l.trusted.issue("pay.internal", -time.Hour)),
+			"an unknown authority": startTLSOrigin(t, newAuthority(t, "unknown").issue("pay.internal", time.Hour)),
+		}
+		addresses := []netip.AddrPort{well.address}
+		for _, o := range wrong {
+			addresses = append(addresses, o.address)
+		}
+		l.setEndpoints("pay", "checked", addresses...)
 		l.eventually("the one whose check passes to be used alone", func() bool {
 			for range 10 {
 				if status, _ := l.ask("checked"); status != 200 {
@@ -118,8 +129,19 @@ func TestHealthChecksOverTLS(t *testing.T) {
 			}
 			return well.asked("/healthz") > 0
 		})
-		if n := wrong.asked("/healthz"); n > 0 {
-			t.Errorf("%d checks went through in spite of the certificate", n)
+		hosts, err := l.envoy.Hosts(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, o := range wrong {
+			if n := o.asked("/healthz"); n > 0 {
+				t.Errorf("%s: %d checks went through in spite of the certificate", what, n)
+			}
+			for _, h := range hosts {
+				if h.Cluster == "pay/checked" && h.Address == o.address.String() && !slices.Contains(h.Failing, "failed_active_health_check") {
+					t.Errorf("%s: Envoy takes it for well: %+v", what, h)
+				}
+			}
 		}
 	})
 }
@@ -147,23 +169,6 @@ func TestMissingAuthorities(t *testing.T) {
 		}
 		if status, said := l.ask("good"); status != 200 {
 			t.Errorf("the old cluster answers %d %s", status, said)
-		}
-	})
-}
-
-// TestReplacedAuthorities: Envoy reads the file when it gets the cluster, and not again.
-func TestReplacedAuthorities(t *testing.T) {
-	envoytest.EachVersion(t, func(t *testing.T, version string) {
-		l := newTLSLab(t, version)
-		next := newAuthority(t, "next")
-		next.write(l.trusted.file)
-		l.serve("good", l.trusted.issue("pay.internal", time.Hour))
-		if status, said := l.ask("good"); status != 200 {
-			t.Errorf("the authority that the file had at first: %d %s", status, said)
-		}
-		l.serve("good", next.issue("pay.internal", time.Hour))
-		if status, said := l.ask("good"); status != 503 {
-			t.Errorf("the authority that the file has now: %d %s", status, said)
 		}
 	})
 }

@@ -1,0 +1,76 @@
+package xds
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
+)
+
+// secrets is what a session knows of secrets. They are no kind like the others: a secret's name says all that is in it, see [translate.Secret], so
+// whatever is asked for is answered at once, and never changes. Nothing secret travels: secrets name files on the proxy's machine.
+type secrets struct {
+	due   []string // asked for and not answered, sorted
+	onWay []string // answered and not acknowledged
+}
+
+// maxSecrets bounds the secrets that one stream may wait for: each is a name of some hundred bytes.
+const maxSecrets = 10_000
+
+// secretsName is how refusals call the type.
+const secretsName = "Secret"
+
+var secretsRequest = &discovery.DeltaDiscoveryRequest{TypeUrl: resource.SecretType}
+
+// watchSecrets takes a request for secrets: a subscription, an acknowledgement or a refusal. It runs on the stream's goroutine alone. There is at most
+// one response on its way, as out holds few.
+func (s *session) watchSecrets(req *cache.DeltaRequest, out chan cache.DeltaResponse) {
+	state := &s.secrets
+	if req.GetResponseNonce() != "" {
+		if d := req.GetErrorDetail(); d != nil {
+			s.refusedSecrets(state.onWay, cleanMessage(d.GetMessage()))
+		}
+		state.onWay = nil
+	}
+	state.due = slices.Compact(slices.Sorted(slices.Values(append(state.due, s.request.subscribe...))))
+	state.due = slices.Clip(state.due[:min(len(state.due), maxSecrets)])
+	if len(state.onWay) > 0 || len(state.due) == 0 {
+		return
+	}
+	resp := &discovery.DeltaDiscoveryResponse{TypeUrl: resource.SecretType}
+	for _, name := range state.due {
+		if r, ok := s.secret(name); ok {
+			resp.Resources = append(resp.Resources, &discovery.Resource{Name: r.Name, Version: r.Version, Resource: r.Body})
+		} else {
+			resp.RemovedResources = append(resp.RemovedResources, name) // nobody waits for what will not come
+		}
+	}
+	state.onWay, state.due = state.due, nil
+	out <- &cache.DeltaPassthroughResponse{DeltaRequest: secretsRequest, DeltaDiscoveryResponse: resp}
+}
+
+// secret returns the secret of a name: what the name says, or what this proxy calls its own.
+func (s *session) secret(name string) (translate.Resource, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r, ok := s.own.Secret(name); ok {
+		return r, true
+	}
+	return translate.Secret(name)
+}
+
+// refusedSecrets notes that files went or changed between what was looked at before a cluster or a listener was taken, and now.
+func (s *session) refusedSecrets(names []string, message string) {
+	s.proxy.nacked(Nack{Type: secretsName, Resource: strings.Join(names, ", "), Message: message, Time: s.server.now()})
+	if s.server.onNack != nil {
+		s.server.onNack(s.fleet.name, secretsName)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unread = true
+}
