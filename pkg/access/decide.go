@@ -37,13 +37,22 @@ func Decide(g Grants, method string, request any, l Lookup) *Refusal {
 	if len(targets) == 0 {
 		targets = []target{{}}
 	}
+	refused := refusal(g, r.right, short, targets)
+	if refused == nil && r.also != nil && !g.MayAll(r.right) {
+		refused = refusal(g, r.right, short, r.also(request, l))
+	}
+	return refused
+}
+
+// refusal is why a caller may not have one of the targets, nil if it may have all.
+func refusal(g Grants, of Right, method string, targets []target) *Refusal {
 	for _, t := range targets {
-		right := r.right
+		right := of
 		if t.right != Nothing {
 			right = t.right
 		}
 		if !t.had(g, right) {
-			return &Refusal{Who: g.Name, Method: short, Service: t.service, What: t.words, Role: right.Role(), At: t.at, every: t.every && t.words == ""}
+			return &Refusal{Who: g.Name, Method: method, Service: t.service, What: t.words, Role: right.Role(), At: t.at, every: t.every && t.words == ""}
 		}
 	}
 	return nil

@@ -7,10 +7,12 @@ import (
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 )
 
-// row says what a method needs. Find lists what a request concerns; nil: nothing of a single service.
+// row says what a method needs. Find lists what a request concerns; nil: nothing of a single service. Also lists what it concerns beside that; it is
+// asked only for who has the right to the former, and not to every service.
 type row struct {
 	right Right
 	find  func(request any, l Lookup) []target
+	also  func(request any, l Lookup) []target
 }
 
 // target is something that a request concerns, and the right on it that is needed; 0: that of the method.
@@ -38,47 +40,47 @@ const (
 
 // table has a row for each method of each service that is served; what has none is refused, whoever asks.
 var table = map[string]row{
-	api + "Apply":           {Change, documents(Administer)},
-	api + "Diff":            {Read, documents(Read)},
-	api + "Get":             {Read, object(Read)},
-	api + "List":            {Read, nil},
-	api + "Delete":          {Change, object(Administer)},
-	api + "SetSplit":        {Change, byService},
-	api + "PutPin":          {Change, byService},
-	api + "DeletePin":       {Change, byService},
-	api + "SetPrimary":      {Change, byService},
-	api + "Rollback":        {Change, rollback},
-	api + "Undo":            {Change, byService},
-	api + "ListProxies":     {Read, nil},
-	api + "ListHistory":     {Read, someService},
-	api + "Watch":           {Read, someService},
-	api + "ExplainRoute":    {Read, documents(Read)},
-	api + "ListEndpoints":   {Read, someService},
-	api + "WatchEndpoints":  {Read, someService},
-	api + "AcceptEndpoints": {Change, byService},
-	api + "StartMirror":     {Change, startMirror},
-	api + "StopMirror":      {Change, mirrorByName},
-	api + "ListMirrors":     {Read, someService},
-	api + "GetMirrorReport": {Read, mirrorByName},
-	api + "WatchMirror":     {Read, mirrorByName},
-	api + "StartRollout":    {Change, startRollout},
-	api + "ActOnRollout":    {Change, actOnRollout},
-	api + "ListRollouts":    {Read, someService},
-	api + "GetRollout":      {Read, rolloutByName},
-	api + "WatchRollout":    {Read, rolloutByName},
-	api + "RunCanary":       {Change, startRollout},
-	api + "GetServerInfo":   {Read, nil},
-	api + "CanI":            {Known, nil},
+	api + "Apply":           {right: Change, find: documents(Administer), also: losers},
+	api + "Diff":            {right: Read, find: documents(Read)},
+	api + "Get":             {right: Read, find: object(Read)},
+	api + "List":            {right: Read},
+	api + "Delete":          {right: Change, find: object(Administer)},
+	api + "SetSplit":        {right: Change, find: byService},
+	api + "PutPin":          {right: Change, find: byService},
+	api + "DeletePin":       {right: Change, find: byService},
+	api + "SetPrimary":      {right: Change, find: byService},
+	api + "Rollback":        {right: Change, find: rollback},
+	api + "Undo":            {right: Change, find: byService},
+	api + "ListProxies":     {right: Read},
+	api + "ListHistory":     {right: Read, find: someService},
+	api + "Watch":           {right: Read, find: someService},
+	api + "ExplainRoute":    {right: Read, find: documents(Read)},
+	api + "ListEndpoints":   {right: Read, find: someService},
+	api + "WatchEndpoints":  {right: Read, find: someService},
+	api + "AcceptEndpoints": {right: Change, find: byService},
+	api + "StartMirror":     {right: Change, find: startMirror},
+	api + "StopMirror":      {right: Change, find: mirrorByName},
+	api + "ListMirrors":     {right: Read, find: someService},
+	api + "GetMirrorReport": {right: Read, find: mirrorByName},
+	api + "WatchMirror":     {right: Read, find: mirrorByName},
+	api + "StartRollout":    {right: Change, find: startRollout},
+	api + "ActOnRollout":    {right: Change, find: actOnRollout},
+	api + "ListRollouts":    {right: Read, find: someService},
+	api + "GetRollout":      {right: Read, find: rolloutByName},
+	api + "WatchRollout":    {right: Read, find: rolloutByName},
+	api + "RunCanary":       {right: Change, find: startRollout},
+	api + "GetServerInfo":   {right: Read},
+	api + "CanI":            {right: Known},
 
-	admin + "*": {Administer, fleetwide},
+	admin + "*": {right: Administer, find: fleetwide},
 
-	comparator + "Work": {Known, nil}, // it asks for the token of comparators
+	comparator + "Work": {right: Known}, // it asks for the token of comparators
 
-	"/grpc.health.v1.Health/Check":                                   {Known, nil},
-	"/grpc.health.v1.Health/List":                                    {Known, nil},
-	"/grpc.health.v1.Health/Watch":                                   {Known, nil},
-	"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":      {Read, nil},
-	"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": {Read, nil},
+	"/grpc.health.v1.Health/Check":                                   {right: Known},
+	"/grpc.health.v1.Health/List":                                    {right: Known},
+	"/grpc.health.v1.Health/Watch":                                   {right: Known},
+	"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":      {right: Read},
+	"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": {right: Read},
 }
 
 // rowOf returns the row of a method by its full name; without one, the right is Nothing.
@@ -230,20 +232,32 @@ func ofFleet(name string, right Right) []target {
 	return []target{{every: right == Administer, right: right, words: "fleet " + cmp.Or(name, "default")}}
 }
 
-// losers are the services from which a document would take requests. The words do not name them: the caller may not see them.
-func losers(s *crossfadev1.Service, l Lookup) (out []target) {
-	for _, name := range l.TakesFrom(s) {
-		out = append(out, target{service: name, words: "hosts or paths that service " + s.GetName() + " would take from another service"})
+// losers are the services from which documents would take requests. The words do not name them: the caller may not see them.
+func losers(request any, l Lookup) (out []target) {
+	r, ok := request.(hasDocuments)
+	if !ok {
+		return fleetwide(nil, nil)
+	}
+	for i, d := range r.GetDocuments() {
+		s := d.GetService()
+		if s == nil {
+			continue
+		}
+		for _, name := range l.TakesFrom(s) {
+			out = append(out, target{service: name, words: "hosts or paths that service " + s.GetName() + " would take from another service", at: i})
+		}
 	}
 	return out
+}
+
+type hasDocuments interface {
+	GetDocuments() []*crossfadev1.Document
 }
 
 // documents are those of a request, each for itself. A request without any concerns nothing.
 func documents(fleet Right) func(any, Lookup) []target {
 	return func(request any, l Lookup) []target {
-		r, ok := request.(interface {
-			GetDocuments() []*crossfadev1.Document
-		})
+		r, ok := request.(hasDocuments)
 		if !ok {
 			return fleetwide(nil, nil)
 		}
@@ -259,9 +273,6 @@ func documents(fleet Right) func(any, Lookup) []target {
 				out = append(out, ofRollout(d.GetRollout(), l)...)
 			case d.GetService().GetName() != "":
 				out = append(out, one(d.GetService().GetName())...)
-				if fleet == Administer { // it is to be changed
-					out = append(out, losers(d.GetService(), l)...)
-				}
 			default:
 				out = append(out, target{every: true, words: "a document without a name"})
 			}
