@@ -73,14 +73,6 @@ func tooLong(what, s string, most int) error {
 	return status.Errorf(codes.InvalidArgument, "the %s of a resource has %d bytes; at most %d are taken", what, len(s), most)
 }
 
-// boundWords keeps the beginning of what a proxy said.
-func boundWords(message string) string {
-	if len(message) <= maxWords {
-		return message
-	}
-	return strings.ToValidUTF8(message[:maxWords], "") + "…"
-}
-
 // makeRoom forgets the proxy that was lost first, where there are too many: one that has another id after each restart would fill the memory
 // in the day for which it is remembered. f.mu is held.
 func (f *Fleet) makeRoom() {

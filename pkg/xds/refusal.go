@@ -98,7 +98,7 @@ func (s *session) stillWanted(state *kindState, to *table, d *diff) bool {
 // refused takes a refusal: of one resource, which is parked, or of several, which are tried one at a time.
 func (s *session) refused(k kind, sent *sending, message string) {
 	state := &s.kinds[k]
-	message = boundWords(cleanMessage(message))
+	message = cleanMessage(message)
 	if k == levers {
 		s.top = sent.layers.top // overlaid ones are not tried again
 	}
@@ -152,14 +152,17 @@ func (s *session) changedIn(k kind, d *diff, seq int64) func(was, is *config) bo
 	}
 }
 
-// cleanMessage drops the dump of the resource that some of Envoy's messages begin with, and the newline that others end with.
+// cleanMessage drops the dump of the resource that some of Envoy's messages begin with, and the newline that others end with, and keeps the
+// beginning of a message that no Envoy writes.
 func cleanMessage(message string) string {
 	message = strings.TrimSpace(message)
-	if !strings.HasPrefix(message, "goo.gle/debug") {
-		return message
+	if strings.HasPrefix(message, "goo.gle/debug") {
+		if i := strings.LastIndex(message, "\n: "); i >= 0 {
+			message = strings.TrimSpace(message[i+3:])
+		}
 	}
-	if i := strings.LastIndex(message, "\n: "); i >= 0 {
-		return strings.TrimSpace(message[i+3:])
+	if len(message) > maxWords {
+		message = strings.ToValidUTF8(message[:maxWords], "") + "…"
 	}
 	return message
 }
