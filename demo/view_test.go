@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/crossfade-proxy/crossfade/internal/envoytest"
 	"github.com/crossfade-proxy/crossfade/internal/loadgen"
 	"github.com/crossfade-proxy/crossfade/internal/origin"
 )
@@ -35,12 +36,7 @@ func send(t *testing.T, o *origin.Origin, names ...string) []sent {
 func TestLook(t *testing.T) {
 	var origins []*origin.Origin
 	for _, name := range []string{"ecs", "eks"} {
-		o, err := origin.Start(origin.Config{Name: name, Plain: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(o.Close)
-		origins = append(origins, o)
+		origins = append(origins, envoytest.Origin(t, name))
 	}
 	requests := slices.Concat(send(t, origins[0], "/fine/1", "/fine/2", "/twice", "/elsewhere"), send(t, origins[1], "/fine/3"))
 	send(t, origins[1], "/twice")

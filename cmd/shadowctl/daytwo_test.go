@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,26 +66,12 @@ func (d *adminDouble) GetDiagnostics(r *crossfadev1.GetDiagnosticsRequest, out g
 // serveAdmin starts a double that answers operators, and others too where there is one.
 func serveAdmin(t *testing.T, a *adminDouble, d *double) *double {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.address = listener.Addr().String()
-	server := grpc.NewServer(grpc.UnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
+	return serveWith(t, d, func(ctx context.Context, req any, info *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
 		if strings.Contains(info.FullMethod, "AdminService") {
 			return h(ctx, req)
 		}
 		return d.intercept(ctx, req, info, h)
-	}))
-	crossfadev1.RegisterAdminServiceServer(server, a)
-	crossfadev1.RegisterCrossfadeServiceServer(server, d)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = server.Serve(listener) // ends with Stop
-	}()
-	t.Cleanup(func() { server.Stop(); <-done })
-	return d
+	}, func(server *grpc.Server) { crossfadev1.RegisterAdminServiceServer(server, a) })
 }
 
 // backupParts are a backup of two pieces.

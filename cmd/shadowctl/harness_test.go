@@ -51,13 +51,20 @@ type call struct {
 // serve starts a double on a free port of loopback.
 func serve(t *testing.T, d *double) *double {
 	t.Helper()
+	return serveWith(t, d, d.intercept, func(*grpc.Server) {})
+}
+
+// serveWith serves other services beside it.
+func serveWith(t *testing.T, d *double, intercept grpc.UnaryServerInterceptor, register func(*grpc.Server)) *double {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.address = listener.Addr().String()
-	server := grpc.NewServer(grpc.UnaryInterceptor(d.intercept))
+	server := grpc.NewServer(grpc.UnaryInterceptor(intercept))
 	crossfadev1.RegisterCrossfadeServiceServer(server, d)
+	register(server)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -21,18 +21,7 @@ import (
 // TestWithARealEnvoy goes the way of a first user: a service, a split, a rollback with its proof; then the server ends in order and comes
 // back, and the proxy serves all the while.
 func TestWithARealEnvoy(t *testing.T) {
-	t.Setenv(asServer, "1")
-	log := &output{}
-	s, err := stack.Start(t.Context(), stack.Config{Binary: os.Args[0], Envoy: envoytest.Binary(t, ""), Dir: t.TempDir(), Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		s.Close()
-		if t.Failed() {
-			t.Logf("xds-server printed:\n%s", log)
-		}
-	})
+	s := startStack(t)
 	ecs, eks := startOrigin(t, "ecs"), startOrigin(t, "eks")
 	ctx := t.Context()
 	if _, err := s.API.Apply(ctx, &crossfadev1.ApplyRequest{Documents: []*crossfadev1.Document{orders(ecs.Addr(), eks.Addr())}}); err != nil {
@@ -98,6 +87,24 @@ func TestWithARealEnvoy(t *testing.T) {
 	if e, k := ask(50); e != 0 || k != 50 {
 		t.Errorf("after the restart %d at ecs, %d at eks", e, k)
 	}
+}
+
+// startStack starts this program as a control plane for real Envoys, which ends with the test and then shows what it printed if that failed.
+func startStack(t *testing.T) *stack.Stack {
+	t.Helper()
+	t.Setenv(asServer, "1")
+	log := &output{}
+	s, err := stack.Start(t.Context(), stack.Config{Binary: os.Args[0], Envoy: envoytest.Binary(t, ""), Dir: t.TempDir(), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Close()
+		if t.Failed() {
+			t.Logf("xds-server printed:\n%s", log)
+		}
+	})
+	return s
 }
 
 func startOrigin(t *testing.T, name string) *origin.Origin {

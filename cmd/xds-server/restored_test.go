@@ -11,8 +11,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
-	"github.com/crossfade-proxy/crossfade/internal/envoytest"
-	"github.com/crossfade-proxy/crossfade/internal/stack"
 )
 
 // slowRollout moves orders in steps that a look or two are enough for.
@@ -26,18 +24,7 @@ func slowRollout() *crossfadev1.Rollout {
 // TestARolloutOfABackupBeginsPaused: it was on its way when the backup was made, and was taken back after that. Nothing moves traffic again until
 // somebody decides; with a real Envoy, which reports what it does.
 func TestARolloutOfABackupBeginsPaused(t *testing.T) {
-	t.Setenv(asServer, "1")
-	log := &output{}
-	s, err := stack.Start(t.Context(), stack.Config{Binary: os.Args[0], Envoy: envoytest.Binary(t, ""), Dir: t.TempDir(), Log: log})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		s.Close()
-		if t.Failed() {
-			t.Logf("xds-server printed:\n%s", log)
-		}
-	})
+	s := startStack(t)
 	ctx, ecs, eks := t.Context(), startOrigin(t, "ecs"), startOrigin(t, "eks")
 	if _, err := s.API.Apply(ctx, &crossfadev1.ApplyRequest{Documents: []*crossfadev1.Document{orders(ecs.Addr(), eks.Addr())}}); err != nil {
 		t.Fatal(err)

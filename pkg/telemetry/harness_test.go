@@ -67,18 +67,8 @@ func newHouseWith(t *testing.T, protocol string, o telemetry.Options) *house {
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = g.Serve(l) })
 	t.Cleanup(func() { g.Stop(); serving.Wait() })
-	h.ecs, h.eks = h.origin("ecs"), h.origin("eks")
+	h.ecs, h.eks = envoytest.Origin(h.t, "ecs"), envoytest.Origin(h.t, "eks")
 	return h
-}
-
-func (h *house) origin(name string) *origin.Origin {
-	h.t.Helper()
-	o, err := origin.Start(origin.Config{Name: name, Plain: true})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.t.Cleanup(o.Close)
-	return o
 }
 
 // service is the document, with a share for eks in basis points.

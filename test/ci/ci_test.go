@@ -86,20 +86,10 @@ func newWorld(t *testing.T) *world {
 			t.Logf("the control plane printed last:\n%s", b[max(0, len(b)-8000):])
 		}
 	})
-	w.ecs, w.eks = w.origin("ecs"), w.origin("eks")
+	w.ecs, w.eks = envoytest.Origin(w.t, "ecs"), envoytest.Origin(w.t, "eks")
 	w.apply(port)
 	w.requests(port)
 	return w
-}
-
-func (w *world) origin(name string) *origin.Origin {
-	w.t.Helper()
-	o, err := origin.Start(origin.Config{Name: name, Plain: true})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(o.Close)
-	return o
 }
 
 // apply makes the service orders, all of which goes to ecs.

@@ -79,23 +79,13 @@ func newWorldOf(t *testing.T, version string, proxies int, change func(*stack.Co
 		}
 	})
 	w.Stack = s
-	w.ecs, w.eks = w.origin("ecs"), w.origin("eks")
+	w.ecs, w.eks = envoytest.Origin(w.t, "ecs"), envoytest.Origin(w.t, "eks")
 	for range proxies {
 		if _, err := s.AddProxy(t.Context(), "default", 1); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return w
-}
-
-func (w *world) origin(name string) *origin.Origin {
-	w.t.Helper()
-	o, err := origin.Start(origin.Config{Name: name, Plain: true})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(o.Close)
-	return o
 }
 
 // ready waits until every proxy has its first configuration.

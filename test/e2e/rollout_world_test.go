@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/envoytest"
 	"github.com/crossfade-proxy/crossfade/internal/origin"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
 	"github.com/crossfade-proxy/crossfade/internal/stack"
@@ -52,7 +53,7 @@ type app struct {
 func (w *world) newApp(t *testing.T, name string, hooks *receiver) *app {
 	t.Helper()
 	own := &world{Stack: w.Stack, t: t, port: w.port}
-	own.ecs, own.eks = own.origin("ecs"), own.origin("eks")
+	own.ecs, own.eks = envoytest.Origin(own.t, "ecs"), envoytest.Origin(own.t, "eks")
 	a := &app{world: own, name: name, plan: name + "-eks", hooks: hooks}
 	a.apply(a.service(name, "http1", 0))
 	own.ready()

@@ -62,18 +62,8 @@ func newWorld(t *testing.T, v version) *world {
 		}
 	})
 	w := &world{Stack: s, t: t, port: envoytest.Port(t).Number()}
-	w.ecs, w.eks = w.origin("ecs"), w.origin("eks")
+	w.ecs, w.eks = envoytest.Origin(w.t, "ecs"), envoytest.Origin(w.t, "eks")
 	return w
-}
-
-func (w *world) origin(name string) *origin.Origin {
-	w.t.Helper()
-	o, err := origin.Start(origin.Config{Name: name, Plain: true})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(o.Close)
-	return o
 }
 
 // replace ends the control plane as an orchestrator does, and starts another version on its data and its addresses.
