@@ -13,7 +13,7 @@ DEMO     := demo
 # The packages of `make bench-NAME`, NAME being the last element. Each takes -quick, and writes bench/results:
 BENCHES  := bench/fleet bench/rollback bench/churn bench/comparison bench/mirror bench/guards
 # The package of `make bench-compare A= B=`:
-COMPARE  :=
+COMPARE  := bench/compare
 # The package of `make soak`:
 SOAK     := test/soak
 

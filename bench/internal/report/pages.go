@@ -23,7 +23,7 @@ type group struct {
 // groups keeps the order in which lines were written.
 func groups(lines []*Line) (out []*group) {
 	for _, l := range lines {
-		key := group{Bench: l.Bench, Case: caseText(l.Case), Metric: l.Metric, Unit: l.Unit}
+		key := group{Bench: l.Bench, Case: l.CaseText(), Metric: l.Metric, Unit: l.Unit}
 		i := slices.IndexFunc(out, func(g *group) bool {
 			return g.Bench == key.Bench && g.Case == key.Case && g.Metric == key.Metric && g.Unit == key.Unit
 		})
@@ -35,10 +35,11 @@ func groups(lines []*Line) (out []*group) {
 	return out
 }
 
-func caseText(c map[string]any) string {
+// CaseText is the case in words, keys sorted.
+func (l *Line) CaseText() string {
 	var parts []string
-	for _, k := range slices.Sorted(maps.Keys(c)) {
-		parts = append(parts, fmt.Sprint(k, " ", c[k]))
+	for _, k := range slices.Sorted(maps.Keys(l.Case)) {
+		parts = append(parts, fmt.Sprint(k, " ", l.Case[k]))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -78,7 +79,7 @@ func origins(lines []*Line) (out []origin) {
 			machine[k] = fmt.Sprint(v)
 		}
 		if bytes, ok := l.Machine["memoryBytes"].(float64); ok {
-			machine["memoryBytes"] = amount(bytes, "bytes")
+			machine["memoryBytes"] = Amount(bytes, "bytes")
 		}
 		out = append(out, origin{
 			l.Bench, l.Command, l.Commit, l.Time.Format("2006-01-02 15:04 UTC"), pairs(machine), pairs(l.Versions),
@@ -107,7 +108,7 @@ func summary(title string, lines []*Line) string {
 			}
 			for _, l := range g.Lines {
 				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", g.Case, g.Metric, l.System, l.count(),
-					amount(l.P50, l.Unit), amount(l.P90, l.Unit), amount(l.P99, l.Unit), amount(l.Max, l.Unit), l.ratioText(), l.aimText())
+					Amount(l.P50, l.Unit), Amount(l.P90, l.Unit), Amount(l.P99, l.Unit), Amount(l.Max, l.Unit), l.ratioText(), l.aimText())
 			}
 		}
 	}
@@ -147,8 +148,8 @@ func (l *Line) texts() map[string]string {
 	return t
 }
 
-// amount writes a figure with its unit, in the size that reads best.
-func amount(v float64, unit string) string {
+// Amount writes a figure with its unit, in the size that reads best.
+func Amount(v float64, unit string) string {
 	abs := math.Abs(v)
 	switch {
 	case unit == "bytes" && abs >= 1e9:
@@ -182,7 +183,7 @@ func short(v float64) string {
 var pageText string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"amount": amount,
+	"amount": Amount,
 	"plot":   plot,
 	"lines":  (*Line).texts,
 }).Parse(pageText))

@@ -199,7 +199,7 @@ func TestAmountsReadWell(t *testing.T) {
 		{3, "streams", "3 streams"},
 		{1000, "resources", "1000 resources"},
 	} {
-		if got := amount(c.v, c.unit); got != c.want {
+		if got := Amount(c.v, c.unit); got != c.want {
 			t.Errorf("%g %s is %q, want %q", c.v, c.unit, got, c.want)
 		}
 	}
