@@ -31,6 +31,7 @@ func main() {
 func run(args []string, stdout io.Writer) error {
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
 	all := f.Bool("all", false, "show lines that have not changed, too")
+	join := f.Bool("join", false, "only make the page of the latest full reports, bench/results/index.html and summary.md")
 	results := f.String("results", "", "`FOLDER` of the reports (default bench/results)")
 	f.Usage = func() {
 		fmt.Fprintln(f.Output(), "Say what differs between two reports beyond the noise.\n\nUsage:\n  compare [flags] BEFORE AFTER\n\nEach is a folder, or a part of the name of one below bench/results, for example a commit.\n\nFlags:")
@@ -39,12 +40,15 @@ func run(args []string, stdout io.Writer) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	if f.NArg() != 2 {
-		return fmt.Errorf("%d reports are named, and two are compared: compare BEFORE AFTER", f.NArg())
-	}
 	root, err := report.Results(*results)
 	if err != nil {
 		return err
+	}
+	if *join {
+		return report.LatestPages(root)
+	}
+	if f.NArg() != 2 {
+		return fmt.Errorf("%d reports are named, and two are compared: compare BEFORE AFTER", f.NArg())
 	}
 	var sides [2][]*report.Line
 	for i, name := range f.Args() {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -119,15 +118,8 @@ func run(args []string, out io.Writer) error {
 		return err
 	}
 	o.lines(runs, r.Add)
-	folder := r.Folder(o.results, o.quick)
-	if err := r.Write(folder); err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "\n%s\n", filepath.Join(folder, "summary.md"))
-	for _, missed := range r.Missed() {
-		fmt.Fprintln(out, "aim missed:", missed)
-	}
-	return nil
+	fmt.Fprintln(out)
+	return r.Conclude(o.results, o.quick, true)
 }
 
 // measure runs the rounds, every other one in reverse order.

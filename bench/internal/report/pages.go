@@ -53,7 +53,51 @@ func Pages(folder string) error {
 	if len(lines) == 0 {
 		return fmt.Errorf("%s: no report", folder)
 	}
-	title := "Crossfade benchmarks, " + filepath.Base(folder)
+	return pages(folder, "Crossfade benchmarks, "+filepath.Base(folder), lines)
+}
+
+// LatestPages makes summary.md and index.html of the latest full report of each bench below a folder of results, in that folder.
+func LatestPages(results string) error {
+	lines, err := latest(results)
+	if err != nil {
+		return err
+	}
+	return pages(results, latestTitle, lines)
+}
+
+const latestTitle = "Crossfade benchmarks, the latest of each"
+
+// latest are the lines of the latest full report of each bench, by its name.
+func latest(results string) (all []*Line, err error) {
+	files, err := filepath.Glob(filepath.Join(results, "*", "*.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	last := map[string][]*Line{}
+	for _, name := range files {
+		if strings.HasSuffix(filepath.Dir(name), quickSuffix) {
+			continue
+		}
+		lines, err := readFile(name)
+		if err != nil {
+			return nil, err
+		}
+		bench := filepath.Base(name)
+		if was := last[bench]; len(lines) > 0 && (len(was) == 0 || lines[0].Time.After(was[0].Time)) {
+			last[bench] = lines
+		}
+	}
+	if len(last) == 0 {
+		return nil, fmt.Errorf("%s: no report", results)
+	}
+	for _, bench := range slices.Sorted(maps.Keys(last)) {
+		all = append(all, last[bench]...)
+	}
+	return all, nil
+}
+
+// pages writes both pages of some lines.
+func pages(folder, title string, lines []*Line) error {
 	if err := os.WriteFile(filepath.Join(folder, "summary.md"), []byte(summary(title, lines)), 0o644); err != nil {
 		return err
 	}

@@ -171,6 +171,45 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// TestLatestPages: the latest full report of each bench, quick ones aside; what is committed is made of what is committed.
+func TestLatestPages(t *testing.T) {
+	results := t.TempDir()
+	report := func(bench, folder string, day int, p50 float64) {
+		r := NewRun(bench, "go run ./bench/"+bench, 7, time.Date(2026, 3, day, 0, 0, 0, 0, time.UTC))
+		r.Add(NewLine("ours", "time", "s", nil, Series{{p50}}))
+		if err := r.Write(filepath.Join(results, folder)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report("one", "z-older", 1, 111)
+	report("one", "b", 2, 222)
+	report("two", "z-older", 1, 333)
+	report("two", "b-quick", 3, 444)
+	if err := LatestPages(results); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(results, "summary.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for figure, want := range map[string]bool{"111": false, "222": true, "333": true, "444": false} {
+		if got := strings.Contains(string(b), "| "+figure+" s |"); got != want {
+			t.Errorf("%s: %v", figure, got)
+		}
+	}
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := latest(filepath.Join(root, "bench", "results"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = os.ReadFile(filepath.Join(root, "bench", "results", "summary.md")); err != nil || string(b) != summary(latestTitle, lines) {
+		t.Errorf("bench/results/summary.md is not made of the reports below it (%v): run go run ./bench/compare -join", err)
+	}
+}
+
 func TestReadRefusesBrokenLines(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.WriteFile(filepath.Join(folder, "x.jsonl"), []byte("{}\n{\"schema\":"), 0o600); err != nil {

@@ -83,12 +83,15 @@ func (l *Line) measured() string {
 	return fmt.Sprintf("p99 is %.4g %s, %d of %d failed", l.P99, l.Unit, l.Failed, l.N)
 }
 
+// quickSuffix ends the names of folders of quick runs.
+const quickSuffix = "-quick"
+
 // Folder is where a report belongs below results, for example bench/results/2026-03-01-abcdef0. A quick run, which proves nothing about speed,
 // has a folder of its own that is not kept.
 func (r *Run) Folder(results string, quick bool) string {
 	name := r.started.Format(time.DateOnly) + "-" + r.commit[:min(7, len(r.commit))]
 	if quick {
-		name += "-quick"
+		name += quickSuffix
 	}
 	return filepath.Join(results, name)
 }
@@ -106,7 +109,10 @@ func (r *Run) Conclude(results string, quick, whole bool) error {
 		return err
 	}
 	fmt.Println(filepath.Join(folder, "summary.md"))
-	return nil
+	if quick {
+		return nil
+	}
+	return LatestPages(results)
 }
 
 // Write writes BENCH.jsonl into a folder, and makes summary.md and index.html of all reports there.
@@ -135,24 +141,33 @@ func Read(folder string) (lines []*Line, err error) {
 		return nil, err
 	}
 	for _, name := range files {
-		f, err := os.Open(name)
+		of, err := readFile(name)
 		if err != nil {
 			return nil, err
 		}
-		s := bufio.NewScanner(f)
-		s.Buffer(nil, 1<<20)
-		for s.Scan() {
-			var l Line
-			if err := json.Unmarshal(s.Bytes(), &l); err != nil {
-				f.Close()
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-			lines = append(lines, &l)
-		}
-		f.Close()
-		if err := s.Err(); err != nil {
+		lines = append(lines, of...)
+	}
+	return lines, nil
+}
+
+// readFile reads the report of one bench.
+func readFile(name string) (lines []*Line, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	s := bufio.NewScanner(f)
+	s.Buffer(nil, 1<<20)
+	for s.Scan() {
+		var l Line
+		if err := json.Unmarshal(s.Bytes(), &l); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		lines = append(lines, &l)
+	}
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return lines, nil
 }
