@@ -11,7 +11,7 @@ COMMANDS := $(wildcard cmd/*)
 # The package of `make demo`:
 DEMO     := demo
 # The packages of `make bench-NAME`, NAME being the last element. Each takes -quick, and writes bench/results:
-BENCHES  := bench/fleet bench/rollback bench/churn bench/comparison bench/mirror bench/guards
+BENCHES  := bench/start bench/fleet bench/rollback bench/churn bench/comparison bench/mirror bench/guards
 # The package of `make bench-compare A= B=`:
 COMPARE  := bench/compare
 # The package of `make soak`:
