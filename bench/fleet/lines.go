@@ -68,8 +68,8 @@ func (o *options) lines(runs map[string][]*measured, add func(*report.Line)) {
 			own, other := series(runs[crossfade], m), series(runs[peer.system], m)
 			l := report.NewLine(crossfade, m.name, m.unit, c, own)
 			l.Failed = refused(runs[crossfade])
-			if !o.quick && !m.oursOnly {
-				l.Compare(linear, m.by, own, other, o.seed)
+			if o.Size != report.Quick && !m.oursOnly {
+				l.Compare(linear, m.by, own, other, o.Seed)
 				if m.limit > 0 && i == 0 {
 					l.AimRatio(m.limit)
 				}

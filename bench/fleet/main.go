@@ -1,8 +1,8 @@
 package main
 
 import (
+	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -15,63 +15,48 @@ import (
 
 func main() {
 	if was, err := serveRole(); was {
-		exit(err)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench-fleet:", err)
+			os.Exit(1)
+		}
+		return
 	}
-	exit(run(os.Args[1:], os.Stdout))
-}
-
-func exit(err error) {
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "bench-fleet:", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	report.Main("fleet", func(_ context.Context, args []string) error { return run(args, os.Stdout) })
 }
 
 // options are the flags.
 type options struct {
+	report.Options
 	plan
 	pairs   int
 	systems []string
-	quick   bool
-	results string
-	seed    uint64
-	args    []string
 }
 
 func parse(args []string) (*options, error) {
-	o := &options{args: args}
-	f := flag.NewFlagSet("bench-fleet", flag.ContinueOnError)
+	o := &options{}
+	f := o.Flags("fleet", report.Words{Quick: "half a minute", Short: "5 minutes", Full: "20 minutes", Seed: "the intervals"})
 	f.IntVar(&o.Clients, "clients", 1000, "simulated proxies")
 	f.IntVar(&o.Workload.Services, "services", 200, "services")
 	f.IntVar(&o.Workload.Flipping, "flipping", 20, "services whose weights change, in turn")
 	f.IntVar(&o.Flips, "flips", 200, "measured changes per run")
 	f.IntVar(&o.pairs, "pairs", 5, "rounds, in each of which every system runs")
 	systems := f.String("peers", strings.Join(allPeers(), ","), "what to compare with")
-	f.BoolVar(&o.quick, "quick", false, "everything once and small: shows that it works, not how fast")
-	f.StringVar(&o.results, "results", "", "folder for results (default bench/results)")
 	f.StringVar(&o.Profiles, "profiles", "", "folder for CPU and heap profiles of the servers, which cost time")
-	f.Uint64Var(&o.seed, "seed", 1, "of the intervals")
-	if err := f.Parse(args); err != nil {
+	if err := o.Parse(f, args); err != nil {
 		return nil, err
 	}
-	if o.systems = append([]string{crossfade}, strings.Split(*systems, ",")...); f.NArg() > 0 {
-		return nil, fmt.Errorf("%q is not a flag", f.Arg(0))
+	var sized error
+	switch o.Size {
+	case report.Quick:
+		sized = report.Default(f, "clients", "50", "services", "20", "flipping", "5", "flips", "10", "pairs", "1")
+	case report.Short:
+		sized = report.Default(f, "flips", "40", "peers", linear)
+	case report.Full:
 	}
-	if o.quick {
-		set := map[string]bool{}
-		f.Visit(func(f *flag.Flag) { set[f.Name] = true })
-		for name, value := range map[string]string{"clients": "50", "services": "20", "flipping": "5", "flips": "10", "pairs": "1"} {
-			if !set[name] {
-				if err := f.Set(name, value); err != nil {
-					return nil, err
-				}
-			}
-		}
+	if sized != nil {
+		return nil, sized
 	}
+	o.systems = append([]string{crossfade}, strings.Split(*systems, ",")...)
 	return o, o.check()
 }
 
@@ -108,18 +93,17 @@ func run(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if o.results, err = report.Results(o.results); err != nil {
+	r, err := o.Run("github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "google.golang.org/protobuf")
+	if err != nil {
 		return err
 	}
-	r := report.NewRun("fleet", strings.Join(append([]string{"go run ./bench/fleet"}, args...), " "), o.seed, time.Now(),
-		"github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "google.golang.org/protobuf")
 	runs, err := o.measure(out)
 	if err != nil {
 		return err
 	}
 	o.lines(runs, r.Add)
 	fmt.Fprintln(out)
-	return r.Conclude(o.results, o.quick, true)
+	return r.Conclude(&o.Options)
 }
 
 // measure runs the rounds, every other one in reverse order.

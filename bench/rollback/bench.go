@@ -58,7 +58,7 @@ type round struct {
 }
 
 func newBench(ctx context.Context, o *options, r *report.Run) (b *bench, err error) {
-	b = &bench{options: o, r: r, lab: &lab{hosts: measuredHosts(o.proxies), rnd: rand.New(rand.NewPCG(o.seed, 1))}}
+	b = &bench{options: o, r: r, lab: &lab{hosts: measuredHosts(o.proxies), rnd: rand.New(rand.NewPCG(o.Seed, 1))}}
 	defer func() {
 		if err != nil {
 			b.close()
@@ -149,14 +149,14 @@ func (b *bench) measure(ctx context.Context) error {
 		{services: b.services},
 		{services: b.services, changes: true},
 	} {
-		if !strings.Contains(s.String(), b.only) {
+		if !strings.Contains(s.String(), b.Only) {
 			continue
 		}
 		if err := b.runCase(ctx, s); err != nil {
 			return fmt.Errorf("%v: %w", s, err)
 		}
 	}
-	if b.pools > 0 && strings.Contains("pools", b.only) {
+	if b.pools > 0 && strings.Contains("pools", b.Only) {
 		if err := b.runPools(ctx); err != nil {
 			return fmt.Errorf("pools: %w", err)
 		}

@@ -108,10 +108,10 @@ func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*
 	last := func(f flip) []float64 { return []float64{f.last} }
 	l := add("last_request", "s", series(own, last))
 	l.Failed = failed + failedChanges
-	if peer := rounds["haproxy"]; name != "haproxy" && len(peer) > 0 && !b.quick {
-		l.Compare("haproxy", report.ByMean, series(own, last), series(peer, last), b.seed)
+	if peer := rounds["haproxy"]; name != "haproxy" && len(peer) > 0 && b.Size != report.Quick {
+		l.Compare("haproxy", report.ByMean, series(own, last), series(peer, last), b.Seed)
 	}
-	if name == b.cf.name() && !b.quick {
+	if name == b.cf.name() && b.Size != report.Quick {
 		l.AimP99(aim)
 	}
 	add("last_request_proxy", "s", series(own, func(f flip) []float64 { return f.proxies }))
@@ -129,7 +129,7 @@ func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*
 	add("load_lateness_p99", "s", sums(own, func(s Sum) float64 { return s.Lateness }))
 	l = add("requests", "requests", sums(own, func(s Sum) float64 { return float64(s.Done) }))
 	l.N, l.Failed = total, failed
-	if !b.quick {
+	if b.Size != report.Quick {
 		l.AimNone()
 	}
 }

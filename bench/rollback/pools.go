@@ -155,7 +155,7 @@ func (b *bench) poolLines(slow time.Duration, p *pools) {
 	add("pools_added_latency_first_second", "s", p.after)
 	l := add("pools_requests", "requests", report.Series{{float64(p.sum.Done)}})
 	l.N, l.Failed = int(p.sum.Done), failed
-	if !b.quick {
+	if b.Size != report.Quick {
 		l.AimNone()
 	}
 	fmt.Printf("pools: %d of %d requests failed %s; %s\n", failed, p.sum.Done, reasons(p.sum.Failures), strings.TrimSpace(note))

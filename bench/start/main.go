@@ -2,14 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"os/signal"
-	"strings"
-	"syscall"
-	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
@@ -24,48 +17,34 @@ const (
 
 // options are the flags.
 type options struct {
-	quick    bool
-	results  string
-	seed     uint64
+	report.Options
 	runs     int
 	proxies  int
 	services []int
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "bench-start:", err)
-		os.Exit(1)
-	}
-}
+func main() { report.Main("start", run) }
 
 func parse(args []string) (*options, error) {
 	o := &options{services: []int{20, aimServices, 1000}}
-	f := flag.NewFlagSet("bench-start", flag.ContinueOnError)
-	f.BoolVar(&o.quick, "quick", false, "everything small: shows that it works, not how well")
-	f.StringVar(&o.results, "results", "", "folder for results (default bench/results)")
-	f.Uint64Var(&o.seed, "seed", 1, "noted in the report; nothing here is random")
+	f := o.Flags("start", report.Words{Quick: "seconds", Short: "a minute", Full: "5 minutes", Seed: "nothing: nothing here is random"})
 	f.IntVar(&o.runs, "runs", 20, "starts of each size")
 	f.IntVar(&o.proxies, "proxies", aimProxies, "proxies that connect")
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
 	switch {
-	case f.NArg() > 0:
-		return nil, fmt.Errorf("%q is not a flag", f.Arg(0))
 	case o.runs < 1 || o.runs > 1000:
 		return nil, fmt.Errorf("-runs: %d: must be 1 to 1000", o.runs)
 	case o.proxies < 1 || o.proxies > 1000:
 		return nil, fmt.Errorf("-proxies: %d: must be 1 to 1000", o.proxies)
 	}
-	if o.quick {
+	switch o.Size {
+	case report.Quick:
 		o.runs, o.services = min(o.runs, 2), []int{5}
+	case report.Short:
+		o.runs = min(o.runs, 5)
+	case report.Full:
 	}
 	return o, nil
 }
@@ -75,11 +54,10 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if o.results, err = report.Results(o.results); err != nil {
+	r, err := o.Run("github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "go.etcd.io/bbolt")
+	if err != nil {
 		return err
 	}
-	r := report.NewRun("start", strings.Join(append([]string{"go run ./bench/start"}, args...), " "), o.seed, time.Now(),
-		"github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "go.etcd.io/bbolt")
 	for _, services := range o.services {
 		m, err := o.measure(ctx, services)
 		if err != nil {
@@ -87,13 +65,13 @@ func run(ctx context.Context, args []string) error {
 		}
 		o.lines(r, services, m)
 	}
-	return r.Conclude(o.results, o.quick, true)
+	return r.Conclude(&o.Options)
 }
 
 // lines reports the starts of one size.
 func (o *options) lines(r *report.Run, services int, m *measured) {
 	c := map[string]any{"services": services, "proxies": o.proxies}
-	aimed := services == aimServices && o.proxies == aimProxies && !o.quick
+	aimed := services == aimServices && o.proxies == aimProxies && o.Size != report.Quick
 	for _, l := range []struct {
 		metric, unit string
 		of           report.Series

@@ -75,7 +75,7 @@ func latest(results string) (all []*Line, err error) {
 	}
 	last := map[string][]*Line{}
 	for _, name := range files {
-		if strings.HasSuffix(filepath.Dir(name), quickSuffix) {
+		if dir := filepath.Dir(name); strings.HasSuffix(dir, Quick.suffix()) || strings.HasSuffix(dir, Short.suffix()) {
 			continue
 		}
 		lines, err := readFile(name)

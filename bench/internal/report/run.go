@@ -83,36 +83,29 @@ func (l *Line) measured() string {
 	return fmt.Sprintf("p99 is %.4g %s, %d of %d failed", l.P99, l.Unit, l.Failed, l.N)
 }
 
-// quickSuffix ends the names of folders of quick runs.
-const quickSuffix = "-quick"
-
-// Folder is where a report belongs below results, for example bench/results/2026-03-01-abcdef0. A quick run, which proves nothing about speed,
-// has a folder of its own that is not kept.
-func (r *Run) Folder(results string, quick bool) string {
-	name := r.started.Format(time.DateOnly) + "-" + r.commit[:min(7, len(r.commit))]
-	if quick {
-		name += quickSuffix
-	}
-	return filepath.Join(results, name)
+// Folder is where a report belongs below results, for example bench/results/2026-03-01-abcdef0. What is no full run has a folder of its own, which
+// is not kept.
+func (r *Run) Folder(results string, size Size) string {
+	return filepath.Join(results, r.started.Format(time.DateOnly)+"-"+r.commit[:min(7, len(r.commit))]+size.suffix())
 }
 
 // Conclude prints which aims were missed and, unless only a part was run, writes the report and prints where.
-func (r *Run) Conclude(results string, quick, whole bool) error {
+func (r *Run) Conclude(o *Options) error {
 	for _, missed := range r.Missed() {
 		fmt.Println("aim missed:", missed)
 	}
-	if !whole {
+	if o.Only != "" {
 		return nil
 	}
-	folder := r.Folder(results, quick)
+	folder := r.Folder(o.Results, o.Size)
 	if err := r.Write(folder); err != nil {
 		return err
 	}
 	fmt.Println(filepath.Join(folder, "summary.md"))
-	if quick {
+	if o.Size != Full {
 		return nil
 	}
-	return LatestPages(results)
+	return LatestPages(o.Results)
 }
 
 // Write writes BENCH.jsonl into a folder, and makes summary.md and index.html of all reports there.
