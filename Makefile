@@ -41,8 +41,8 @@ TESTFLAGS ?=
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' Makefile
 	@$(if $(DEMO),echo "  demo [KEEP=1]          $$(go list -f '{{.Doc}}' ./$(DEMO))")
-	@$(if $(BENCHES),echo "  bench                  Run the short form of every benchmark below, within an hour"; echo "  bench-quick            The same as smoke tests")
-	@$(if $(BENCHES),echo "  bench-NAME [FULL=1]    One of them, or all that its aims need, for bench/results:")
+	@$(if $(BENCHES),echo "  bench                  The short form of every benchmark below: an hour"; echo "  bench-quick            The same as smoke tests")
+	@$(if $(BENCHES),echo "  bench-NAME [FULL=1]    One of them; in full it is what its aims need and bench/results keeps:")
 	@$(foreach b,$(BENCHES),printf '  %-22s %s\n' bench-$(notdir $(b)) "$$(go list -f '{{.Doc}}' ./$(b))";)
 	@$(if $(COMPARE),echo "  bench-compare A= B=    $$(go list -f '{{.Doc}}' ./$(COMPARE))")
 	@$(if $(SOAK),echo "  soak                   $$(go list -f '{{.Doc}}' ./$(SOAK))")
