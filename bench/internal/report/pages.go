@@ -102,10 +102,20 @@ func pages(folder, title string, lines []*Line) error {
 		return err
 	}
 	var page bytes.Buffer
-	if err := pageTemplate.Execute(&page, map[string]any{"Title": title, "Origins": origins(lines), "Groups": groups(lines)}); err != nil {
+	if err := pageTemplate.Execute(&page, map[string]any{"Title": title, "Origins": origins(lines), "Groups": groups(lines), "Aims": aims(lines)}); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(folder, "index.html"), page.Bytes(), 0o644)
+}
+
+// aims are the lines that have one.
+func aims(lines []*Line) (out []*Line) {
+	for _, l := range lines {
+		if l.Aim != nil {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // origin says where the lines of one bench come from.
@@ -151,12 +161,26 @@ func summary(title string, lines []*Line) string {
 				continue
 			}
 			for _, l := range g.Lines {
-				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", g.Case, g.Metric, l.System, l.count(),
-					Amount(l.P50, l.Unit), Amount(l.P90, l.Unit), Amount(l.P99, l.Unit), Amount(l.Max, l.Unit), l.ratioText(), l.aimText())
+				all := l.figures()
+				figures := all[:4]
+				if l.N == 0 {
+					figures[0] = l.Note
+				}
+				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", g.Case, g.Metric, l.System, l.count(), strings.Join(figures, " | "), l.ratioText(), l.aimText())
 			}
 		}
 	}
 	return b.String()
+}
+
+// figures are p50, p90, p99, the highest and the mean, of what has so many.
+func (l *Line) figures() (out [5]string) {
+	for i, v := range []float64{l.P50, l.P90, l.P99, l.Max, l.Mean} {
+		if l.N > 0 && (i == 0 || v != l.P50 || l.Max != l.P50) {
+			out[i] = Amount(v, l.Unit)
+		}
+	}
+	return out
 }
 
 func (l *Line) count() string {
@@ -227,7 +251,10 @@ func short(v float64) string {
 var pageText string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"amount": Amount,
-	"plot":   plot,
-	"lines":  (*Line).texts,
+	"amount":   Amount,
+	"plot":     plot,
+	"lines":    (*Line).texts,
+	"figures":  (*Line).figures,
+	"measured": (*Line).measured,
+	"deref":    func(b *bool) bool { return b != nil && *b },
 }).Parse(pageText))

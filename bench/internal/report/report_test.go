@@ -131,7 +131,7 @@ func TestWrite(t *testing.T) {
 		c := map[string]any{"proxies": 3, "name": `<b>"x"</b>`}
 		r.Add(NewLine("ours", "time", "s", c, own).Compare("theirs", ByP99, own, other, 7).AimRatio(0.4))
 		r.Add(NewLine("theirs", "time", "s", c, other))
-		if got := r.Missed(); len(got) != 1 || !strings.Contains(got[0], "p99 of theirs is 0.5 [0.5, 0.5]") {
+		if got := r.Missed(); len(got) != 1 || !strings.Contains(got[0], "p99 is 0.5 [0.5, 0.5] of theirs") {
 			t.Errorf("missed: %q", got)
 		}
 		if got := filepath.Base(r.Folder("x", Full)); !strings.HasPrefix(got, "2026-03-01-") || len(got) > len("2026-03-01-1234567") {

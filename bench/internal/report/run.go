@@ -76,11 +76,24 @@ func (r *Run) Missed() (out []string) {
 	return out
 }
 
+// measured is what an aim is held against, in words.
 func (l *Line) measured() string {
 	if l.Ratio != nil {
-		return fmt.Sprintf("%s of %s is %.3g [%.3g, %.3g]", *l.RatioOf, *l.Peer, *l.Ratio, *l.RatioLow, *l.RatioHigh)
+		return fmt.Sprintf("%s is %.3g [%.3g, %.3g] of %s", *l.RatioOf, *l.Ratio, *l.RatioLow, *l.RatioHigh, *l.Peer)
 	}
-	return fmt.Sprintf("p99 is %.4g %s, %d of %d failed", l.P99, l.Unit, l.Failed, l.N)
+	var parts []string
+	switch {
+	case l.N == 0:
+		return "nothing"
+	case strings.Contains(*l.Aim, "p99"):
+		parts = append(parts, "p99 is "+Amount(l.P99, l.Unit))
+	case strings.Contains(*l.Aim, "most") || strings.Contains(*l.Aim, "max"):
+		parts = append(parts, "at most "+Amount(l.Max, l.Unit))
+	}
+	if l.Failed > 0 || len(parts) == 0 {
+		parts = append(parts, fmt.Sprintf("%d of %d failed", l.Failed, max(l.N, l.Failed)))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Folder is where a report belongs below results, for example bench/results/2026-03-01-abcdef0. What is no full run has a folder of its own, which
