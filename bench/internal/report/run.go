@@ -90,8 +90,11 @@ func (l *Line) measured() string {
 	case strings.Contains(*l.Aim, "most") || strings.Contains(*l.Aim, "max"):
 		parts = append(parts, "at most "+Amount(l.Max, l.Unit))
 	}
-	if l.Failed > 0 || len(parts) == 0 {
-		parts = append(parts, fmt.Sprintf("%d of %d failed", l.Failed, max(l.N, l.Failed)))
+	switch {
+	case l.Failed > l.N: // what failed are requests, and samples are more than that each
+		parts = append(parts, fmt.Sprint(l.Failed, " failed"))
+	case l.Failed > 0 || len(parts) == 0:
+		parts = append(parts, fmt.Sprintf("%d of %d failed", l.Failed, l.N))
 	}
 	return strings.Join(parts, ", ")
 }
