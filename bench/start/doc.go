@@ -1,6 +1,6 @@
 // Command start measures how long a control plane takes from its start to a proxy that has everything, and what memory it then holds.
 //
-//	go run ./bench/start -runs 20        -quick shows within seconds that it works
+//	go run ./bench/start -full        -quick shows within seconds that it works
 //
 // A control plane with its store on disk has so many services, applied by its API: two origins, five pins (one a regular expression) and so six routes
 // each, on one port. It is killed and started again, many times. The clock runs from just before the process is started. Proxies (internal/deltaclient,

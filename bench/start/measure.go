@@ -4,14 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"sync"
 	"time"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
@@ -156,17 +151,8 @@ func (p *proxies) complete(c *deltaclient.Client) bool {
 
 // run connects until the server is there.
 func (p *proxies) run(ctx context.Context, c *deltaclient.Client) {
-	conn, err := grpc.NewClient("passthrough:///"+p.address, append(deltaclient.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: tryEvery, Multiplier: 1, MaxDelay: tryEvery}, MinConnectTimeout: time.Second}),
-		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "tcp", address)
-		}))...)
-	if err != nil {
-		return // the address is one that the server had
-	}
-	defer conn.Close()
 	for ctx.Err() == nil {
-		_ = c.Run(ctx, conn)
+		_ = c.Run(ctx, deltaclient.Direct(p.address))
 		_ = poll.Pause(ctx, tryEvery)
 	}
 }
