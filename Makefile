@@ -11,7 +11,7 @@ COMMANDS := $(wildcard cmd/*)
 # The package of `make demo`:
 DEMO     := demo
 # The packages of `make bench-NAME`, NAME being the last element. Each takes -quick and -full; what is full is kept in bench/results:
-BENCHES  := bench/start bench/fleet bench/rollback bench/churn bench/comparison bench/mirror bench/guards
+BENCHES  := bench/start bench/fleet bench/rollback bench/churn bench/comparison bench/mirror bench/guards bench/datapath bench/telemetry
 # The package of `make bench-compare A= B=`:
 COMPARE  := bench/compare
 # The package of `make soak`:
