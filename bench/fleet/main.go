@@ -103,8 +103,10 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	p := &parts{options: o, report: r, out: out}
 	if err := o.Parts(ctx, []report.Part{
-		{Name: "main", Run: p.measureMain}, {Name: "proxies", Run: p.sweepProxies},
-		{Name: "services", Run: p.sweepServices}, {Name: "manners", Run: p.measureManners},
+		{Name: "main", Run: p.measureMain},
+		{Name: "proxies", Run: p.sweepProxies},
+		{Name: "services", Run: p.sweepServices},
+		{Name: "manners", Run: p.measureManners},
 	}); err != nil {
 		return err
 	}

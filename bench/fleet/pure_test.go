@@ -17,8 +17,16 @@ func TestStatesAreToldApart(t *testing.T) {
 	quick := digester{workload: w}
 	seen := map[uint64]string{}
 	for _, at := range []state{
-		{}, {Flip: 1}, {Flip: 2}, {Flip: 3}, {Flip: 3, Folded: 3}, {Flip: 4, Folded: 3}, {Flip: 4, Folded: 3, Marked: 1}, {Flip: 4, Folded: 3, Marked: 2},
-		{InRoutes: true}, {Flip: 1, InRoutes: true},
+		{},
+		{Flip: 1},
+		{Flip: 2},
+		{Flip: 3},
+		{Flip: 3, Folded: 3},
+		{Flip: 4, Folded: 3},
+		{Flip: 4, Folded: 3, Marked: 1},
+		{Flip: 4, Folded: 3, Marked: 2},
+		{InRoutes: true},
+		{Flip: 1, InRoutes: true},
 	} {
 		d := digest(w.resources(at)...)
 		if before, ok := seen[d]; ok {

@@ -82,8 +82,12 @@ func measure(ctx context.Context, o *options, r *report.Run) error {
 	}
 	defer b.close()
 	err = o.Parts(ctx, []report.Part{
-		{Name: "errors", Run: b.errors}, {Name: "curve", Run: b.curve}, {Name: "latency", Run: b.latency}, {Name: "ramp", Run: b.ramp},
-		{Name: "healthy", Run: b.healthies}, {Name: "many", Run: b.many},
+		{Name: "errors", Run: b.errors},
+		{Name: "curve", Run: b.curve},
+		{Name: "latency", Run: b.latency},
+		{Name: "ramp", Run: b.ramp},
+		{Name: "healthy", Run: b.healthies},
+		{Name: "many", Run: b.many},
 	})
 	if err == nil && b.Only == "" {
 		b.peers()

@@ -72,7 +72,10 @@ func measure(ctx context.Context, o *options, r *report.Run) error {
 	}
 	defer b.close()
 	return o.Parts(ctx, []report.Part{
-		{Name: "harm", Run: b.harms}, {Name: "latency", Run: b.latency}, {Name: "uploads", Run: b.uploads}, {Name: "rollback", Run: b.rollbacks},
+		{Name: "harm", Run: b.harms},
+		{Name: "latency", Run: b.latency},
+		{Name: "uploads", Run: b.uploads},
+		{Name: "rollback", Run: b.rollbacks},
 		{Name: "counts", Run: b.counts},
 	})
 }

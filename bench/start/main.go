@@ -77,8 +77,11 @@ func (o *options) lines(r *report.Run, services int, m *measured) {
 		of           report.Series
 		aim          float64
 	}{
-		{"ready", "s", m.ready, 0}, {"first_complete", "s", m.first, aimStart}, {"all_complete", "s", m.all, 0},
-		{"resident", "bytes", m.resident, aimMemory}, {"resident_peak", "bytes", m.peak, 0},
+		{"ready", "s", m.ready, 0},
+		{"first_complete", "s", m.first, aimStart},
+		{"all_complete", "s", m.all, 0},
+		{"resident", "bytes", m.resident, aimMemory},
+		{"resident_peak", "bytes", m.peak, 0},
 	} {
 		line := report.NewLine("crossfade", l.metric, l.unit, c, l.of)
 		if aimed && l.aim > 0 {

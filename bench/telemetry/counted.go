@@ -16,10 +16,6 @@ import (
 // counted are requests, and those of them that were answered 5xx.
 type counted struct{ requests, failed uint64 }
 
-func (c counted) since(o counted) counted {
-	return counted{c.requests - o.requests, c.failed - o.failed}
-}
-
 var totalLine = regexp.MustCompile(`^crossfade_requests_total\{class="(\dxx)",origin="([^"]*)",service="([^"]*)"\} ([0-9.e+]+)$`)
 
 // counted is what the control plane says in its own metrics about services whose names begin so.

@@ -125,7 +125,10 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer b.close()
 	if err := o.Parts(ctx, []report.Part{
-		{Name: "cost", Run: b.cost}, {Name: "rates", Run: b.byRate}, {Name: "intervals", Run: b.byInterval}, {Name: "sizes", Run: b.bySize},
+		{Name: "cost", Run: b.cost},
+		{Name: "rates", Run: b.byRate},
+		{Name: "intervals", Run: b.byInterval},
+		{Name: "sizes", Run: b.bySize},
 		{Name: "guards", Run: b.guards},
 	}); err != nil {
 		return err

@@ -33,9 +33,16 @@ var gauges = []struct {
 	name  string
 	value uint64
 }{
-	{"listener_manager.total_listeners_active", 2}, {"http.ingress.downstream_cx_active", 64}, {"http.ingress.downstream_rq_active", 0},
-	{"server.memory_allocated", 8 << 20}, {"server.memory_heap_size", 12 << 20}, {"server.live", 1}, {"server.state", 0},
-	{"control_plane.connected_state", 1}, {"cluster_manager.active_clusters", 1}, {"server.uptime", 1},
+	{"listener_manager.total_listeners_active", 2},
+	{"http.ingress.downstream_cx_active", 64},
+	{"http.ingress.downstream_rq_active", 0},
+	{"server.memory_allocated", 8 << 20},
+	{"server.memory_heap_size", 12 << 20},
+	{"server.live", 1},
+	{"server.state", 0},
+	{"control_plane.connected_state", 1},
+	{"cluster_manager.active_clusters", 1},
+	{"server.uptime", 1},
 }
 
 // Sent is what a message holds.
