@@ -10,10 +10,10 @@ MAKEFLAGS   += --no-builtin-rules --no-print-directory
 COMMANDS := $(wildcard cmd/*)
 # The package of `make demo`:
 DEMO     := demo
-# The packages of `make bench-NAME`, NAME being the last element. Each takes -quick, and writes bench/results:
-BENCHES  := bench/fleet bench/rollback bench/churn bench/comparison bench/mirror bench/guards
+# The packages of `make bench-NAME`, NAME being the last element. Each takes -quick and -full; what is full is kept in bench/results:
+BENCHES  := bench/start bench/fleet bench/rollback bench/churn bench/comparison bench/mirror bench/guards bench/datapath bench/telemetry
 # The package of `make bench-compare A= B=`:
-COMPARE  :=
+COMPARE  := bench/compare
 # The package of `make soak`:
 SOAK     := test/soak
 
@@ -41,7 +41,8 @@ TESTFLAGS ?=
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' Makefile
 	@$(if $(DEMO),echo "  demo [KEEP=1]          $$(go list -f '{{.Doc}}' ./$(DEMO))")
-	@$(if $(BENCHES),echo "  bench                  Run every benchmark below"; echo "  bench-quick            The same as smoke tests")
+	@$(if $(BENCHES),echo "  bench                  The short form of every benchmark below: an hour"; echo "  bench-quick            The same as smoke tests")
+	@$(if $(BENCHES),echo "  bench-NAME [FULL=1]    One of them; in full it is what its aims need and bench/results keeps:")
 	@$(foreach b,$(BENCHES),printf '  %-22s %s\n' bench-$(notdir $(b)) "$$(go list -f '{{.Doc}}' ./$(b))";)
 	@$(if $(COMPARE),echo "  bench-compare A= B=    $$(go list -f '{{.Doc}}' ./$(COMPARE))")
 	@$(if $(SOAK),echo "  soak                   $$(go list -f '{{.Doc}}' ./$(SOAK))")
@@ -71,9 +72,10 @@ test-comparison: ## How many pairs a difference needs, and how often noise is ta
 test-guards: ## How soon guards see what is wrong, and how often they roll back what is not: the tables of docs/design/guards.md, and 40,000 walks of rollouts
 	CROSSFADE_FULL=1 go test -count=1 -timeout 90m -v $(TESTFLAGS) ./pkg/policy/guard ./pkg/policy/rollout
 
-check: ## What CI runs: formatting, lint, protos, go.mod, generated pages, then every test anew
+check: ## What CI runs: formatting, lint, protos, go.mod, generated pages, every test anew, every benchmark as a smoke test
 	@$(MAKE) tidy-check proto-check docs-check lint
 	@$(MAKE) test TESTFLAGS='-count=1 $(TESTFLAGS)'
+	@$(MAKE) -j$(JOBS) -O bench-quick
 	@echo 'check: all passed ($(VERSION))'
 
 # ---- Protos -----------------------------------------------------------------------------------------------------------------------
@@ -161,13 +163,15 @@ demo:
 endif
 
 ifneq ($(BENCHES),)
-.PHONY: bench bench-quick $(addprefix bench-,$(notdir $(BENCHES)))
+.PHONY: bench bench-quick $(foreach b,$(notdir $(BENCHES)),bench-$(b) bench-quick-$(b))
 bench: $(addprefix bench-,$(notdir $(BENCHES)))
-bench-quick: build
-	$(foreach b,$(BENCHES),$(call run,$(b),-quick);)
+# What is measured is not what counts here, so they run beside each other if make may.
+bench-quick: $(addprefix bench-quick-,$(notdir $(BENCHES)))
 define bench_rule
 bench-$(notdir $(1)): build
-	$$(call run,$(1))
+	$$(call run,$(1),$(if $(FULL),-full))
+bench-quick-$(notdir $(1)): build
+	$$(call run,$(1),-quick)
 endef
 $(foreach b,$(BENCHES),$(eval $(call bench_rule,$(b))))
 endif

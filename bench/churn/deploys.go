@@ -229,7 +229,7 @@ func (l *lab) deployLine(s *asked, c apps, sum sum, note string) {
 	line.N, line.Failed = int(sum.done), int(sum.failed)
 	line.OfferedRPS, line.AchievedRPS = &sum.offered, &sum.achieved
 	line.Note = fmt.Sprintf("%v; latency p99 %.1f ms, of that the generator's own %.1f; %s", sum, sum.p99*1e3, sum.lateness*1e3, note)
-	if c.aim && s.system == system && !l.quick {
+	if c.aim && s.system == system && l.Size != report.Quick {
 		line.AimNone()
 	}
 	l.r.Add(line)

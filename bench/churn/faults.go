@@ -98,7 +98,7 @@ func (l *lab) faultCase(ctx context.Context, f fleet, fault fault) error {
 		line := report.NewLine(system, "requests", "requests", c, report.Series{{float64(sum.done)}})
 		line.N, line.Failed, line.OfferedRPS, line.AchievedRPS, line.Note = int(sum.done), int(sum.failed), &sum.offered, &sum.achieved, sum.String()
 		l.r.Add(line)
-		if !l.quick {
+		if l.Size != report.Quick {
 			line.AimNone()
 		}
 		fmt.Printf("faults, %s: %s: %v\n", fault.name, name, sum)

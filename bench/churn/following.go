@@ -36,7 +36,7 @@ func (l *lab) following(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rnd := rand.New(rand.NewPCG(l.seed, 1))
+	rnd := rand.New(rand.NewPCG(l.Seed, 1))
 	for n, c := range []struct {
 		origin  string
 		changes int
@@ -156,7 +156,7 @@ func (l *lab) followLines(origin string, f *followed, aim float64) {
 	routed := add("routed", f.routed)
 	add("routed_proxy", f.proxies)
 	left := add("left", f.left)
-	if !l.quick {
+	if l.Size != report.Quick {
 		routed.AimP99(aim)
 		left.AimP99(aim)
 	}

@@ -131,7 +131,7 @@ func (l *lab) manyLines(calls map[string]float64, seconds, cpu, rss, peak float6
 		}
 		line := add("calls: all of "+kind, "per minute", byKind[kind])
 		line.Note = fmt.Sprintf("AWS grants an account %d per minute of this kind in a region, sustained", quota)
-		if !l.quick {
+		if l.Size != report.Quick {
 			line.AimP99(quota)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // world is found and nothing else, and that the report has a line for all.
 func TestSmall(t *testing.T) {
 	r := report.NewRun("comparison", "test", 1, time.Now())
-	o := &options{runs: 2, run: 50 * time.Millisecond, noisy: 2, pairs: 1000, seed: 1}
+	o := &options{runs: 2, run: 50 * time.Millisecond, noisy: 2, pairs: 1000, Options: report.Options{Seed: 1}}
 	if err := cost(t.Context(), o, r); err != nil {
 		t.Fatal(err)
 	}

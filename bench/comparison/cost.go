@@ -63,7 +63,7 @@ func cost(ctx context.Context, o *options, r *report.Run) error {
 			if err != nil {
 				return err
 			}
-			m.lines(r, o.seed, map[string]any{"body": fmt.Sprintf("%d kB JSON", size>>10), "equal": equal})
+			m.lines(r, o.Seed, map[string]any{"body": fmt.Sprintf("%d kB JSON", size>>10), "equal": equal})
 		}
 	}
 	return nil

@@ -40,13 +40,13 @@ func diffy(ctx context.Context, o *options, r *report.Run) error {
 	for _, c := range besides {
 		worlds := o.diffy
 		switch {
-		case c.long && o.quick:
+		case c.long && o.Size == report.Quick:
 			continue
 		case c.long:
 			worlds = (worlds + 4) / 5
 		}
 		got, err := each(ctx, worlds, func(ctx context.Context, i int) (beside, error) {
-			return besideOne(ctx, o.seed+uint64(i), shadowtest.Options{Endpoints: 3, Rate: c.rate, Noise: c.noise, Noisy: 40}, c.pairs)
+			return besideOne(ctx, o.Seed+uint64(i), shadowtest.Options{Endpoints: 3, Rate: c.rate, Noise: c.noise, Noisy: 40}, c.pairs)
 		})
 		if err != nil {
 			return err

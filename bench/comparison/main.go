@@ -3,12 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"os/signal"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
@@ -19,52 +14,39 @@ const system = "crossfade"
 
 // options are the flags.
 type options struct {
-	runs    int           // of each system and case of the cost
-	run     time.Duration // CPU time of each
-	seeds   int           // worlds of each rate
-	noisy   int           // experiments without a difference
-	pairs   int           // of each of these
-	diffy   int           // worlds of each case beside Diffy's rule
-	quick   bool
-	only    string
-	results string
-	seed    uint64
+	report.Options
+	runs  int           // of each system and case of the cost
+	run   time.Duration // CPU time of each
+	seeds int           // worlds of each rate
+	noisy int           // experiments without a difference
+	pairs int           // of each of these
+	diffy int           // worlds of each case beside Diffy's rule
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:])
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "bench-comparison:", err)
-		os.Exit(1)
-	}
-}
+func main() { report.Main("comparison", run) }
 
 func parse(args []string) (*options, error) {
 	o := &options{}
-	f := flag.NewFlagSet("bench-comparison", flag.ContinueOnError)
-	f.BoolVar(&o.quick, "quick", false, "everything small, in half a minute instead of ten: shows that it works, and proves little")
+	f := o.Flags("comparison", report.Words{Quick: "half a minute", Short: "2 minutes", Full: "10 minutes", Parts: "cost, recall, noise, diffy", Seed: "the first world of each part"})
 	f.IntVar(&o.runs, "runs", 15, "of each system for each kind of pair")
 	f.DurationVar(&o.run, "run", time.Second, "CPU time of each of these")
 	f.IntVar(&o.seeds, "seeds", 20, "worlds of each rate")
 	f.IntVar(&o.noisy, "noisy", 50, "experiments in which nothing differs")
 	f.IntVar(&o.pairs, "pairs", 100_000, "pairs of each of these")
 	f.IntVar(&o.diffy, "diffy", 20, "worlds of each case beside Diffy's rule; of the long ones a fifth of them")
-	f.StringVar(&o.only, "only", "", "run only the parts whose name (cost, recall, noise, diffy) contains this; writes no results")
-	f.StringVar(&o.results, "results", "", "folder for results (default bench/results)")
-	f.Uint64Var(&o.seed, "seed", 1, "of the first world of each part")
-	if err := f.Parse(args); err != nil {
+	if err := o.Parse(f, args); err != nil {
 		return nil, err
 	}
-	if f.NArg() > 0 {
-		return nil, fmt.Errorf("%q is not a flag", f.Arg(0))
+	var sized error
+	switch o.Size {
+	case report.Quick:
+		sized = report.Default(f, "runs", "5", "run", "400ms", "seeds", "3", "noisy", "5", "pairs", "20000", "diffy", "2")
+	case report.Short:
+		sized = report.Default(f, "runs", "5", "seeds", "5", "noisy", "10", "diffy", "5")
+	case report.Full:
 	}
-	if o.quick {
-		o.runs, o.run, o.seeds, o.noisy, o.pairs, o.diffy = 5, 400*time.Millisecond, 3, 5, 20_000, 2
+	if sized != nil {
+		return nil, sized
 	}
 	if min(o.runs, o.seeds, o.noisy, o.pairs, o.diffy) < 1 || o.run < 50*time.Millisecond {
 		return nil, errors.New("all numbers must be at least 1, -run at least 50ms")
@@ -77,34 +59,35 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if o.results, err = report.Results(o.results); err != nil {
+	r, err := o.Run("google.golang.org/protobuf")
+	if err != nil {
 		return err
 	}
-	r := report.NewRun("comparison", strings.Join(append([]string{"go run ./bench/comparison"}, args...), " "), o.seed, time.Now(), "google.golang.org/protobuf")
 	if err := measure(ctx, o, r); err != nil {
 		return err
 	}
-	return r.Conclude(o.results, o.quick, o.only == "")
+	return r.Conclude(&o.Options)
 }
 
 // measure runs the parts.
 func measure(ctx context.Context, o *options, r *report.Run) error {
-	for _, part := range []struct {
+	var parts []report.Part
+	for _, p := range []struct {
 		name string
 		run  func(context.Context, *options, *report.Run) error
 	}{{"cost", cost}, {"recall", recall}, {"noise", noise}, {"diffy", diffy}} {
-		if !strings.Contains(part.name, o.only) {
-			continue
-		}
-		before := len(r.Lines())
-		if err := part.run(ctx, o, r); err != nil {
-			return fmt.Errorf("%s: %w", part.name, err)
-		}
-		for _, l := range r.Lines()[before:] {
-			say(l)
-		}
+		parts = append(parts, report.Part{Name: p.name, Run: func(ctx context.Context) error {
+			before := len(r.Lines())
+			if err := p.run(ctx, o, r); err != nil {
+				return err
+			}
+			for _, l := range r.Lines()[before:] {
+				say(l)
+			}
+			return nil
+		}})
 	}
-	return nil
+	return o.Parts(ctx, parts)
 }
 
 // say prints a line for whoever watches.

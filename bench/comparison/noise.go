@@ -13,7 +13,7 @@ import (
 func noise(ctx context.Context, o *options, r *report.Run) error {
 	const looks = 10
 	got, err := each(ctx, o.noisy, func(ctx context.Context, i int) (int, error) {
-		e, err := newExperiment(o.seed+1000+uint64(i), shadowtest.Options{Endpoints: 4, Noise: 0.1, Noisy: 60}, noiseShare)
+		e, err := newExperiment(o.Seed+1000+uint64(i), shadowtest.Options{Endpoints: 4, Noise: 0.1, Noisy: 60}, noiseShare)
 		if err != nil {
 			return 0, err
 		}

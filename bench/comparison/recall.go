@@ -31,11 +31,11 @@ type recalled struct {
 // recall measures what is found of what is planted.
 func recall(ctx context.Context, o *options, r *report.Run) error {
 	for _, c := range rates {
-		if c.long && o.quick {
+		if c.long && o.Size == report.Quick {
 			continue
 		}
 		got, err := each(ctx, o.seeds, func(ctx context.Context, i int) (recalled, error) {
-			return recallOne(ctx, o.seed+uint64(i), c.rate, c.pairs)
+			return recallOne(ctx, o.Seed+uint64(i), c.rate, c.pairs)
 		})
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -85,27 +86,30 @@ func startChild(role string) (*child, error) {
 const callTimeout = 3 * time.Minute
 
 // call asks the child; answer may be nil.
-func (c *child) call(method string, args, answer any) error {
+func (c *child) call(ctx context.Context, method string, args, answer any) error {
 	if answer == nil {
 		answer = new(json.RawMessage)
 	}
-	deadline := time.NewTimer(callTimeout)
-	defer deadline.Stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, fmt.Errorf("no answer in %v", callTimeout))
+	defer cancel()
 	select {
 	case done := <-c.client.Go("Role."+method, args, answer, make(chan *rpc.Call, 1)).Done:
 		if done.Error != nil {
 			return fmt.Errorf("%s: %s: %w", c.role, method, done.Error)
 		}
 		return nil
-	case <-deadline.C:
-		return fmt.Errorf("%s: %s: no answer in %v", c.role, method, callTimeout)
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %s: %w", c.role, method, context.Cause(ctx))
 	}
 }
+
+// kill ends the child at once; [child.stop] is still needed.
+func (c *child) kill() { _ = c.cmd.Process.Kill() }
 
 // stop ends the child.
 func (c *child) stop() error {
 	closed := c.client.Close()
-	kill := time.AfterFunc(10*time.Second, func() { _ = c.cmd.Process.Kill() })
+	kill := time.AfterFunc(10*time.Second, c.kill)
 	defer kill.Stop()
 	return firstError(c.cmd.Wait(), closed)
 }

@@ -1,8 +1,10 @@
-// Command fleet measures what a change of weights costs a control plane with many proxies, beside stock go-control-plane.
+// Command fleet measures what a change of weights costs a control plane with many proxies, beside stock go-control-plane: with 1 to 5,000 proxies,
+// with 20 to 2,000 services, and with proxies that misbehave.
 //
-//	go run ./bench/fleet -clients 1000 -services 200 -pairs 5        -quick shows within a minute that it works
+//	go run ./bench/fleet -full        -quick shows within a minute that it works
 //
-// A simulated fleet, a process of its own, connects like that many Envoys (internal/deltaclient); the server is another process. Both are
+// A simulated fleet, a process of its own, connects like that many Envoys (internal/deltaclient, over connections that cost little: what it
+// uses, it takes from the servers); the server is another process. Both are
 // started anew for each system and round. In a round each system in turn has a cold start (all clients at once), then they take turns
 // with flips (the weights of one service), then each in turn folds and has a reconnect storm (all at once, one flip behind). So what
 // else goes on in the machine hits all alike; figures are compared within a round, and intervals are over the rounds.
@@ -14,7 +16,11 @@
 //   - linearcache: a LinearCache for each type behind MuxCache, on a gRPC server without options, as its users run it. A flip is
 //     UpdateResource of the same runtime layer with the same content: the least that a user of go-control-plane can send who has had
 //     the same idea. The aims stand here.
-//   - linearcache-tuned: the same, but gRPC has the options that Crossfade's server has, so that what differs is the cache. Its codec is one
+//   - snapshotcache: SnapshotCache, in the mode for ADS, with a snapshot for each node.id. A flip is NewSnapshot of all resources, of which that
+//     layer is another one, and SetSnapshot for every proxy. All proxies get the same new snapshot, so the versions of its resources are
+//     found once: a user whose proxies differ, or who makes a snapshot for each, pays that as many times. The cache itself marshals what it
+//     sends for each proxy.
+//   - linearcache-tuned: linearcache, but gRPC has the options that Crossfade's server has, so that what differs is the cache. Its codec is one
 //     of them: it decodes less of what a client says of itself, also for the peer.
 //   - linearcache-routes: a flip is UpdateResource of one virtual host with the weights written in it: what most do. Smaller on the wire;
 //     what it costs Envoy, which rebuilds its table, is not measured here.
@@ -23,13 +29,33 @@
 // discovery server of each system by the same interceptor. What is published is made ready before (levers compiled for us, the message
 // built for the peer); rendering and marshalling count. The flips rotate over a few services (-flipping), each of which was flipped once
 // before the first measured flip: from then on each carries the same layer of levers. Crossfade's own folding, which comes after seconds
-// of quiet, is off, and measured apart. CPU time is the server's, from the publication until every client has been seen to hold it.
+// of quiet, is off, and measured apart. CPU time is the server's, from the publication until every client has been seen to hold it;
+// fleet_cpu is that of all simulated proxies in the same time. They run on the same cores as the server: what they use, the server of a real
+// fleet does not wait for, so times are longer here than with as many machines, and those of the faster system by a larger share.
 //
 // A client says of itself what an Envoy 1.40 says, 61 kB with each stream, byte for byte but for the build: that is part of what a
 // control plane receives, and what go-control-plane's server keeps for as long as the stream lasts.
 //
 // Memory is the resident set of the server process after the flips, its program included, and the highest until then. Nothing is tuned
-// for it: both run with Go's own settings, and nobody hands memory back before it is read.
+// for it: both run with Go's own settings, and nobody hands memory back before it is read. The peak of a reconnect storm begins anew once all have
+// hung up. Of one or ten proxies memory_per_proxy says little: what the program itself has is many times that.
 //
-// The case "peerChanges" of a line says what the peer changed, "peerGrpc" how its gRPC was set.
+// # The parts
+//
+//   - main: one size, all peers, and the aims that are ratios. The case "peerChanges" of a line says what the peer changed, "peerGrpc" how its
+//     gRPC was set.
+//   - proxies: fleets of 1 to 5,000, one size after the other.
+//   - services: 20, 200 and 2,000 of them, all sizes in the same rounds; each system is held against itself with 20.
+//   - manners: a hundredth of the proxies refuse each change of the endpoints of one service, which comes with every flip; two hundredths read
+//     nothing for 1 to 5 s after each response; and two real Envoys, with the bootstrap that users have, are among the others. In a round
+//     each fleet behaves for some flips and misbehaves for some, in every other round first. flip_acked_healthy is until the last of the
+//     proxies that can do nothing but behave, the real Envoys included. Those that refuse must nevertheless hold each flip; in the end, when all
+//     behave again, everybody must hold everything, and the Envoys must show the weight in their runtime. responses_to_refusing is by flip and proxy: two
+//     is the flip and what is refused; more would be something sent again. server_cpu is all that the server used in this time, per flip. A
+//     slow proxy here stops reading the stream; a connection that is stuck in the network is something else, and is not here.
+//   - costs: lines without a part of their own. What each further proxy or service adds, as the slope of a straight line through all sizes (least
+//     squares) in each round. What grows with the product of both is in the first at the services of main, in the second at a hundred proxies.
+//
+// A server that needs more than -limit (12 GB) is ended, and so is a system of which a flip takes over a minute or a start over two. It is not
+// asked again in later rounds; its lines have n 0, and a note that says why.
 package main

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,7 +32,7 @@ func TestQuick(t *testing.T) {
 	const clients, flips = 20, 4
 	results := t.TempDir()
 	args := []string{"-quick", "-clients", fmt.Sprint(clients), "-services", "12", "-flipping", "3", "-flips", fmt.Sprint(flips), "-results", results}
-	if err := run(args, io.Discard); err != nil {
+	if err := run(t.Context(), args, io.Discard); err != nil {
 		t.Fatal(err)
 	}
 	folders, err := filepath.Glob(filepath.Join(results, "*-quick"))
@@ -46,34 +48,151 @@ func TestQuick(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := map[string][]float64{} // metric and system → of each case
+	byPart := map[string][]*report.Line{}
 	for _, l := range lines {
-		if l.Failed != 0 || l.Ratio != nil || l.Met != nil || l.Bench != "fleet" || l.Command == "" {
+		if l.Failed != 0 || l.N == 0 || l.Note != "" || l.Ratio != nil || l.Met != nil || l.Bench != "fleet" || l.Command == "" {
 			t.Errorf("line %+v", l)
 		}
-		values[l.Metric+" "+l.System] = append(values[l.Metric+" "+l.System], l.Max)
-		if want := map[string]int{"flip_acked": flips}[l.Metric]; want > 0 && l.N != want {
-			t.Errorf("%s of %s has %d samples, want %d", l.Metric, l.System, l.N, want)
+		part, _ := l.Case["part"].(string)
+		byPart[part] = append(byPart[part], l)
+	}
+	t.Run("main", func(t *testing.T) { holdMain(t, byPart[""], clients, flips) })
+	t.Run("proxies", func(t *testing.T) { holdSweep(t, byPart["proxies"], "proxies", []int{2, 20}) })
+	t.Run("services", func(t *testing.T) { holdSweep(t, byPart["services"], "services", []int{10, 20}) })
+	t.Run("manners", func(t *testing.T) { holdManners(t, byPart["manners"]) })
+	if len(byPart["costs"]) == 0 {
+		t.Error("nobody says what a proxy costs")
+	}
+}
+
+// values of each case, by metric and system.
+func values(lines []*report.Line) map[string][]float64 {
+	out := map[string][]float64{}
+	for _, l := range lines {
+		out[l.Metric+" "+l.System] = append(out[l.Metric+" "+l.System], l.Max)
+	}
+	return out
+}
+
+func holdMain(t *testing.T, lines []*report.Line, clients float64, flips int) {
+	for _, l := range lines {
+		if l.Metric == "flip_acked" && l.N != flips {
+			t.Errorf("flip_acked of %s has %d samples, want %d", l.System, l.N, flips)
 		}
 	}
-	for _, metric := range (&options{}).metrics() {
-		if len(values[metric.name+" "+crossfade]) == 0 {
-			t.Errorf("no line for %s", metric.name)
+	values := values(lines)
+	for _, m := range metrics {
+		if len(values[m.name+" "+crossfade]) == 0 {
+			t.Errorf("no line for %s", m.name)
 		}
 	}
-	if got := values["reconnect_storm_resources "+crossfade]; !slices.Equal(got, []float64{clients, clients, clients}) {
-		t.Errorf("after a reconnect one flip behind %v resources were sent to %d clients, want one each", got, clients)
+	all := slices.Repeat([]float64{clients}, len(peers))
+	if got := values["reconnect_storm_resources "+crossfade]; !slices.Equal(got, all) {
+		t.Errorf("after a reconnect one flip behind %v resources were sent to %g clients, want one each", got, clients)
 	}
 	// One response each, from everybody; the peers' clients hold the same bytes, or the run would have failed.
-	for _, system := range []string{crossfade, linear} {
-		if got := values["flip_responses "+system]; !slices.Equal(got, []float64{clients, clients, clients}) {
-			t.Errorf("a flip of %s has %v responses to %d clients, want one each", system, got, clients)
-		}
+	got := slices.Concat(values["flip_responses "+linear], values["flip_responses "+snapshot])
+	if !slices.Equal(got, all) || !slices.Equal(values["flip_responses "+crossfade], all) {
+		t.Errorf("a flip has %v responses, a peer's %v, to %g clients: want one each", values["flip_responses "+crossfade], got, clients)
 	}
 	// The same layer travels: only versions and names differ in length.
-	own, peer := values["flip_bytes "+crossfade][0], values["flip_bytes "+linear][0]
-	if own <= 0 || peer/own > 1.2 || own/peer > 1.2 {
-		t.Errorf("a flip has %g bytes, the peer's %g", own, peer)
+	own := values["flip_bytes "+crossfade][0]
+	for _, peer := range []string{linear, snapshot} {
+		if got := values["flip_bytes "+peer][0]; own <= 0 || got/own > 1.2 || own/got > 1.2 {
+			t.Errorf("a flip has %g bytes, that of %s %g", own, peer, got)
+		}
+	}
+}
+
+// holdSweep holds that there is a line for every size and system, and that a flip is as large for each proxy whatever their number and that of services.
+func holdSweep(t *testing.T, lines []*report.Line, of string, sizes []int) {
+	for _, m := range metrics {
+		for _, system := range []string{crossfade, linear, snapshot} {
+			var got []int
+			for _, l := range lines {
+				if l.Metric == m.name && l.System == system {
+					got = append(got, int(l.Case[of].(float64)))
+				}
+			}
+			if want := m.swept && (!m.oursOnly || system == crossfade); want != slices.Equal(got, sizes) {
+				t.Errorf("%s of %s is there for %v %s", m.name, system, got, of)
+			}
+		}
+	}
+	for name, got := range values(lines) {
+		if strings.HasPrefix(name, "flip_bytes_per_proxy") && slices.Max(got) > 1.05*slices.Min(got) {
+			t.Errorf("%s: %v by %v %s", name, got, sizes, of)
+		}
+	}
+}
+
+// holdManners holds that those who refuse did, and were sent no more than the flips and what they refused. That the others, real Envoys too, have
+// each flip, and in the end everybody everything, is held by the run itself.
+func holdManners(t *testing.T, lines []*report.Line) {
+	values := values(lines)
+	for _, system := range []string{crossfade, linear} {
+		refused, responses := values["responses_refused "+system], values["responses_to_refusing "+system]
+		if len(refused) != 1 || refused[0] <= 0 || refused[0] > 1 || len(responses) != 1 || responses[0] > mostToRefusing {
+			t.Errorf("%s: per flip %v responses to those that refuse, %v refused", system, responses, refused)
+		}
+		if n := len(values["flip_acked_healthy "+system]); n != 2 {
+			t.Errorf("%s: %d lines of flip_acked_healthy, want one while all behave and one while some do not", system, n)
+		}
+	}
+}
+
+// TestWhoNeedsTooMuchIsReported: with a limit that nobody keeps, the run ends without an error, and its lines say why they are empty.
+func TestWhoNeedsTooMuchIsReported(t *testing.T) {
+	o, err := parse([]string{"-quick", "-clients", "2", "-pairs", "2", "-limit", "0.001"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &parts{options: o, report: &report.Run{}, out: io.Discard}
+	runs, err := p.measure(t.Context(), []string{crossfade, snapshot}, []subject{o.one}, o.pairs, o.flips)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mainLines(runs)
+	if len(p.report.Lines()) == 0 {
+		t.Error("no lines")
+	}
+	for _, l := range p.report.Lines() {
+		if l.N != 0 || !strings.Contains(l.Note, "needs over 0.001 GB") {
+			t.Errorf("line %+v", l)
+		}
+	}
+}
+
+// TestAnInterruptEndsEverything: the run returns when it is cancelled, which it does not before all of its processes have ended.
+func TestAnInterruptEndsEverything(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o, err := parse([]string{"-quick"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var runners []*runner
+	p := &plan{subjects: []subject{{system: crossfade, Clients: 5, Workload: o.one.Workload}}, rounds: 1, flips: 1000, limit: 1e9, out: io.Discard}
+	p.course = func(ctx context.Context, r *round) error {
+		runners = r.runners
+		if err := r.each(ctx, (*runner).start); err != nil {
+			return err
+		}
+		cancel()
+		return r.turns(ctx, r.flips, (*runner).measuredFlip)
+	}
+	if _, err := p.measure(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	for _, r := range runners {
+		for _, c := range []*child{r.server, r.fleet} {
+			if c.cmd.ProcessState == nil {
+				t.Errorf("the %s has not ended", c.role)
+			}
+		}
+	}
+	if len(runners) != 1 {
+		t.Errorf("%d runners", len(runners))
 	}
 }
 
@@ -86,6 +205,7 @@ func TestBadFlags(t *testing.T) {
 		"too few":       {[]string{"-services", "5"}, "-flipping must be at most -services"},
 		"above the top": {[]string{"-flipping", "65"}, "and 64"},
 		"unknown peer":  {[]string{"-peers", "istio"}, `there is no "istio"`},
+		"no memory":     {[]string{"-limit", "0"}, "-limit must be above 0"},
 		"no flag":       {[]string{"now"}, "is not a flag"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -93,21 +213,5 @@ func TestBadFlags(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
-	}
-}
-
-// TestStatesAreToldApart: the digest must see every change, or the check after each flip holds nothing.
-func TestStatesAreToldApart(t *testing.T) {
-	w := workload{Services: 4, Flipping: 2}
-	seen := map[uint64]string{}
-	for _, at := range []state{{}, {Flip: 1}, {Flip: 2}, {Flip: 3}, {Flip: 3, Folded: 3}, {Flip: 4, Folded: 3}, {InRoutes: true}, {Flip: 1, InRoutes: true}} {
-		d := digest(w.resources(at))
-		if before, ok := seen[d]; ok {
-			t.Errorf("%+v has the digest of %s", at, before)
-		}
-		seen[d] = fmt.Sprintf("%+v", at)
-		if again := digest(w.resources(at)); again != d {
-			t.Errorf("%+v: %x and %x", at, d, again)
-		}
 	}
 }

@@ -5,24 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-
 	"github.com/crossfade-proxy/crossfade/internal/deltaclient"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
 // fleetRole is the process that simulates a fleet: a client with a connection of its own for each proxy.
 type fleetRole struct {
-	workload workload
+	profiler
+	digester digester
 	address  string
+	manners  manners
 	clients  []*deltaclient.Client
 	holding  holding
+	all      <-chan struct{} // of what is expected
+	began    time.Time
+	cpuFrom  float64
 
 	streams  sync.WaitGroup
 	hangUp   context.CancelFunc
@@ -30,164 +32,144 @@ type fleetRole struct {
 	lastLoss atomic.Pointer[error]
 }
 
-// holding counts the clients that hold exactly what they should.
-type holding struct {
-	mu    sync.Mutex
-	want  uint64
-	right []bool
-	count int
-	all   chan struct{} // closed when count reaches everybody
-}
-
-// expect begins to count anew.
-func (h *holding) expect(want uint64, clients []*deltaclient.Client) <-chan struct{} {
-	h.mu.Lock()
-	h.want, h.right, h.count, h.all = want, make([]bool, len(clients)), 0, make(chan struct{})
-	all := h.all
-	h.mu.Unlock()
-	for i, c := range clients {
-		h.changed(i, c)
-	}
-	return all
-}
-
-func (h *holding) changed(i int, c *deltaclient.Client) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	digest := c.Stats().Digest // under the lock: of two calls for a client, the later one knows better
-	if i >= len(h.right) || h.right[i] == (digest == h.want) {
-		return
-	}
-	if h.right[i] = !h.right[i]; !h.right[i] {
-		h.count--
-		return
-	}
-	if h.count++; h.count == len(h.right) {
-		close(h.all)
-	}
-}
-
 // FleetArgs describe the fleet.
 type FleetArgs struct {
 	Workload workload
 	At       state
 	Clients  int
+	Manners  Manners
 	Address  string
 }
 
 // Counts of a fleet.
 type Counts struct {
 	Seconds   float64 // from the beginning of the call until every client held what it should
+	CPU       float64 // seconds of the fleet's process, since it began to expect that
 	Bytes     int64   // of all responses to all clients since they began
 	Responses int
+	Refusing  int // responses to those that refuse
+	Refused   int // responses that were
 	Upserts   int
-	Lost      int64 // streams that ended by themselves
+	Lost      int64  // streams that ended by themselves
+	Late      string // not empty: who did not hold it in time
 }
 
 // Connect connects all clients at once, each new, and waits until all hold everything.
 func (r *fleetRole) Connect(args FleetArgs, counts *Counts) error {
-	r.workload, r.address = args.Workload, args.Address
+	r.digester, r.address, r.manners.Manners = digester{workload: args.Workload}, args.Address, args.Manners
 	for i := range args.Clients {
 		var c *deltaclient.Client
 		c = deltaclient.New(deltaclient.Config{
-			ID: fmt.Sprintf("proxy-%05d", i), Fleet: fleetName, ListenAddress: listenAddress, Layers: translate.LayerNames(),
-			Changed: func() { r.holding.changed(i, c) },
+			ID: clientID(i, args.Manners.unruly(i)), Fleet: fleetName, ListenAddress: args.Workload.host(), Layers: translate.LayerNames(),
+			Answer: r.manners.of(i, args.Workload.marked(0).Name), Changed: func() { r.holding.changed(i, c) },
 		})
 		r.clients = append(r.clients, c)
 	}
-	began := time.Now()
-	all := r.expect(args.At)
-	if err := r.dial(); err != nil {
+	if err := r.Expect(HoldArgs{At: args.At}, nil); err != nil {
 		return err
 	}
-	return r.await(began, all, counts)
+	r.dial()
+	return r.Await(struct{}{}, counts)
 }
 
-func (r *fleetRole) expect(at state) <-chan struct{} {
-	return r.holding.expect(digest(r.workload.resources(at)), r.clients)
+// HoldArgs name a state. Of those that misbehave, who refuses holds the marked resource as it was, and nobody waits for who is slow.
+type HoldArgs struct {
+	At        state
+	Unruly    bool
+	MarkedWas int
+}
+
+// Expect begins to wait until every client holds exactly what belongs to a state: each resource, byte for byte, and none besides.
+func (r *fleetRole) Expect(args HoldArgs, _ *struct{}) (err error) {
+	want := make([]wanted, len(r.clients))
+	digest := r.digester.digest(args.At)
+	stubborn := digest
+	if args.Unruly {
+		args.At.Marked = args.MarkedWas
+		stubborn = r.digester.digest(args.At)
+	}
+	for i := range want {
+		want[i] = wanted{digest: digest, ignored: args.Unruly && r.manners.slow(i)}
+		if r.manners.refuses(i) {
+			want[i].digest = stubborn
+		}
+	}
+	r.all = r.holding.expect(want, r.clients)
+	r.began = time.Now()
+	r.cpuFrom, err = cpuSeconds()
+	return err
+}
+
+// holdTimeout bounds how long a fleet takes to hold what it should.
+const holdTimeout = 2 * time.Minute
+
+// Await waits until they do.
+func (r *fleetRole) Await(_ struct{}, counts *Counts) error {
+	late := ""
+	select {
+	case <-r.all:
+	case <-time.After(holdTimeout):
+		late = r.behind()
+	}
+	*counts = Counts{Seconds: time.Since(r.began).Seconds(), Lost: r.lost.Load(), Late: late}
+	now, err := cpuSeconds()
+	counts.CPU = now - r.cpuFrom
+	for i, c := range r.clients {
+		s := c.Stats()
+		counts.Bytes += s.Bytes
+		counts.Responses += s.Responses
+		counts.Refused += s.Refused
+		counts.Upserts += s.Upserts
+		if r.manners.refuses(i) {
+			counts.Refusing += s.Responses
+		}
+	}
+	return err
+}
+
+// Hold is both.
+func (r *fleetRole) Hold(args HoldArgs, counts *Counts) error {
+	if err := r.Expect(args, nil); err != nil {
+		return err
+	}
+	return r.Await(struct{}{}, counts)
+}
+
+func (r *fleetRole) behind() string {
+	text := "no stream was lost"
+	if err := r.lastLoss.Load(); err != nil {
+		text = fmt.Sprintf("%d streams were lost, the last by: %v", r.lost.Load(), *err)
+	}
+	count, one := r.holding.missing()
+	return fmt.Sprintf("%d of %d proxies do not hold what was published after %v; one of them: %+v; %s",
+		count, len(r.clients), holdTimeout, r.clients[one].Stats(), text)
 }
 
 // dial opens a stream of each client on a connection of its own.
-func (r *fleetRole) dial() error {
+func (r *fleetRole) dial() {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.hangUp = cancel
 	for _, c := range r.clients {
-		conn, err := grpc.NewClient(r.address, append(deltaclient.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
-		if err != nil {
-			cancel()
-			return err
-		}
-		r.streams.Go(func() {
-			defer conn.Close()
-			r.follow(ctx, c, conn)
-		})
+		r.streams.Go(func() { r.follow(ctx, c) })
 	}
-	return nil
 }
 
 // Like the bootstrap's retry_back_off.
 const minBackOff, maxBackOff = 100 * time.Millisecond, 2 * time.Second
 
 // follow keeps a stream of a client open until ctx ends. One that ends by itself is counted, and opened again as an Envoy does.
-func (r *fleetRole) follow(ctx context.Context, c *deltaclient.Client, conn *grpc.ClientConn) {
+func (r *fleetRole) follow(ctx context.Context, c *deltaclient.Client) {
 	for wait := minBackOff; ; wait = min(2*wait, maxBackOff) {
-		err := c.Run(ctx, conn)
+		err := c.Run(ctx, deltaclient.Direct(r.address))
 		if ctx.Err() != nil {
 			return
 		}
 		r.lost.Add(1)
 		r.lastLoss.Store(&err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(time.Duration(rand.Int64N(int64(wait)))):
+		if poll.Pause(ctx, time.Duration(rand.Int64N(int64(wait)))) != nil {
+			return
 		}
 	}
-}
-
-// holdTimeout bounds how long a fleet takes to hold what it should.
-const holdTimeout = 2 * time.Minute
-
-func (r *fleetRole) await(began time.Time, all <-chan struct{}, counts *Counts) error {
-	select {
-	case <-all:
-	case <-time.After(holdTimeout):
-		return r.behind()
-	}
-	*counts = r.counts(time.Since(began))
-	return nil
-}
-
-func (r *fleetRole) behind() error {
-	r.holding.mu.Lock()
-	defer r.holding.mu.Unlock()
-	text := "no stream was lost"
-	if err := r.lastLoss.Load(); err != nil {
-		text = fmt.Sprintf("%d streams were lost, the last by: %v", r.lost.Load(), *err)
-	}
-	i := slices.Index(r.holding.right, false)
-	return fmt.Errorf("%d of %d proxies do not hold what was published after %v; one of them: %+v; %s",
-		len(r.clients)-r.holding.count, len(r.clients), holdTimeout, r.clients[max(i, 0)].Stats(), text)
-}
-
-func (r *fleetRole) counts(took time.Duration) Counts {
-	out := Counts{Seconds: took.Seconds(), Lost: r.lost.Load()}
-	for _, c := range r.clients {
-		s := c.Stats()
-		out.Bytes += s.Bytes
-		out.Responses += s.Responses
-		out.Upserts += s.Upserts
-	}
-	return out
-}
-
-// HoldArgs name a state.
-type HoldArgs struct {
-	At state
-}
-
-// Hold waits until every client holds exactly what belongs to a state: each resource, byte for byte, and none besides.
-func (r *fleetRole) Hold(args HoldArgs, counts *Counts) error {
-	return r.await(time.Now(), r.expect(args.At), counts)
 }
 
 // HangUp ends all streams and connections; the clients keep what they hold.
@@ -202,10 +184,9 @@ func (r *fleetRole) HangUp(struct{}, *struct{}) error {
 
 // ComeBack connects all clients at once, with what they hold, and waits until they hold what belongs to a state that they missed.
 func (r *fleetRole) ComeBack(args HoldArgs, counts *Counts) error {
-	all := r.expect(args.At)
-	began := time.Now()
-	if err := r.dial(); err != nil {
+	if err := r.Expect(args, nil); err != nil {
 		return err
 	}
-	return r.await(began, all, counts)
+	r.dial()
+	return r.Await(struct{}{}, counts)
 }

@@ -19,43 +19,28 @@ const (
 	virtualHostType = resource.VirtualHostType
 )
 
-// stock is what one gets from go-control-plane without own code: a LinearCache for each type, its MuxCache, its delta server.
+// stock is what all systems of go-control-plane have in common: its delta server, in front of some cache.
 type stock struct {
 	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
-	workload workload
-	inRoutes bool
-	server   delta.Server
-	caches   map[string]*cache.LinearCache
-
-	typeURL, name string
-	next          types.Resource
+	server delta.Server
 }
 
-func newLinear(w workload, inRoutes bool) (*stock, error) {
-	s := &stock{workload: w, inRoutes: inRoutes, caches: map[string]*cache.LinearCache{}}
-	initial := map[string]map[string]types.Resource{}
-	for _, r := range w.resources(state{InRoutes: inRoutes}) {
-		m, err := message(r)
-		if err != nil {
-			return nil, err
-		}
-		if initial[r.Body.TypeUrl] == nil {
-			initial[r.Body.TypeUrl] = map[string]types.Resource{}
-		}
-		initial[r.Body.TypeUrl][r.Name] = m
-	}
-	mux := &cache.MuxCache{
-		Classify:      func(r *cache.Request) string { return r.GetTypeUrl() },
-		ClassifyDelta: func(r *cache.DeltaRequest) string { return r.GetTypeUrl() },
-		Caches:        map[string]cache.Cache{},
-	}
-	for typeURL, resources := range initial {
-		s.caches[typeURL] = cache.NewLinearCache(typeURL, cache.WithInitialResources(resources))
-		mux.Caches[typeURL] = s.caches[typeURL]
-	}
-	s.server = delta.NewServer(context.Background(), mux, nil)
-	return s, nil
+func newStock(c cache.ConfigWatcher) stock {
+	return stock{server: delta.NewServer(context.Background(), c, nil)}
 }
+
+// DeltaAggregatedResources serves one stream, as go-control-plane's own server does.
+func (s stock) DeltaAggregatedResources(stream discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
+	return s.server.DeltaStreamHandler(stream, resource.AnyType)
+}
+
+func (s stock) register(g *grpc.Server) { discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, s) }
+
+func (s stock) run(ctx context.Context) { <-ctx.Done() }
+
+func (s stock) acked(context.Context) error { return nil }
+
+func (s stock) fold(context.Context) (bool, error) { return false, nil }
 
 // message is the resource as a user of go-control-plane has it.
 func message(r translate.Resource) (types.Resource, error) {
@@ -66,34 +51,81 @@ func message(r translate.Resource) (types.Resource, error) {
 	return m, nil
 }
 
-func (s *stock) register(g *grpc.Server) { discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, s) }
-
-// DeltaAggregatedResources serves one stream, as go-control-plane's own server does.
-func (s *stock) DeltaAggregatedResources(stream discoveryv3.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
-	return s.server.DeltaStreamHandler(stream, resource.AnyType)
+// messages are all resources of a state, by type and name.
+func (w workload) messages(at state) (map[string]map[string]types.Resource, error) {
+	out := map[string]map[string]types.Resource{}
+	for _, r := range w.resources(at) {
+		m, err := message(r)
+		if err != nil {
+			return nil, err
+		}
+		if out[r.Body.TypeUrl] == nil {
+			out[r.Body.TypeUrl] = map[string]types.Resource{}
+		}
+		out[r.Body.TypeUrl][r.Name] = m
+	}
+	return out, nil
 }
 
-func (s *stock) run(ctx context.Context) { <-ctx.Done() }
+// linearCaches is a LinearCache for each type behind MuxCache.
+type linearCaches struct {
+	stock
+	workload workload
+	inRoutes bool
+	caches   map[string]*cache.LinearCache
+	at       change
+	next     []named
+}
 
-func (s *stock) prepare(n flip) (typeURL, name string) {
-	r := s.workload.topLayer(0, n)
-	if s.inRoutes {
-		r = s.workload.virtualHost(n)
-	}
-	m, err := message(r)
+// named is a message that a cache takes.
+type named struct {
+	typeURL, name string
+	message       types.Resource
+}
+
+func newLinear(w workload, inRoutes bool) (*linearCaches, error) {
+	s := &linearCaches{workload: w, inRoutes: inRoutes, caches: map[string]*cache.LinearCache{}}
+	initial, err := w.messages(state{InRoutes: inRoutes})
 	if err != nil {
-		panic(err) // it was made just now
+		return nil, err
 	}
-	s.typeURL, s.name, s.next = r.Body.TypeUrl, r.Name, m
-	return s.typeURL, s.name
+	mux := &cache.MuxCache{
+		Classify:      func(r *cache.Request) string { return r.GetTypeUrl() },
+		ClassifyDelta: func(r *cache.DeltaRequest) string { return r.GetTypeUrl() },
+		Caches:        map[string]cache.Cache{},
+	}
+	for typeURL, resources := range initial {
+		s.caches[typeURL] = cache.NewLinearCache(typeURL, cache.WithInitialResources(resources))
+		mux.Caches[typeURL] = s.caches[typeURL]
+	}
+	s.stock = newStock(mux)
+	return s, nil
 }
 
-func (s *stock) publish() {
-	if err := s.caches[s.typeURL].UpdateResource(s.name, s.next); err != nil {
-		panic(err) // only nil resources and those that cannot be marshalled
+func (s *linearCaches) prepare(to change) (typeURL, name string) {
+	carrier := s.workload.topLayer(0, to.Flip)
+	if s.inRoutes {
+		carrier = s.workload.virtualHost(to.Flip)
 	}
+	resources := []translate.Resource{carrier}
+	if to.Marked != s.at.Marked {
+		resources = []translate.Resource{s.workload.marked(to.Marked), carrier}
+	}
+	s.at, s.next = to, nil
+	for _, r := range resources {
+		m, err := message(r)
+		if err != nil {
+			panic(err) // it was made just now
+		}
+		s.next = append(s.next, named{r.Body.TypeUrl, r.Name, m})
+	}
+	return carrier.Body.TypeUrl, carrier.Name
 }
 
-func (s *stock) acked(context.Context) error { return nil }
-
-func (s *stock) fold(context.Context) (bool, error) { return false, nil }
+func (s *linearCaches) publish() {
+	for _, r := range s.next {
+		if err := s.caches[r.typeURL].UpdateResource(r.name, r.message); err != nil {
+			panic(err) // only nil resources and those that cannot be marshalled
+		}
+	}
+}

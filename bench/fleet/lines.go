@@ -1,99 +1,148 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
 
-// metric is one figure of a run.
-type metric struct {
-	name, unit string
-	of         func(*measured) []float64
-	by         report.Statistic // what runs are compared by
-	limit      float64          // of the ratio to linearcache, whole interval; 0 for no aim
-	oursOnly   bool
-}
-
-func one[T int | int64 | float64](f func(*measured) T) func(*measured) []float64 {
-	return func(m *measured) []float64 { return []float64{float64(f(m))} }
-}
-
-func (o *options) metrics() []metric {
-	perProxy := func(v int64) float64 { return float64(v) / float64(o.Clients) }
-	return []metric{
-		{name: "flip_acked", unit: "s", of: func(m *measured) []float64 { return m.Last }, by: report.ByP50, limit: 1.1},
-		{name: "flip_acked_p99", unit: "s", of: func(m *measured) []float64 { return []float64{report.ByP99.Of(m.Last)} }, by: report.ByMean, limit: 1.1},
-		{name: "flip_acked_by_half", unit: "s", of: func(m *measured) []float64 { return m.Median }, by: report.ByP50},
-		{name: "flip_cpu", unit: "s", of: one(func(m *measured) float64 { return m.FlipCPU }), by: report.ByMean},
-		{name: "flip_responses", unit: "responses", of: one(func(m *measured) float64 { return m.FlipResponses }), by: report.ByMean},
-		{name: "flip_bytes", unit: "bytes", of: one(func(m *measured) float64 { return m.FlipBytes }), by: report.ByMean},
-		{name: "fold_bytes", unit: "bytes", of: one(func(m *measured) int64 { return m.FoldBytes }), by: report.ByMean, oursOnly: true},
-		{name: "memory", unit: "bytes", of: one(func(m *measured) int64 { return m.RSS }), by: report.ByMean, limit: 0.25},
-		{name: "memory_peak", unit: "bytes", of: one(func(m *measured) int64 { return m.Peak }), by: report.ByMean, limit: 0.25},
-		{name: "memory_per_proxy", unit: "bytes", of: one(func(m *measured) float64 { return perProxy(m.RSS - m.RSSBefore) }), by: report.ByMean},
-		{name: "heap", unit: "bytes", of: one(func(m *measured) int64 { return m.Heap }), by: report.ByMean},
-		{name: "heap_per_proxy", unit: "bytes", of: one(func(m *measured) float64 { return perProxy(m.Heap - m.HeapBefore) }), by: report.ByMean},
-		{name: "stacks", unit: "bytes", of: one(func(m *measured) int64 { return m.Stacks }), by: report.ByMean},
-		{name: "goroutines", unit: "goroutines", of: one(func(m *measured) int { return m.Goroutines }), by: report.ByMean},
-		{name: "cold_start", unit: "s", of: one(func(m *measured) float64 { return m.Cold }), by: report.ByMean},
-		{name: "cold_start_cpu", unit: "s", of: one(func(m *measured) float64 { return m.ColdCPU }), by: report.ByMean},
-		{name: "cold_start_bytes", unit: "bytes", of: one(func(m *measured) int64 { return m.ColdBytes }), by: report.ByMean},
-		{name: "reconnect_storm", unit: "s", of: one(func(m *measured) float64 { return m.Storm }), by: report.ByMean},
-		{name: "reconnect_storm_cpu", unit: "s", of: one(func(m *measured) float64 { return m.StormCPU }), by: report.ByMean},
-		{name: "reconnect_storm_bytes", unit: "bytes", of: one(func(m *measured) int64 { return m.StormBytes }), by: report.ByMean},
-		{name: "reconnect_storm_resources", unit: "resources", of: one(func(m *measured) int { return m.StormUpserts }), by: report.ByMean},
-		{name: "streams_lost", unit: "streams", of: one(func(m *measured) int64 { return m.Lost }), by: report.ByMean},
-		{name: "reconnect_storm_memory_peak", unit: "bytes", of: one(func(m *measured) int64 { return m.StormPeak }), by: report.ByMean},
-	}
-}
+// The aims that are no ratio to a peer.
+const (
+	mostStorm      = 3.0 // s: reconnect storm of the part main
+	mostStormPeak  = 2.0 // times the memory after the flips
+	mostFlip       = 1.0 // s: p99 of a flip with mostProxies
+	mostGrowth     = 1.2 // times what a flip costs with the fewest services, with ten or a hundred times as many
+	mostToRefusing = 2.0 // responses per flip to who refuses: the flip, and the change that it refuses
+)
 
 // peers are what the peer changes in a flip and how gRPC is set, by system. The first is the one that aims are held against: what a user
 // of go-control-plane has who sets nothing. The others are context.
-var peers = []struct{ system, changes, grpc string }{
-	{linear, "the same runtime layer", "stock"},
-	{linearTuned, "the same runtime layer", "as ours (context)"},
-	{linearRoutes, "the virtual host", "stock (context)"},
+var peers = []struct{ system, name, changes, grpc string }{
+	{linear, linear, "the same runtime layer", "stock"},
+	{linearTuned, linear, "the same runtime layer", "as ours (context)"},
+	{linearRoutes, linear, "the virtual host", "stock (context)"},
+	{snapshot, snapshot, "the same runtime layer, in a new snapshot for every proxy", "stock (context)"},
 }
 
-// lines makes the report: a case for each peer. A quick run has neither ratios nor aims: it says nothing about speed.
-func (o *options) lines(runs map[string][]*measured, add func(*report.Line)) {
+func allPeers() (names []string) {
+	for _, p := range peers {
+		names = append(names, p.system)
+	}
+	return names
+}
+
+// with is a case and more.
+func (s subject) with(more map[string]any) map[string]any {
+	c := map[string]any{"proxies": s.Clients + s.Envoys, "services": s.Workload.Services, "flipping": s.Workload.Flipping}
+	for k, v := range more {
+		c[k] = v
+	}
+	return c
+}
+
+// compare adds a ratio to a line. A quick run has neither ratios nor aims: it says nothing about speed.
+func (p *parts) compare(runs results, l *report.Line, m metric, own, other subject, peer string) *report.Line {
+	if p.Size == report.Quick {
+		return l
+	}
+	l.Compare(peer, m.by, runs.series(own, m), runs.series(other, m), p.Seed)
+	runs.remark(other, l)
+	runs.remark(own, l)
+	return l
+}
+
+// mainLines reports the part main: a case for each peer.
+func (p *parts) mainLines(runs results) {
+	own := p.one
+	own.system = crossfade
 	for i, peer := range peers {
-		if runs[peer.system] == nil {
+		other := p.one
+		other.system = peer.system
+		if runs[other] == nil {
 			continue
 		}
-		c := map[string]any{"proxies": o.Clients, "services": o.Workload.Services, "flipping": o.Workload.Flipping, "peerChanges": peer.changes, "peerGrpc": peer.grpc}
-		for _, m := range o.metrics() {
+		c := own.with(map[string]any{"peerChanges": peer.changes, "peerGrpc": peer.grpc})
+		for _, m := range metrics {
 			if m.oursOnly && i > 0 {
 				continue
 			}
-			own, other := series(runs[crossfade], m), series(runs[peer.system], m)
-			l := report.NewLine(crossfade, m.name, m.unit, c, own)
-			l.Failed = refused(runs[crossfade])
-			if !o.quick && !m.oursOnly {
-				l.Compare(linear, m.by, own, other, o.seed)
-				if m.limit > 0 && i == 0 {
-					l.AimRatio(m.limit)
-				}
-			}
-			add(l)
+			l := runs.line(own, crossfade, m, c)
 			if !m.oursOnly {
-				l := report.NewLine(linear, m.name, m.unit, c, other)
-				l.Failed = refused(runs[peer.system])
-				add(l)
+				p.compare(runs, l, m, own, other, peer.name)
+			}
+			if m.limit > 0 && i == 0 && p.Size != report.Quick {
+				l.AimRatio(m.limit)
+			}
+			p.report.Add(l)
+			if !m.oursOnly {
+				p.report.Add(runs.line(other, peer.name, m, c))
 			}
 		}
 	}
+	if p.Size != report.Quick {
+		p.stormAims(runs, own)
+	}
 }
 
-func refused(runs []*measured) (n int) {
-	for _, r := range runs {
-		n += r.Refused
-	}
-	return n
+// stormAims are held for a reconnect storm: it is short, brings everybody what they missed and nothing besides, and needs no more than
+// twice the memory. That everybody has what they missed is no aim: without it the run fails.
+func (p *parts) stormAims(runs results, own subject) {
+	c := own.with(nil)
+	p.report.Add(runs.line(own, crossfade, metricOf("reconnect_storm"), c).AimP99(mostStorm))
+	p.report.Add(runs.line(own, crossfade, metricOf("reconnect_storm_resources"), c).AimP99(float64(own.Clients)))
+	peak, memory := metricOf("reconnect_storm_memory_peak"), metricOf("memory")
+	l := runs.line(own, crossfade, peak, c)
+	l.Compare("crossfade, memory after the flips", report.ByMean, runs.series(own, peak), runs.series(own, memory), p.Seed)
+	p.report.Add(l.AimRatio(mostStormPeak))
 }
 
-func series(runs []*measured, m metric) (s report.Series) {
-	for _, r := range runs {
-		s = append(s, m.of(r))
+// proxiesLines reports fleets of many sizes, all systems beside each other.
+func (p *parts) proxiesLines(sizes []subject, runs results) {
+	for _, size := range sizes {
+		own, other := size, size
+		own.system, other.system = crossfade, linear
+		p.sweepLines(runs, size, map[string]any{"part": "proxies"}, func(l *report.Line, m metric) {
+			if runs[other] != nil && l.System == crossfade && !m.oursOnly {
+				p.compare(runs, l, m, own, other, linear)
+			}
+		})
+		if size.Clients == mostProxies && p.Size != report.Quick { // a line of its own: what it is held against is no peer
+			p.report.Add(runs.line(own, crossfade, metricOf("flip_acked"), own.with(map[string]any{"part": "proxies", "aim": "p99"})).AimP99(mostFlip))
+		}
 	}
-	return s
+	p.costs(sizes, runs, "proxy", func(s subject) float64 { return float64(s.Clients) })
+}
+
+// servicesLines reports few and many services: each system beside itself with the fewest.
+func (p *parts) servicesLines(sizes []subject, runs results) {
+	for i, size := range sizes {
+		p.sweepLines(runs, size, map[string]any{"part": "services"}, func(l *report.Line, m metric) {
+			if i == 0 {
+				return
+			}
+			own, fewest := size, sizes[0]
+			own.system, fewest.system = l.System, l.System
+			p.compare(runs, l, m, own, fewest, fmt.Sprintf("%s, %d services", l.System, fewest.Workload.Services))
+			if l.System == crossfade && (m.name == "flip_cpu" || m.name == "flip_bytes") && p.Size != report.Quick {
+				l.AimRatio(mostGrowth)
+			}
+		})
+	}
+	p.costs(sizes, runs, "service", func(s subject) float64 { return float64(s.Workload.Services) })
+}
+
+// sweepLines reports one size; more completes each line.
+func (p *parts) sweepLines(runs results, size subject, c map[string]any, more func(*report.Line, metric)) {
+	for _, m := range metrics {
+		for _, system := range p.swept() {
+			if !m.swept || m.oursOnly && system != crossfade {
+				continue
+			}
+			s := size
+			s.system = system
+			l := runs.line(s, system, m, s.with(c))
+			more(l, m)
+			p.report.Add(l)
+		}
+	}
 }

@@ -1,92 +1,87 @@
 package main
 
 import (
+	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
 
 func main() {
 	if was, err := serveRole(); was {
-		exit(err)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "bench-fleet:", err)
+			os.Exit(1)
+		}
+		return
 	}
-	exit(run(os.Args[1:], os.Stdout))
-}
-
-func exit(err error) {
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "bench-fleet:", err)
-		os.Exit(1)
-	}
-	os.Exit(0)
+	report.Main("fleet", func(ctx context.Context, args []string) error { return run(ctx, args, os.Stdout) })
 }
 
 // options are the flags.
 type options struct {
-	plan
-	pairs   int
-	systems []string
-	quick   bool
-	results string
-	seed    uint64
-	args    []string
+	report.Options
+	one      subject // of the part main; the systems are added
+	flips    int
+	pairs    int
+	peers    []string
+	profiles string
+	limit    float64 // GB
+	sizes
 }
 
 func parse(args []string) (*options, error) {
-	o := &options{args: args}
-	f := flag.NewFlagSet("bench-fleet", flag.ContinueOnError)
-	f.IntVar(&o.Clients, "clients", 1000, "simulated proxies")
-	f.IntVar(&o.Workload.Services, "services", 200, "services")
-	f.IntVar(&o.Workload.Flipping, "flipping", 20, "services whose weights change, in turn")
-	f.IntVar(&o.Flips, "flips", 200, "measured changes per run")
-	f.IntVar(&o.pairs, "pairs", 5, "rounds, in each of which every system runs")
-	systems := f.String("peers", strings.Join(allPeers(), ","), "what to compare with")
-	f.BoolVar(&o.quick, "quick", false, "everything once and small: shows that it works, not how fast")
-	f.StringVar(&o.results, "results", "", "folder for results (default bench/results)")
-	f.StringVar(&o.Profiles, "profiles", "", "folder for CPU and heap profiles of the servers, which cost time")
-	f.Uint64Var(&o.seed, "seed", 1, "of the intervals")
-	if err := f.Parse(args); err != nil {
+	o := &options{}
+	f := o.Flags("fleet", report.Words{
+		Quick: "half a minute", Short: "6 minutes", Full: "70 minutes", Parts: "main, proxies, services, manners", Seed: "the intervals",
+	})
+	f.IntVar(&o.one.Clients, "clients", 1000, "simulated proxies of the part main, and of manners")
+	f.IntVar(&o.one.Workload.Services, "services", 200, "services of the parts main, proxies and manners")
+	f.IntVar(&o.one.Workload.Flipping, "flipping", 20, "services whose weights change, in turn")
+	f.IntVar(&o.flips, "flips", 200, "measured changes per run of the part main")
+	f.IntVar(&o.pairs, "pairs", 5, "rounds of the part main, in each of which every system runs")
+	peers := f.String("peers", strings.Join(allPeers(), ","), "what to compare with, empty for nothing; in other parts than main only "+linear+" and "+snapshot)
+	f.StringVar(&o.profiles, "profiles", "", "folder for CPU and heap profiles of servers and fleets, which cost time")
+	f.Float64Var(&o.limit, "limit", 12, "GB of memory beyond which a server is ended, and reported as such")
+	if err := o.Parse(f, args); err != nil {
 		return nil, err
 	}
-	if o.systems = append([]string{crossfade}, strings.Split(*systems, ",")...); f.NArg() > 0 {
-		return nil, fmt.Errorf("%q is not a flag", f.Arg(0))
+	var sized error
+	switch o.Size {
+	case report.Quick:
+		sized = report.Default(f, "clients", "50", "services", "20", "flipping", "5", "flips", "10", "pairs", "1")
+	case report.Short:
+		sized = report.Default(f, "flips", "40", "pairs", "2", "peers", linear+","+snapshot)
+	case report.Full:
 	}
-	if o.quick {
-		set := map[string]bool{}
-		f.Visit(func(f *flag.Flag) { set[f.Name] = true })
-		for name, value := range map[string]string{"clients": "50", "services": "20", "flipping": "5", "flips": "10", "pairs": "1"} {
-			if !set[name] {
-				if err := f.Set(name, value); err != nil {
-					return nil, err
-				}
-			}
-		}
+	if sized != nil {
+		return nil, sized
 	}
+	if *peers != "" {
+		o.peers = strings.Split(*peers, ",")
+	}
+	o.sizes = sizesOf(o.Size, o.one)
 	return o, o.check()
 }
 
 func (o *options) check() error {
-	w := o.Workload
+	w := o.one.Workload
 	switch {
-	case o.Clients < 1 || o.Flips < 1 || o.pairs < 1 || w.Flipping < 1:
+	case o.one.Clients < 1 || o.flips < 1 || o.pairs < 1 || w.Flipping < 1:
 		return errors.New("-clients, -flips, -pairs and -flipping must be at least 1")
 	case w.Flipping > min(w.Services, maxFlipping):
 		return fmt.Errorf("-flipping must be at most -services and %d", maxFlipping)
 	case w.Services > 60_000:
 		return errors.New("-services must be at most 60000: each has addresses of its own")
+	case o.limit <= 0:
+		return errors.New("-limit must be above 0")
 	}
-	for _, name := range o.systems[1:] {
+	for _, name := range o.peers {
 		if !slices.Contains(allPeers(), name) {
 			return fmt.Errorf("-peers: there is no %q, only %s", name, strings.Join(allPeers(), ", "))
 		}
@@ -94,67 +89,26 @@ func (o *options) check() error {
 	return nil
 }
 
-func allPeers() (names []string) {
-	for _, p := range peers {
-		names = append(names, p.system)
-	}
-	return names
-}
-
 // maxFlipping is how many services the small layer of the server holds.
 const maxFlipping = 64
 
-func run(args []string, out io.Writer) error {
+func run(ctx context.Context, args []string, out io.Writer) error {
 	o, err := parse(args)
 	if err != nil {
 		return err
 	}
-	if o.results, err = report.Results(o.results); err != nil {
-		return err
-	}
-	r := report.NewRun("fleet", strings.Join(append([]string{"go run ./bench/fleet"}, args...), " "), o.seed, time.Now(),
-		"github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "google.golang.org/protobuf")
-	runs, err := o.measure(out)
+	r, err := o.Run("github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "google.golang.org/protobuf")
 	if err != nil {
 		return err
 	}
-	o.lines(runs, r.Add)
-	folder := r.Folder(o.results, o.quick)
-	if err := r.Write(folder); err != nil {
+	p := &parts{options: o, report: r, out: out}
+	if err := o.Parts(ctx, []report.Part{
+		{Name: "main", Run: p.measureMain},
+		{Name: "proxies", Run: p.sweepProxies},
+		{Name: "services", Run: p.sweepServices},
+		{Name: "manners", Run: p.measureManners},
+	}); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\n%s\n", filepath.Join(folder, "summary.md"))
-	for _, missed := range r.Missed() {
-		fmt.Fprintln(out, "aim missed:", missed)
-	}
-	return nil
-}
-
-// measure runs the rounds, every other one in reverse order.
-func (o *options) measure(out io.Writer) (map[string][]*measured, error) {
-	runs := map[string][]*measured{}
-	for number := range o.pairs {
-		order := slices.Clone(o.systems)
-		if number%2 == 1 {
-			slices.Reverse(order)
-		}
-		began := time.Now()
-		round, err := o.round(order, number)
-		if err != nil {
-			return nil, err
-		}
-		fmt.Fprintf(out, "round %d of %d took %.0f s\n", number+1, o.pairs, time.Since(began).Seconds())
-		for _, name := range o.systems {
-			runs[name] = append(runs[name], round[name])
-			fmt.Fprintf(out, "  %-20s %v\n", name, round[name])
-		}
-	}
-	return runs, nil
-}
-
-// String is what one looks at first.
-func (m *measured) String() string {
-	return fmt.Sprintf("flip p50 %.1f ms, p99 %.1f, CPU %.1f, %.1f MB; memory %.0f MB, peak %.0f; cold %.2f s, CPU %.2f; storm %.2f s, CPU %.2f; %d streams lost",
-		report.ByP50.Of(m.Last)*1e3, report.ByP99.Of(m.Last)*1e3, m.FlipCPU*1e3, m.FlipBytes/1e6,
-		float64(m.RSS)/1e6, float64(m.Peak)/1e6, m.Cold, m.ColdCPU, m.Storm, m.StormCPU, m.Lost)
+	return r.Conclude(&o.Options)
 }

@@ -18,26 +18,28 @@ type meter struct {
 // watched is a resource on its way to all streams.
 type watched struct {
 	typeURL, name string
+	everybody     bool // those that misbehave too
 	left          int
 	acks          []time.Time
 	refused       int
 	done          chan struct{}
 }
 
-// expect begins to follow a resource, until that many streams have answered.
-func (m *meter) expect(typeURL, name string, streams int) *watched {
-	w := &watched{typeURL: typeURL, name: name, left: streams, acks: make([]time.Time, 0, streams), done: make(chan struct{})}
+// expect begins to follow a resource, until that many streams have answered: of all proxies, or of those that behave.
+func (m *meter) expect(typeURL, name string, everybody bool, streams int) *watched {
+	w := &watched{typeURL: typeURL, name: name, everybody: everybody, left: streams, acks: make([]time.Time, 0, streams), done: make(chan struct{})}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.watch = w
 	return w
 }
 
-// stop ends the following.
-func (m *meter) stop() {
+// stop ends the following, and says how many have not answered.
+func (m *meter) stop(w *watched) (left int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.watch = nil
+	return w.left
 }
 
 // intercept puts the meter into every stream.
@@ -47,7 +49,8 @@ func (m *meter) intercept(service any, s grpc.ServerStream, _ *grpc.StreamServer
 
 type meteredStream struct {
 	grpc.ServerStream
-	meter *meter
+	meter  *meter
+	unruly bool // of the stream's reader alone
 
 	mu    sync.Mutex
 	of    *watched
@@ -94,7 +97,13 @@ func (s *meteredStream) RecvMsg(m any) error {
 		return err
 	}
 	r, ok := m.(*discoveryv3.DeltaDiscoveryRequest)
-	if !ok || r.GetResponseNonce() == "" {
+	if !ok {
+		return nil
+	}
+	if r.GetNode() != nil { // only in the first
+		s.unruly = isUnruly(r.GetNode().GetId())
+	}
+	if r.GetResponseNonce() == "" {
 		return nil
 	}
 	now := time.Now()
@@ -106,7 +115,7 @@ func (s *meteredStream) RecvMsg(m any) error {
 		s.of = nil
 	}
 	s.mu.Unlock()
-	if w != nil {
+	if w != nil && (w.everybody || !s.unruly) {
 		s.meter.ack(w, now, r.GetErrorDetail() != nil)
 	}
 	return nil

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"os"
 	"runtime"
-	"runtime/pprof"
 	"slices"
 	"time"
 
@@ -17,24 +14,25 @@ import (
 
 // serverRole is the process of a system that serves. All have the same meter.
 type serverRole struct {
+	profiler
 	system  system
 	meter   meter
 	target  struct{ typeURL, name string }
 	cpuFrom float64
 	cpu     float64 // seconds, of all flips so far
 	flips   int
-	profile *os.File
 }
 
 // StartArgs say what to serve.
 type StartArgs struct {
 	System   string
 	Workload workload
+	Clients  int
 }
 
 // Start starts to serve and returns the address.
 func (r *serverRole) Start(args StartArgs, address *string) error {
-	s, err := newSystem(args.System, args.Workload)
+	s, err := newSystem(args.System, args.Workload, args.Clients)
 	if err != nil {
 		return err
 	}
@@ -57,12 +55,12 @@ func (r *serverRole) Start(args StartArgs, address *string) error {
 
 // PrepareArgs name the next flip.
 type PrepareArgs struct {
-	Flip flip
+	To change
 }
 
 // Prepare makes ready what a flip publishes.
 func (r *serverRole) Prepare(args PrepareArgs, _ *struct{}) error {
-	r.target.typeURL, r.target.name = r.system.prepare(args.Flip)
+	r.target.typeURL, r.target.name = r.system.prepare(args.To)
 	return nil
 }
 
@@ -73,28 +71,29 @@ func (r *serverRole) Settle(struct{}, *struct{}) error {
 	return err
 }
 
-// FlipArgs say how many streams must answer.
+// FlipArgs say how many streams must answer: of all proxies, or of those that behave.
 type FlipArgs struct {
-	Streams int
+	Streams   int
+	Everybody bool
 }
 
 // FlipAnswer is when the acknowledgements came, in seconds after the publication.
 type FlipAnswer struct {
 	First, Median, Last float64
 	Refused             int
+	Late                int // streams that had not answered in time; then there are no times
 }
 
 // flipTimeout bounds a flip.
 const flipTimeout = time.Minute
 
-// Flip publishes what was prepared and waits until every stream has acknowledged it.
+// Flip publishes what was prepared and waits until every stream that must has acknowledged it.
 func (r *serverRole) Flip(args FlipArgs, answer *FlipAnswer) (err error) {
 	if r.cpuFrom, err = cpuSeconds(); err != nil {
 		return err
 	}
 	r.flips++
-	w := r.meter.expect(r.target.typeURL, r.target.name, args.Streams)
-	defer r.meter.stop()
+	w := r.meter.expect(r.target.typeURL, r.target.name, args.Everybody, args.Streams)
 	ctx, cancel := context.WithTimeout(context.Background(), flipTimeout)
 	defer cancel()
 	began := time.Now()
@@ -102,12 +101,14 @@ func (r *serverRole) Flip(args FlipArgs, answer *FlipAnswer) (err error) {
 	select {
 	case <-w.done:
 	case <-ctx.Done():
-		r.meter.mu.Lock()
-		defer r.meter.mu.Unlock()
-		return fmt.Errorf("%d of %d streams have not acknowledged after %v", w.left, args.Streams, flipTimeout)
 	}
-	if err := r.system.acked(ctx); err != nil {
-		return err
+	if answer.Late = r.meter.stop(w); answer.Late > 0 {
+		return nil
+	}
+	if args.Everybody {
+		if err := r.system.acked(ctx); err != nil {
+			return err
+		}
 	}
 	slices.SortFunc(w.acks, time.Time.Compare)
 	after := func(i int) float64 { return w.acks[i].Sub(began).Seconds() }
@@ -140,9 +141,9 @@ type Usage struct {
 	GCs                uint32
 }
 
-// UsageArgs say whether to collect garbage first.
+// UsageArgs say whether to collect garbage first, and whether the peak begins anew afterwards.
 type UsageArgs struct {
-	Collect bool
+	Collect, NewPeak bool
 }
 
 // Usage measures.
@@ -158,36 +159,8 @@ func (r *serverRole) Usage(args UsageArgs, u *Usage) (err error) {
 	if u.AllCPU, err = cpuSeconds(); err != nil {
 		return err
 	}
-	u.RSS, u.PeakRSS, err = memory()
+	if u.RSS, u.PeakRSS, err = memory(); err == nil && args.NewPeak {
+		err = newPeak()
+	}
 	return err
-}
-
-// ProfileArgs name the file of a profile.
-type ProfileArgs struct {
-	File string
-}
-
-// StartProfile begins a CPU profile.
-func (r *serverRole) StartProfile(args ProfileArgs, _ *struct{}) (err error) {
-	if r.profile, err = os.Create(args.File); err != nil {
-		return err
-	}
-	return pprof.StartCPUProfile(r.profile)
-}
-
-// StopProfile ends it.
-func (r *serverRole) StopProfile(struct{}, *struct{}) error {
-	pprof.StopCPUProfile()
-	return r.profile.Close()
-}
-
-// HeapProfile writes what is alive.
-func (r *serverRole) HeapProfile(args ProfileArgs, _ *struct{}) error {
-	f, err := os.Create(args.File)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	runtime.GC()
-	return pprof.Lookup("heap").WriteTo(f, 0)
 }

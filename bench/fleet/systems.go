@@ -17,30 +17,39 @@ const (
 	linear       = "linearcache"        // the same layer changes; gRPC is as it comes
 	linearTuned  = "linearcache-tuned"  // the same with gRPC set as Crossfade sets it
 	linearRoutes = "linearcache-routes" // the virtual host changes; gRPC is as it comes
+	snapshot     = "snapshotcache"      // a new snapshot for every proxy; gRPC is as it comes
 )
+
+// change is what a publication brings a system to. Only a flip changes levers; with it the marked resource may change.
+type change struct {
+	Flip   flip
+	Marked int
+}
 
 // system is one of them, inside its server process.
 type system interface {
 	register(*grpc.Server)
 	// run does what the system does in the background, until ctx ends.
 	run(context.Context)
-	// prepare makes what flip n needs and says which resource will carry it.
-	prepare(n flip) (typeURL, name string)
+	// prepare makes what the next flip needs and says which resource will carry it.
+	prepare(to change) (typeURL, name string)
 	// publish sends the prepared flip.
 	publish()
-	// acked waits for what the system itself knows of acknowledgements and is called after each flip.
+	// acked waits for what the system itself knows of acknowledgements. It is called after each flip that all proxies take.
 	acked(context.Context) error
 	// fold puts the server's small layer into its base layers, if it has that notion.
 	fold(ctx context.Context) (bool, error)
 }
 
-// newSystem returns a system that serves the state before the first flip.
-func newSystem(name string, w workload) (system, error) {
+// newSystem returns a system that serves so many proxies the state before the first flip.
+func newSystem(name string, w workload, clients int) (system, error) {
 	switch name {
 	case crossfade:
 		return newCrossfade(w), nil
 	case linear, linearTuned, linearRoutes:
 		return newLinear(w, name == linearRoutes)
+	case snapshot:
+		return newSnapshots(w, clients)
 	}
 	return nil, fmt.Errorf("no system %q", name)
 }
@@ -54,6 +63,7 @@ type ours struct {
 	workload workload
 	server   *xds.Server
 	fleet    *xds.Fleet
+	at       change
 	update   xds.Update
 	waiter   *xds.Waiter
 }
@@ -79,18 +89,27 @@ func (o *ours) register(g *grpc.Server) { o.server.Register(g) }
 
 func (o *ours) run(ctx context.Context) { o.server.Run(ctx, foldAfter) }
 
-func (o *ours) prepare(n flip) (typeURL, name string) {
-	s := o.workload.compiled(o.workload.service(n), n)
+func (o *ours) prepare(to change) (typeURL, name string) {
+	s := o.workload.compiled(o.workload.service(to.Flip), to.Flip)
 	o.update = xds.Update{
-		Revision: int64(n) + 1, Levers: map[string][]translate.Lever{s.Name: translate.Levers(s)}, Named: true,
+		Revision: int64(to.Flip) + 1, Levers: map[string][]translate.Lever{s.Name: translate.Levers(s)}, Named: true,
 		Inline: func() *translate.Structure {
-			return translate.Build(nil, o.workload.all(n), translate.Options{InlineWeights: true})
+			return translate.Build(nil, o.workload.all(to.Flip), translate.Options{InlineWeights: true})
 		},
 	}
+	if to.Marked != o.at.Marked {
+		o.update.Endpoints = []translate.Resource{o.workload.marked(to.Marked)}
+	}
+	o.at = to
 	return runtimeType, translate.TopLayer
 }
 
-func (o *ours) publish() { o.waiter = o.fleet.Publish(o.update) }
+func (o *ours) publish() {
+	if o.waiter != nil {
+		o.waiter.Close() // also of a flip that not all proxies took
+	}
+	o.waiter = o.fleet.Publish(o.update)
+}
 
 func (o *ours) acked(ctx context.Context) error { return awaited(ctx, o.waiter) }
 

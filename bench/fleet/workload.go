@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
@@ -16,11 +18,15 @@ const (
 	port          = 10000
 )
 
-// workload is what is served and what changes. Every process computes it from the same two numbers.
+// workload is what is served and what changes. Every process computes it from the same few values.
 type workload struct {
-	Services int // in all
-	Flipping int // of those whose weights change, in turn
+	Services int    // in all
+	Flipping int    // of those whose weights change, in turn
+	Host     string // where proxies listen; empty: 127.0.0.1. Simulated ones do not.
 }
+
+// host is where proxies listen.
+func (w workload) host() string { return cmp.Or(w.Host, listenAddress) }
 
 // flip is the number of a change: 1 is the first. Flip 0 is the state at the start.
 type flip int
@@ -124,23 +130,66 @@ type state struct {
 	Flip     flip
 	InRoutes bool // the weights are in the routes, not in the layers
 	Folded   flip // up to this one the levers are in the base layers
+	Marked   int  // how often the marked resource changed
+}
+
+// marked are the endpoints of one origin of the last service after so many changes: what some proxies refuse.
+func (w workload) marked(changes int) translate.Resource {
+	s := w.compiled(w.Services-1, 0)
+	endpoints := translate.Static(s.Origins[0].Static)
+	for i, e := range endpoints {
+		endpoints[i].Address = netip.AddrPortFrom(e.Address.Addr(), e.Address.Port()+uint16(changes%100))
+	}
+	return translate.Endpoints(s.Name, s.Origins[0].Name, endpoints)
 }
 
 // resources is everything that there is.
 func (w workload) resources(at state) []translate.Resource {
+	base, top := w.parts(at)
+	return append(base, top)
+}
+
+// parts are the layer that changes with each flip, and all the rest.
+func (w workload) parts(at state) (rest []translate.Resource, top translate.Resource) {
 	services := w.all(at.Flip)
 	st := translate.Build(nil, services, translate.Options{InlineWeights: at.InRoutes})
 	base, top := w.baseLayers(at.Folded), w.topLayer(at.Folded, at.Flip)
 	if at.InRoutes {
 		base, top = w.baseLayers(0), w.topLayer(0, 0)
 	}
-	return slices.Concat(base, []translate.Resource{top}, st.Clusters, endpointsOf(services), st.Listeners(listenAddress, ""), st.Routes, st.VirtualHosts)
+	endpoints, marked := endpointsOf(services), w.marked(at.Marked)
+	for i, e := range endpoints {
+		if e.Name == marked.Name {
+			endpoints[i] = marked
+		}
+	}
+	return slices.Concat(base, st.Clusters, endpoints, st.Listeners(w.host(), ""), st.Routes, st.VirtualHosts), top
 }
 
 // digest is what a client's checksum is when it holds just these.
-func digest(resources []translate.Resource) (sum uint64) {
+func digest(resources ...translate.Resource) (sum uint64) {
 	for _, r := range resources {
 		sum ^= deltaclient.Sum(r.Body.TypeUrl, r.Name, r.Body.Value)
 	}
 	return sum
+}
+
+// digester remembers the digest of what a flip leaves alone: to render 2,000 services for each would take longer than the flip.
+type digester struct {
+	workload workload
+	of       state // whose rest it is, if it is known
+	known    bool
+	rest     uint64
+}
+
+// digest of all resources.
+func (d *digester) digest(at state) uint64 {
+	if at.InRoutes {
+		return digest(d.workload.resources(at)...)
+	}
+	if of := (state{Folded: at.Folded}); !d.known || d.of != of {
+		rest, _ := d.workload.parts(of)
+		d.of, d.known, d.rest = of, true, digest(rest...)
+	}
+	return d.rest ^ digest(d.workload.marked(0)) ^ digest(d.workload.marked(at.Marked)) ^ digest(d.workload.topLayer(at.Folded, at.Flip))
 }

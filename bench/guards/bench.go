@@ -139,7 +139,7 @@ func (b *bench) site(ctx context.Context, each time.Duration) (s *site, err erro
 
 // side adds an origin for these services.
 func (s *site) side(name string, endpoints int, services ...string) (*side, error) {
-	o, err := newSide(name, endpoints, s.b.seed+uint64(len(s.sides)), hosts(services)...)
+	o, err := newSide(name, endpoints, s.b.Seed+uint64(len(s.sides)), hosts(services)...)
 	if err == nil {
 		s.sides = append(s.sides, o)
 	}

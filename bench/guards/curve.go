@@ -7,6 +7,7 @@ import (
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
 
 // cell is a point of the curve, and the services that stand for it.
@@ -35,13 +36,13 @@ func (b *bench) curve(ctx context.Context) error {
 			groups[0] = append(groups[0], &cell{rate: rate, share: share})
 		}
 	}
-	if b.quick {
+	if b.Size == report.Quick {
 		groups = [][]*cell{{groups[0][5], groups[3][0]}}
 	}
 	if err := b.cellApps(ctx, s, groups); err != nil {
 		return err
 	}
-	rnd := rand.New(rand.NewPCG(b.seed, 2))
+	rnd := rand.New(rand.NewPCG(b.Seed, 2))
 	for _, cells := range groups {
 		if err := b.cells(ctx, s, cells, rnd); err != nil {
 			return err
@@ -52,7 +53,7 @@ func (b *bench) curve(ctx context.Context) error {
 
 // quietly is for how long nothing is wrong.
 func (b *bench) quietly() time.Duration {
-	if b.quick {
+	if b.Size == report.Quick {
 		return b.quiet
 	}
 	return longer * b.quiet

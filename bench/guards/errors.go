@@ -7,6 +7,7 @@ import (
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
 
 const (
@@ -30,7 +31,7 @@ func (b *bench) errors(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rnd, was := rand.New(rand.NewPCG(b.seed, 1)), s.cores()
+	rnd, was := rand.New(rand.NewPCG(b.Seed, 1)), s.cores()
 	var all []reaction
 	for i := range b.runs {
 		var got []reaction
@@ -51,7 +52,7 @@ func (b *bench) errors(ctx context.Context) error {
 	}
 	c := map[string]any{"proxies": proxies, "failing": "5%", "step": "10%", "quiet": b.quiet.String()}
 	last := b.reactions("errors", c, all, sent, fmt.Sprintf("%v; %v", sent, s.cores().since(was)))
-	if !b.quick {
+	if b.Size != report.Quick {
 		last.aimWorst(aim)
 	}
 	b.failures("errors", c, sent)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
@@ -66,7 +67,7 @@ func (b *bench) healthyApps(ctx context.Context, s *site) (kinds map[string]stri
 // healthyPlan has no limit of latencies that a busy machine breaks: then both origins are slow in truth, and a rollout that freezes is right.
 func (b *bench) healthyPlan(a app) *crossfadev1.Rollout {
 	bake, window := time.Minute, 10*time.Second
-	if b.quick {
+	if b.Size == report.Quick {
 		bake, window = 3*time.Second, 3*time.Second
 	}
 	return a.plan(bake, []int32{1000, 5000, whole}, within(window, []*crossfadev1.RolloutGuard{
@@ -167,7 +168,7 @@ func (b *bench) healthyLines(tales map[string]*tale, sent sum, used cores) {
 		fmt.Printf("healthy, %s: %s\n", kind, text)
 		l := b.amount("healthy", map[string]any{"proxies": proxies, "kind": kind}, "rollouts", "rollouts", float64(n), text+"; "+note)
 		l.N, l.Failed = n, bad
-		if kind == "all" && !b.quick {
+		if kind == "all" && b.Size != report.Quick {
 			l.aim(n > 0 && bad == 0, "0 rolled back or frozen")
 		}
 	}

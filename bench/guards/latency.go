@@ -7,6 +7,7 @@ import (
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
 
 const (
@@ -51,9 +52,9 @@ func (b *bench) slowed(ctx context.Context, each time.Duration) error {
 	if err != nil {
 		return err
 	}
-	rnd, was := rand.New(rand.NewPCG(b.seed, 3)), s.cores()
+	rnd, was := rand.New(rand.NewPCG(b.Seed, 3)), s.cores()
 	factors, patience := []float64{3, 2}, 2*soon
-	if b.quick {
+	if b.Size == report.Quick {
 		factors, patience = factors[:1], b.patience
 	}
 	all := map[float64]map[string][]reaction{3: {}, 2: {}}

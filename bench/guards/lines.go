@@ -67,7 +67,7 @@ func (l line) aim(met bool, format string, args ...any) {
 func (b *bench) failures(part string, c map[string]any, sent sum) {
 	l := b.amount(part, c, "requests", "requests", float64(sent.done), sent.String())
 	l.N, l.Failed = int(sent.done), int(sent.failed)
-	if !b.quick {
+	if b.Size != report.Quick {
 		l.aim(sent.done > 0 && sent.failed == 0, "0 failed by proxies, or without an answer")
 	}
 }

@@ -39,7 +39,7 @@ func (b *bench) many(ctx context.Context) error {
 		return err
 	}
 	defer s.close()
-	c := &crowd{b: b, s: s, rnd: rand.New(rand.NewPCG(b.seed, 4))}
+	c := &crowd{b: b, s: s, rnd: rand.New(rand.NewPCG(b.Seed, 4))}
 	few := max(1, b.services/fewShare)
 	for _, part := range []struct {
 		into     *[]app
@@ -154,7 +154,7 @@ func (c *crowd) together(ctx context.Context) error {
 	everybody := func() error {
 		return c.atOnce(ctx, fmt.Sprintf("all %d at once", c.b.services), slices.Concat(c.others(), c.victim))
 	}
-	if c.b.quick {
+	if c.b.Size == report.Quick {
 		return everybody()
 	}
 	rest := c.trial(c.rest)

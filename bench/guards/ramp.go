@@ -6,6 +6,7 @@ import (
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
 
 // rampRate is in requests per second: at the first step there are ten at eks.
@@ -33,7 +34,7 @@ func (b *bench) ramp(ctx context.Context) error {
 		return err
 	}
 	weights := rampWeights
-	if b.quick {
+	if b.Size == report.Quick {
 		weights = []int32{whole / 2, whole}
 	}
 	bakes := time.Duration(len(weights)) * b.bake

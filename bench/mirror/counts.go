@@ -177,7 +177,7 @@ func (b *bench) auditLine(load string, got sum, a audit) {
 	if len(wrong) > 0 {
 		line.Note = fmt.Sprintf("does not fit: %q; %s", wrong, line.Note)
 	}
-	if !b.quick {
+	if b.Size != report.Quick {
 		aim(line, len(wrong) == 0 && line.N > 0, "exactly what logs and proxies counted")
 	}
 	b.r.Add(line)
@@ -227,7 +227,7 @@ func (b *bench) jumpLine(o *origin.Origin, began time.Duration, r *crossfadev1.M
 	line := report.NewLine(system, "requests asked in a second", "requests", map[string]any{"origin": o.Name(), "maxRps": capRPS, "traffic": "10 times maxRps, from one moment to the next"}, report.Series{spans})
 	line.Failed = int(high.failed + low.failed)
 	line.Note = fmt.Sprintf("the most in any span of 1 s counts; %s; live: %v", results(r), high)
-	if !b.quick {
+	if b.Size != report.Quick {
 		aim(line, line.N > 0 && line.Max <= beyond*capRPS && line.Failed == 0, "at most %.0f in any second, 0 failed", beyond*capRPS)
 	}
 	b.r.Add(line)

@@ -122,7 +122,7 @@ func (s *site) mirrored(ctx context.Context) (map[string]int64, error) {
 func (b *bench) harmLine(of string, c map[string]any, sum exact.Sum, note string) {
 	line := report.NewLine(of, "requests", "requests", c, report.Series{{float64(sum.Done)}})
 	line.N, line.Failed, line.Note = int(sum.Done), int(sum.Bad()), sum.String()+note
-	if of == system && !b.quick {
+	if of == system && b.Size != report.Quick {
 		line.AimNone()
 	}
 	b.r.Add(line)
@@ -135,7 +135,7 @@ func (b *bench) memoryLines(c map[string]any, seen, bare map[string]memory) {
 		m := seen[kind]
 		line := report.NewLine(system, "memory of "+kind+", peak", "bytes", c, report.Series{{m.peak}})
 		line.Note = fmt.Sprintf("before the state %.0f MiB; under the same load without copies at most %.0f MiB", m.before/(1<<20), bare[kind].peak/(1<<20))
-		if !b.quick {
+		if b.Size != report.Quick {
 			switch kind {
 			case "envoy":
 				aim(line, m.peak-bare[kind].peak <= moreRSS, "at most %d MiB more than without copies", moreRSS>>20)

@@ -128,12 +128,12 @@ func (b *bench) latencyLines(rate float64, share int32, all []pair, note string)
 			b.r.Add(l)
 			return l
 		}
-		line(system, metric.name, own).Compare(peer, report.ByMean, own, other, b.seed)
+		line(system, metric.name, own).Compare(peer, report.ByMean, own, other, b.Seed)
 		line(peer, metric.name, other)
-		d := differenceOf(more, b.seed)
+		d := differenceOf(more, b.Seed)
 		l := line(system, metric.name+"_difference", report.Series{more})
 		l.Note = fmt.Sprintf("mean %.3f ms [%.3f, %.3f]; %s", d.mid*1e3, d.low*1e3, d.high*1e3, note)
-		if most := max(moreOf*report.Mean(other.All()), moreTime); metric.name == "latency_p99" && share == 100 && !b.quick {
+		if most := max(moreOf*report.Mean(other.All()), moreTime); metric.name == "latency_p99" && share == 100 && b.Size != report.Quick {
 			aim(l, d.high <= most && failed == 0, "all of the interval at most %.3f ms, 0 failed", most*1e3)
 		}
 		fmt.Printf("latency, %v mirrored: %s %.3f ms, without %.3f; difference %s\n", c["mirrored"], metric.name, report.Mean(own.All())*1e3, report.Mean(other.All())*1e3, l.Note)
@@ -147,7 +147,7 @@ func (b *bench) latencyLines(rate float64, share int32, all []pair, note string)
 // measured.
 func (b *bench) busyLine(part string, shares []float64, most float64) {
 	line := report.NewLine(system, "machine_busy", "share", map[string]any{"part": part}, report.Series{shares})
-	if !b.quick {
+	if b.Size != report.Quick {
 		aim(line, line.Mean <= most, "mean at most %g", most)
 	}
 	b.r.Add(line)

@@ -41,7 +41,7 @@ func (b *bench) rollbacks(ctx context.Context) error {
 		return err
 	}
 	defer s.close()
-	rnd := rand.New(rand.NewPCG(b.seed, 1))
+	rnd := rand.New(rand.NewPCG(b.Seed, 1))
 	if err := errors.Join(s.toOld(ctx), s.startFlowing(ctx, whole)); err != nil {
 		return err
 	}
@@ -187,8 +187,8 @@ func (b *bench) rollbackLines(with, without [][]flip, load sum) {
 	l, p := add(system, "last_request", "s", own), add(peer, "last_request", "s", other)
 	// Of all rollbacks together: the 99th percentile of the ten of a round is their maximum.
 	l.Note = fmt.Sprintf("p99 is %.2f times that without a mirror; %s", l.P99/max(p.P99, 1e-9), l.Note)
-	l.Compare(peer, report.ByMean, own, other, b.seed)
-	if !b.quick {
+	l.Compare(peer, report.ByMean, own, other, b.Seed)
+	if b.Size != report.Quick {
 		aim(l, l.P99 <= slower*p.P99 && load.failed == 0, "p99 at most %g times that without a mirror, 0 failed", slower)
 	}
 	for _, x := range []*report.Line{

@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/internal/envoybin"
+	"github.com/crossfade-proxy/crossfade/internal/loopback"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
 	"github.com/crossfade-proxy/crossfade/internal/origin"
 	"github.com/crossfade-proxy/crossfade/internal/stack"
@@ -33,32 +36,17 @@ type bench struct {
 	perProxy   float64 // requests per second that are sent to each proxy
 }
 
-// setting is one case.
-type setting struct {
-	services int
-	changes  bool
-	peer     bool
-}
-
-func (s setting) String() string {
-	text := fmt.Sprintf("%d services, quiet", s.services)
-	if s.changes {
-		text = fmt.Sprintf("%d services, changing", s.services)
-	}
-	return text
-}
-
 // round is one run of a system.
 type round struct {
 	flips []flip
 	sum   Sum
 	rates []float64 // at the old origin, by proxy
 	load  string    // average of the machine
-	cpu   cpus      // cores in use
+	cpu   cpus      // cores in use; zero if the processes of the system are not known
 }
 
 func newBench(ctx context.Context, o *options, r *report.Run) (b *bench, err error) {
-	b = &bench{options: o, r: r, lab: &lab{hosts: measuredHosts(o.proxies), rnd: rand.New(rand.NewPCG(o.seed, 1))}}
+	b = &bench{options: o, r: r, lab: &lab{hosts: measuredHosts(o.proxies), rnd: rand.New(rand.NewPCG(o.Seed, 1))}}
 	defer func() {
 		if err != nil {
 			b.close()
@@ -73,7 +61,9 @@ func newBench(ctx context.Context, o *options, r *report.Run) (b *bench, err err
 	if b.lab.ecs, err = origin.Start(origin.Config{Name: newName, Plain: true, Keep: -1}); err != nil {
 		return b, err
 	}
-	if b.lab.eks, err = origin.Start(origin.Config{Name: oldName, Plain: true, Keep: -1}); err != nil {
+	// A name has addresses and no ports, so the origins differ in their addresses alone.
+	beside := net.JoinHostPort(loopback.Host(), strconv.Itoa(b.lab.ecs.Port()))
+	if b.lab.eks, err = origin.Start(origin.Config{Name: oldName, Address: beside, Plain: true, Keep: -1}); err != nil {
 		return b, err
 	}
 	if b.load, err = startLoader(); err != nil {
@@ -83,7 +73,7 @@ func newBench(ctx context.Context, o *options, r *report.Run) (b *bench, err err
 		return b, err
 	}
 	b.ha, err = startHAProxies(ctx, b.dir, b.lab, o.proxies)
-	if errors.Is(err, errNoHAProxy) {
+	if errors.Is(err, errMissing) {
 		fmt.Println(err)
 		return b, nil
 	}
@@ -138,32 +128,6 @@ func (b *bench) close() {
 	_ = os.RemoveAll(b.dir)
 }
 
-// measure runs every case.
-func (b *bench) measure(ctx context.Context) error {
-	if err := b.chooseRate(ctx); err != nil {
-		return err
-	}
-	for _, s := range []setting{
-		{services: 1, peer: b.ha != nil},
-		{services: 1, changes: true},
-		{services: b.services},
-		{services: b.services, changes: true},
-	} {
-		if !strings.Contains(s.String(), b.only) {
-			continue
-		}
-		if err := b.runCase(ctx, s); err != nil {
-			return fmt.Errorf("%v: %w", s, err)
-		}
-	}
-	if b.pools > 0 && strings.Contains("pools", b.only) {
-		if err := b.runPools(ctx); err != nil {
-			return fmt.Errorf("pools: %w", err)
-		}
-	}
-	return nil
-}
-
 // chooseRate measures what all Envoys together can do beside everything else on the machine, and takes half.
 func (b *bench) chooseRate(ctx context.Context) (err error) {
 	if err := b.cf.away(ctx); err != nil {
@@ -182,63 +146,6 @@ func (b *bench) chooseRate(ctx context.Context) (err error) {
 	return nil
 }
 
-// runCase runs one case, with the peer in turn if it has one.
-func (b *bench) runCase(ctx context.Context, s setting) error {
-	if err := b.ensureNeighbours(ctx, s); err != nil {
-		return err
-	}
-	var ch *churn
-	if s.changes {
-		spare, err := origin.Start(origin.Config{Name: oldName, Plain: true, Keep: -1})
-		if err != nil {
-			return err
-		}
-		defer spare.Close()
-		ch = startChurn(ctx, b.cf, b.lab, b.neighbours, spare.Addr())
-		defer ch.cancel()
-	}
-	systems := []system{b.cf}
-	if s.peer {
-		systems = append(systems, b.ha)
-	}
-	rounds := map[string][]*round{}
-	for n := range b.rounds {
-		flips := b.flips/b.rounds + min(1, max(0, b.flips%b.rounds-n))
-		for i := range systems {
-			sys := systems[(i+n)%len(systems)]
-			got, err := b.runRound(ctx, sys, s, flips)
-			if err != nil {
-				return err
-			}
-			rounds[sys.name()] = append(rounds[sys.name()], got)
-			progress(s, sys, got)
-		}
-	}
-	b.lines(s, systems, rounds, ch)
-	return nil
-}
-
-// ensureNeighbours brings the fleet to the services of a case: the measured one and its neighbours, of which there is at least one where
-// there are changes.
-func (b *bench) ensureNeighbours(ctx context.Context, s setting) error {
-	want := s.services - 1
-	if s.changes {
-		want = max(1, want)
-	}
-	if want <= b.neighbours {
-		return nil
-	}
-	var add []*crossfadev1.Service
-	for i := b.neighbours; i < want; i++ {
-		add = append(add, neighbourService(i, b.lab.ecs.Addr(), b.lab.eks.Addr()))
-	}
-	if err := b.cf.apply(ctx, crossfadev1.Wait_WAIT_ACKED, add...); err != nil {
-		return err
-	}
-	b.neighbours = want
-	return nil
-}
-
 // runRound starts the load, flips, and stops it. Every request of it counts.
 func (b *bench) runRound(ctx context.Context, sys system, s setting, flips int) (*round, error) {
 	if err := sys.away(ctx); err != nil {
@@ -250,13 +157,18 @@ func (b *bench) runRound(ctx context.Context, sys system, s setting, flips int) 
 			p.Others = append(p.Others, neighbour(i)+".test")
 		}
 	}
+	if n, ok := sys.(*names); ok {
+		p.Resolver = n.server.Addr.String()
+	}
 	if err := b.load.start(p); err != nil {
 		return nil, err
 	}
 	out := &round{}
 	began, before := monotime.Now(), b.cpus(sys)
 	err := b.flipAll(ctx, sys, flips, out)
-	out.cpu = b.cpus(sys).per(before, (monotime.Now() - began).Seconds())
+	if len(sys.pids()) > 0 {
+		out.cpu = b.cpus(sys).per(before, (monotime.Now() - began).Seconds())
+	}
 	sum, stopErr := b.load.stop()
 	out.sum, out.load = sum, loadAverage()
 	return out, errors.Join(err, stopErr)
@@ -277,14 +189,16 @@ func (b *bench) flipAll(ctx context.Context, sys system, flips int, out *round) 
 		out.rates = append(out.rates, float64(n)/(monotime.Now()-since).Seconds())
 	}
 	for i := range flips {
+		if i > 0 {
+			if err := b.lab.toOld(ctx, sys); err != nil {
+				return err
+			}
+		}
 		f, err := b.lab.flip(ctx, sys, i%proofEvery == 0)
 		if err != nil {
 			return err
 		}
 		out.flips = append(out.flips, f)
-		if err := b.lab.toOld(ctx, sys); err != nil {
-			return err
-		}
 	}
 	return nil
 }

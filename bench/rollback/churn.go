@@ -28,7 +28,7 @@ type churn struct {
 
 const (
 	endpointChanges = 50 // per second
-	atOnce          = 16 // calls under way
+	callsAtOnce     = 16 // calls under way
 )
 
 func startChurn(ctx context.Context, c crossfade, l *lab, neighbours int, spare string) *churn {
@@ -41,7 +41,7 @@ func startChurn(ctx context.Context, c crossfade, l *lab, neighbours int, spare 
 func (ch *churn) run(ctx context.Context) {
 	tick := time.NewTicker(time.Second / endpointChanges)
 	defer tick.Stop()
-	slots := make(chan struct{}, atOnce)
+	slots := make(chan struct{}, callsAtOnce)
 	for i := 0; ; i++ {
 		select {
 		case <-tick.C:

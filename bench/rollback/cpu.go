@@ -12,15 +12,11 @@ type cpus struct{ server, proxies, load, origins float64 }
 
 func (b *bench) cpus(sys system) (c cpus) {
 	c.load, c.origins = usage.CPU(b.load.cmd.Process.Pid), usage.CPU(os.Getpid())
-	if h, ok := sys.(*haproxies); ok {
-		for _, p := range h.processes {
-			c.proxies += usage.CPU(p.cmd.Process.Pid)
-		}
-		return c
+	for _, pid := range sys.pids() {
+		c.proxies += usage.CPU(pid)
 	}
-	c.server = usage.CPU(b.cf.Server.PID)
-	for _, p := range b.cf.Proxies {
-		c.proxies += usage.CPU(p.PID())
+	if sys.name() == b.cf.name() {
+		c.server = usage.CPU(b.cf.Server.PID)
 	}
 	return c
 }

@@ -16,11 +16,26 @@ import (
 type system interface {
 	name() string
 	targets() []string // one for each proxy
-	pids() []int       // of the proxies
+	pids() []int       // of the proxies; none if they come and go, or if there are no proxies
 	// away sends everything to the old origin, and returns when the proxies confirmed.
 	away(ctx context.Context) error
 	// back rolls back, waits for acknowledgements or for proof, and says what the answer said.
 	back(ctx context.Context, proven bool) (answer, error)
+}
+
+// resting is a system that a rollback should not follow right after a change.
+type resting interface {
+	// rest bounds the time from when all is at the old origin to the rollback.
+	rest() (least, most time.Duration)
+}
+
+// pause is a random time until a rollback of a system at whose old origin everything is.
+func (l *lab) pause(s system) time.Duration {
+	least, most := time.Duration(0), 50*time.Millisecond
+	if r, ok := s.(resting); ok {
+		least, most = r.rest()
+	}
+	return least + time.Duration(l.rnd.Int64N(int64(most-least)))
 }
 
 // answer is what a rollback answered, in seconds from its call. Zero is: not said.
@@ -83,7 +98,9 @@ func (l *lab) toOld(ctx context.Context, s system) error {
 
 // flip measures one rollback; all traffic is at the old origin.
 func (l *lab) flip(ctx context.Context, s system, proven bool) (f flip, err error) {
-	monotime.SleepUntil(monotime.Now() + time.Duration(l.rnd.Int64N(int64(50*time.Millisecond))))
+	if err := poll.Pause(ctx, l.pause(s)); err != nil {
+		return f, err
+	}
 	before := turns(s)
 	f.at = monotime.Now()
 	f.answer, err = s.back(ctx, proven)

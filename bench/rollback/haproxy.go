@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,10 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/crossfade-proxy/crossfade/internal/loopback"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
@@ -26,14 +23,10 @@ type haproxies struct {
 }
 
 type haproxy struct {
-	cmd     *exec.Cmd
+	*process
 	address string
 	socket  string
-	out     bytes.Buffer
 }
-
-// errNoHAProxy says how to get it.
-var errNoHAProxy = errors.New("no haproxy on PATH (Debian: apt-get install haproxy): the peer is missing from the results")
 
 const haproxyConfig = `global
   nbthread 1
@@ -55,9 +48,9 @@ backend orders
 `
 
 func startHAProxies(ctx context.Context, dir string, l *lab, n int) (*haproxies, error) {
-	path, err := exec.LookPath("haproxy")
+	path, err := find("haproxy", "Debian: apt-get install haproxy", "/usr/sbin")
 	if err != nil {
-		return nil, errNoHAProxy
+		return nil, err
 	}
 	out, err := exec.CommandContext(ctx, path, "-v").Output()
 	if err != nil {
@@ -79,26 +72,22 @@ func startHAProxies(ctx context.Context, dir string, l *lab, n int) (*haproxies,
 }
 
 func startHAProxy(ctx context.Context, path, file string, l *lab) (*haproxy, error) {
-	port, err := loopback.Reserve(loopback.Host())
+	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	p := &haproxy{address: port.Addr(), socket: file + ".sock"}
-	port.Release()
+	p := &haproxy{address: address, socket: file + ".sock"}
 	config := fmt.Sprintf(haproxyConfig, p.socket, p.address, l.ecs.Addr(), l.eks.Addr())
 	if err := os.WriteFile(file+".cfg", []byte(config), 0o600); err != nil {
 		return nil, err
 	}
-	p.cmd = exec.CommandContext(ctx, path, "-db", "-q", "-f", file+".cfg")
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
-	if err := p.cmd.Start(); err != nil {
+	if p.process, err = startProcess(path, "-db", "-q", "-f", file+".cfg"); err != nil {
 		return nil, err
 	}
 	wait, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := poll.Until(wait, 10*time.Millisecond, func(context.Context) error { _, err := p.tell("show info"); return err }); err != nil {
-		p.close()
-		return nil, fmt.Errorf("haproxy: %w\n%s", err, p.out.String())
+		return nil, p.failed(err)
 	}
 	return p, nil
 }
@@ -117,11 +106,6 @@ func (p *haproxy) tell(command string) (string, error) {
 	return strings.TrimSpace(string(b)), err
 }
 
-func (p *haproxy) close() {
-	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait()
-}
-
 func (h *haproxies) name() string { return "haproxy" }
 
 func (h *haproxies) targets() (out []string) {
@@ -133,7 +117,7 @@ func (h *haproxies) targets() (out []string) {
 
 func (h *haproxies) pids() (out []int) {
 	for _, p := range h.processes {
-		out = append(out, p.cmd.Process.Pid)
+		out = append(out, p.pid())
 	}
 	return out
 }
@@ -148,19 +132,13 @@ func (h *haproxies) back(context.Context, bool) (answer, error) {
 
 // set gives everything to one origin at all processes at once; the one that gains comes first, so that the sum is never 0.
 func (h *haproxies) set(gains, loses string) error {
-	var all sync.WaitGroup
-	errs := make([]error, len(h.processes))
-	for i, p := range h.processes {
-		all.Go(func() {
-			said, err := p.tell("set server orders/" + gains + " weight 100; set server orders/" + loses + " weight 0")
-			if err == nil && said != "" {
-				err = errors.New(said)
-			}
-			errs[i] = err
-		})
-	}
-	all.Wait()
-	return errors.Join(errs...)
+	return atOnce(h.processes, func(p *haproxy) error {
+		said, err := p.tell("set server orders/" + gains + " weight 100; set server orders/" + loses + " weight 0")
+		if err == nil && said != "" {
+			err = errors.New(said)
+		}
+		return err
+	})
 }
 
 func (h *haproxies) close() {

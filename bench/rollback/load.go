@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/internal/loadgen"
+	"github.com/crossfade-proxy/crossfade/internal/monotime"
 )
 
 // roleEnv makes this program the load generator, a process of its own: its garbage and its goroutines delay neither calls nor origins.
@@ -22,6 +24,7 @@ const roleEnv = "CROSSFADE_BENCH_LOAD"
 // Plan says what to send. Every proxy gets the same.
 type Plan struct {
 	Targets     []string // of the proxies
+	Resolver    string   // if set, the targets are names that it is asked for
 	Hosts       []string // of the measured service, one for each proxy
 	Others      []string // hosts of other services, which get one request in twenty more
 	Rate        float64  // per proxy, to the measured service
@@ -47,6 +50,8 @@ type Load struct {
 	plan Plan
 	runs []*loadgen.Run
 	seen []loadgen.Result
+
+	followers []*follower
 }
 
 func serveLoad() error {
@@ -78,13 +83,27 @@ func (l *Load) Start(p Plan, _ *struct{}) error {
 		if p.Record {
 			c.OnResult = l.note
 		}
-		run, err := loadgen.Start(context.Background(), c)
-		if err != nil {
+		if err := l.send(c, float64(n+1)/float64(len(p.Targets))); err != nil {
 			return err
 		}
-		l.runs = append(l.runs, run)
 	}
 	return nil
+}
+
+// send starts one client. Clients of names begin with different shares of the TTL left, evenly spread: they have asked at different times.
+func (l *Load) send(c loadgen.Config, left float64) error {
+	if l.plan.Resolver != "" {
+		f, err := follow(l.plan.Resolver, c.Target, left, c)
+		if err == nil {
+			l.followers = append(l.followers, f)
+		}
+		return err
+	}
+	run, err := loadgen.Start(context.Background(), c)
+	if err == nil {
+		l.runs = append(l.runs, run)
+	}
+	return err
 }
 
 func (l *Load) note(r loadgen.Result) {
@@ -100,17 +119,36 @@ func (l *Load) Stop(_ struct{}, out *Sum) error {
 	}
 	*out = Sum{Failures: map[string]uint64{}}
 	for _, r := range l.runs {
-		p := r.Wait()
-		out.Done, out.Failed = out.Done+p.Done, out.Failed+p.Failed+p.OriginErrors
-		out.Offered, out.Achieved = out.Offered+p.OfferedRPS, out.Achieved+p.AchievedRPS
-		for why, n := range p.Failures {
-			out.Failures[why] += n
-		}
-		out.P50, out.P99 = max(out.P50, p.Quantile(0.5).Seconds()), max(out.P99, p.Quantile(0.99).Seconds())
-		out.Lateness = max(out.Lateness, time.Duration(p.Lateness.ValueAtQuantile(99)).Seconds())
+		out.add([]*loadgen.Run{r})
 	}
-	l.runs = nil
-	return nil
+	var err error
+	for _, f := range l.followers {
+		err = errors.Join(err, f.stop())
+		out.add(f.runs)
+	}
+	l.runs, l.followers = nil, nil
+	return err
+}
+
+// add adds the runs of one client, of which each began when the one before ended.
+func (s *Sum) add(runs []*loadgen.Run) {
+	var done, seconds float64
+	for _, r := range runs {
+		p := r.Wait()
+		s.Done, s.Failed = s.Done+p.Done, s.Failed+p.Failed+p.OriginErrors
+		for why, n := range p.Failures {
+			s.Failures[why] += n
+		}
+		s.P50, s.P99 = max(s.P50, p.Quantile(0.5).Seconds()), max(s.P99, p.Quantile(0.99).Seconds())
+		s.Lateness = max(s.Lateness, time.Duration(p.Lateness.ValueAtQuantile(99)).Seconds())
+		if p.AchievedRPS > 0 {
+			done, seconds = done+float64(p.Done), seconds+float64(p.Done)/p.AchievedRPS
+		}
+		if r == runs[0] {
+			s.Offered += p.OfferedRPS
+		}
+	}
+	s.Achieved += done / max(seconds, 1e-9)
 }
 
 // Window returns the latencies, in seconds, of the requests that were due in a span. Those that are not answered yet are missing: ask
@@ -139,7 +177,7 @@ func (l *Load) Saturate(p Plan, out *float64) error {
 		}
 		l.runs = append(l.runs, run)
 	}
-	time.Sleep(length)
+	monotime.SleepUntil(monotime.Now() + length)
 	*out = 0
 	for _, r := range l.runs {
 		p := r.Report()

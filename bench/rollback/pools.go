@@ -143,20 +143,24 @@ func (b *bench) poolLines(slow time.Duration, p *pools) {
 	_, failed, note := totals(own)
 	failed += int(p.overflows)
 	note += fmt.Sprintf("; %d overflows by Envoy's statistics", p.overflows)
+	short := tooSlow(own)
+	if short > 0 {
+		note += "; INVALID: the offered rate was not reached"
+	}
 	add := func(metric, unit string, s report.Series) *report.Line {
 		l := report.NewLine(b.cf.name(), metric, unit, c, s)
 		l.OfferedRPS, l.AchievedRPS, l.Note = &p.sum.Offered, &p.sum.Achieved, note
 		b.r.Add(l)
 		return l
 	}
-	add("pools_last_request", "s", series(own, func(f flip) []float64 { return []float64{f.last} }))
+	add("pools_last_request", "s", series(own, lastIn))
 	add("pools_open_requests", "requests", report.Series{p.open})
 	add("pools_added_latency_second_before", "s", p.before)
 	add("pools_added_latency_first_second", "s", p.after)
 	l := add("pools_requests", "requests", report.Series{{float64(p.sum.Done)}})
 	l.N, l.Failed = int(p.sum.Done), failed
-	if !b.quick {
-		l.AimNone()
+	if b.Size != report.Quick {
+		hold(l.AimNone(), short)
 	}
 	fmt.Printf("pools: %d of %d requests failed %s; %s\n", failed, p.sum.Done, reasons(p.sum.Failures), strings.TrimSpace(note))
 }

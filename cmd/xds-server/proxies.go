@@ -163,11 +163,17 @@ func (a *admission) intercept(service any, stream grpc.ServerStream, _ *grpc.Str
 		defer a.mu.Unlock()
 		delete(a.streams, s)
 	}()
-	err := handle(service, &admittedStream{stream, context.WithValue(ctx, admittedKey{}, s)})
-	if cause := context.Cause(ctx); cause != nil && status.Code(cause) == codes.PermissionDenied {
-		return cause
+	handled := make(chan error, 1)
+	go func() { handled <- handle(service, &admittedStream{stream, context.WithValue(ctx, admittedKey{}, s)}) }()
+	select {
+	case err := <-handled:
+		return err
+	case <-ctx.Done():
+		if cause := context.Cause(ctx); status.Code(cause) == codes.PermissionDenied {
+			return cause // with this the stream ends, and so what waits for its next message does
+		}
+		return <-handled
 	}
-	return err
 }
 
 // admittedStream is a stream whose context can end before it does.

@@ -222,7 +222,7 @@ var preserves = []preserve{
 	},
 	{
 		[]string{"testing"},
-		[]string{"internal/smalldisk", "internal/diskfault", "bench/churn"}, // the last runs servers that tests run
+		[]string{"internal/smalldisk", "internal/diskfault", "bench/churn", "bench/rollback"}, // the last two run servers that tests run
 		true,
 		"what ships does not link the test framework",
 	},

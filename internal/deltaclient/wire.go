@@ -51,10 +51,17 @@ func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 	return r.parse(r.buffer.ReadOnlyData())
 }
 
+// kept is how many resources a response has room for once it was taken: of the first ones, which bring everything, the room would be a third
+// of what a client needs for as long as its stream lasts.
+const kept = 16
+
 // free lets go of the bytes.
 func (r *wireResponse) free() {
 	if r.buffer != nil {
 		r.buffer.Free()
+	}
+	if cap(r.resources) > kept {
+		r.resources = nil
 	}
 	clear(r.resources)
 	clear(r.removed)

@@ -26,9 +26,6 @@ const (
 	maxLostUnnamed     = 100 // of a fleet that no document names
 )
 
-// unserved stands for every type that is not served: the delta server keeps something for the life of a stream for each that it hears of.
-const unserved = "type.googleapis.com/unserved"
-
 // bound refuses a request that no Envoy sends, before anything of it is kept.
 func (s *session) bound(req *discovery.DeltaDiscoveryRequest) error {
 	k, served := kindByURL[req.GetTypeUrl()]
@@ -38,10 +35,8 @@ func (s *session) bound(req *discovery.DeltaDiscoveryRequest) error {
 		s.mu.Lock()
 		have = max(len(s.kinds[k].names), len(s.kinds[k].fresh))
 		s.mu.Unlock()
-	case req.GetTypeUrl() != "" && req.GetTypeUrl() != resource.SecretType:
-		req.TypeUrl = unserved
-		req.ResourceNamesSubscribe, req.ResourceNamesUnsubscribe, req.InitialResourceVersions = nil, nil, nil
-		return nil
+	case req.GetTypeUrl() != resource.SecretType:
+		return nil // nothing of it is kept
 	}
 	if n := max(have+len(req.GetResourceNamesSubscribe()), len(req.GetResourceNamesUnsubscribe()), len(req.GetInitialResourceVersions())); n > maxNames {
 		return status.Errorf(codes.ResourceExhausted, "%d names of resources of one type; at most %d are taken from one proxy", n, maxNames)

@@ -15,5 +15,5 @@
 // A resource that a proxy refuses is parked: it is not sent to that proxy again until its content changes. The service that it belongs to
 // stays there as it was, with levers that fit; the rest goes on.
 //
-// The delta server of go-control-plane runs the protocol of each stream; one instance per stream, with the session as its cache.
+// Each stream has one goroutine, which takes requests; what is sent has one while it is being sent.
 package xds

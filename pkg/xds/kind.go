@@ -2,8 +2,6 @@ package xds
 
 import (
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 )
 
 // kind is one type of resource that we serve.
@@ -37,14 +35,6 @@ var kindNames = [numKinds]string{
 	routes:       "RouteConfiguration",
 	virtualHosts: "VirtualHost",
 }
-
-// kindRequests are what responses carry as the request they answer: go-control-plane reads only its type.
-var kindRequests = func() (out [numKinds]*discovery.DeltaDiscoveryRequest) {
-	for k, url := range kindURLs {
-		out[k] = &discovery.DeltaDiscoveryRequest{TypeUrl: url}
-	}
-	return out
-}()
 
 var kindByURL = func() map[string]kind {
 	out := make(map[string]kind, numKinds)

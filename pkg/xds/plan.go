@@ -5,10 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
-
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
-
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
@@ -410,7 +406,7 @@ func (s *session) removeClusters(c *config) {
 // send puts a response on its way.
 func (s *session) send(k kind, c *config, w want) {
 	state := &s.kinds[k]
-	if !state.open || state.sent != nil || w.delta == nil || w.delta.empty() && !state.answer {
+	if !state.asked || state.sent != nil || w.delta == nil || w.delta.empty() && !state.answer {
 		return
 	}
 	if state.answer && w.delta.empty() && !w.full && len(w.to.names) > 0 {
@@ -418,20 +414,12 @@ func (s *session) send(k kind, c *config, w want) {
 	}
 	state.answer = false
 	state.fresh, state.at = nil, nil
-	state.sent = &sending{want: w, of: c.reached()}
+	nonce := s.nextNonce()
+	state.sent = &sending{want: w, nonce: nonce, of: c.reached()}
 	if k == clusters {
 		s.rewarm(w.delta.upserts)
 	}
-	select {
-	case state.out <- &cache.DeltaPassthroughResponse{
-		DeltaRequest: kindRequests[k],
-		DeltaDiscoveryResponse: &discovery.DeltaDiscoveryResponse{
-			TypeUrl: kindURLs[k], Resources: resourcesOf(w.delta.upserts), RemovedResources: w.delta.removals,
-		},
-	}:
-	default: // one response per kind is on its way at most, and the channel holds more than there are kinds
-		panic("xds: response channel full")
-	}
+	s.out.put(&response{typeURL: kindURLs[k], nonce: nonce, items: w.delta.upserts, removals: w.delta.removals})
 }
 
 // rewarm makes the endpoints of changed clusters be sent again. Envoy puts a changed cluster in use, and acknowledges it, only when

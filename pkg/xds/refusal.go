@@ -70,7 +70,7 @@ func (s *session) wantSolo(k kind, w want) want {
 	state := &s.kinds[k]
 	w.exact, w.full = false, false
 	w.delta = &diff{}
-	if state.sent != nil || !state.open {
+	if state.sent != nil || !state.asked {
 		return w
 	}
 	for d := state.solo.next(); d != nil; d = state.solo.next() {

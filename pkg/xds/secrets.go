@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -25,11 +24,9 @@ const maxSecrets = 10_000
 // secretsName is how refusals call the type.
 const secretsName = "Secret"
 
-var secretsRequest = &discovery.DeltaDiscoveryRequest{TypeUrl: resource.SecretType}
-
-// watchSecrets takes a request for secrets: a subscription, an acknowledgement or a refusal. It runs on the stream's goroutine alone. There is at most
-// one response on its way, as out holds few.
-func (s *session) watchSecrets(req *cache.DeltaRequest, out chan cache.DeltaResponse) {
+// askedForSecrets takes a request for secrets: a subscription, an acknowledgement or a refusal. It runs on the stream's goroutine alone. There is at
+// most one response on its way.
+func (s *session) askedForSecrets(req *discovery.DeltaDiscoveryRequest) {
 	state := &s.secrets
 	if req.GetResponseNonce() != "" {
 		if d := req.GetErrorDetail(); d != nil {
@@ -37,21 +34,24 @@ func (s *session) watchSecrets(req *cache.DeltaRequest, out chan cache.DeltaResp
 		}
 		state.onWay = nil
 	}
-	state.due = slices.Compact(slices.Sorted(slices.Values(append(state.due, s.request.subscribe...))))
+	state.due = slices.Compact(slices.Sorted(slices.Values(append(state.due, req.GetResourceNamesSubscribe()...))))
 	state.due = slices.Clip(state.due[:min(len(state.due), maxSecrets)])
 	if len(state.onWay) > 0 || len(state.due) == 0 {
 		return
 	}
-	resp := &discovery.DeltaDiscoveryResponse{TypeUrl: resource.SecretType}
+	resp := &response{typeURL: resource.SecretType}
 	for _, name := range state.due {
 		if r, ok := s.secret(name); ok {
-			resp.Resources = append(resp.Resources, &discovery.Resource{Name: r.Name, Version: r.Version, Resource: r.Body})
+			resp.items = append(resp.items, wrap(r))
 		} else {
-			resp.RemovedResources = append(resp.RemovedResources, name) // nobody waits for what will not come
+			resp.removals = append(resp.removals, name) // nobody waits for what will not come
 		}
 	}
 	state.onWay, state.due = state.due, nil
-	out <- &cache.DeltaPassthroughResponse{DeltaRequest: secretsRequest, DeltaDiscoveryResponse: resp}
+	s.mu.Lock()
+	resp.nonce = s.nextNonce()
+	s.mu.Unlock()
+	s.out.put(resp)
 }
 
 // secret returns the secret of a name: what the name says, or what this proxy calls its own.

@@ -11,11 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
-
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/server/delta/v3"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -132,24 +128,6 @@ func (s *Server) Run(ctx context.Context, quiet time.Duration) {
 // StreamAggregatedResources refuses state-of-the-world streams.
 func (s *Server) StreamAggregatedResources(discovery.AggregatedDiscoveryService_StreamAggregatedResourcesServer) error {
 	return errDeltaOnly
-}
-
-// DeltaAggregatedResources serves one stream of one proxy.
-func (s *Server) DeltaAggregatedResources(grpcStream discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer) error {
-	remote := "?"
-	if p, ok := peer.FromContext(grpcStream.Context()); ok {
-		remote = p.Addr.String()
-	}
-	sess := newSession(s, remote, s.now())
-	sess.ctx = grpcStream.Context()
-	err := delta.NewServer(grpcStream.Context(), sess, sess).DeltaStreamHandler(stream{grpcStream, sess}, resource.AnyType)
-	if sess.proxy != nil {
-		s.log.Info("proxy disconnected", "proxy", sess.proxy.id, "fleet", sess.fleet.name, "remote", remote, "error", err)
-		if s.onConnect != nil {
-			s.onConnect(sess.fleet.name, sess.proxy.id, false)
-		}
-	}
-	return err
 }
 
 // identify puts a session into its fleet.

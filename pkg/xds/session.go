@@ -6,24 +6,19 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
-	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
-
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
-// session is one stream of one proxy. It is the cache and the callbacks of the delta server that runs the stream: the server calls
-// from the stream's goroutine, the fleet calls [session.step] when it publishes.
+// session is one stream of one proxy: its goroutine takes requests, see [session.serve], and the fleet calls [session.step] when it publishes.
 type session struct {
 	server    *Server
 	ctx       context.Context // of the stream; only to ask who is admitted
 	remote    string
 	connected time.Time
-	request   interest // of the stream's goroutine, like secrets: what the request says that is being taken
-	secrets   secrets
+	secrets   secrets // of the stream's goroutine
+	out       outbox
 	inlined   atomic.Bool // it is incompatible
 
 	mu           sync.Mutex
@@ -57,22 +52,15 @@ type session struct {
 	overtaken    int        // how many responses of levers they waited for
 	again        time.Time  // when what names files is tried again that was refused; zero: not said
 	unread       bool       // it could not read files of secrets
+	nonces       int64      // responses so far
 	ended        bool
-}
-
-// interest is what a request says of the proxy's interest in a kind.
-type interest struct {
-	subscribe, unsubscribe []string
-	versions               map[string]string // of what it has, in the first request
 }
 
 // kindState is what a session knows of one kind.
 type kindState struct {
-	asked   bool  // a request came
-	resumed bool  // the first request said what the proxy has
-	names   names // asked for, of kinds that are
-	out     chan cache.DeltaResponse
-	open    bool            // a watch is open: responses may be sent
+	asked   bool            // a request came
+	resumed bool            // the first request said what the proxy has
+	names   names           // asked for, of kinds that are
 	answer  bool            // an answer is due even if it is empty
 	fresh   map[string]bool // to be sent although the proxy may have them
 	have    holding
@@ -113,122 +101,15 @@ func newSession(server *Server, remote string, now time.Time) *session {
 	return s
 }
 
-// CreateWatch refuses state-of-the-world streams.
-func (s *session) CreateWatch(*cache.Request, cache.Subscription, chan cache.Response) (func(), error) {
-	return nil, errDeltaOnly
-}
-
-// Fetch refuses REST.
-func (s *session) Fetch(context.Context, *cache.Request) (cache.Response, error) {
-	return nil, errDeltaOnly
-}
-
-// OnDeltaStreamOpen is part of the callbacks; there is nothing to do before the first request.
-func (s *session) OnDeltaStreamOpen(context.Context, int64, string) error { return nil }
-
-// OnDeltaStreamClosed ends the session.
-func (s *session) OnDeltaStreamClosed(int64, *core.Node) {
-	s.mu.Lock()
-	s.ended = true
-	fleet := s.fleet
-	s.mu.Unlock()
-	if fleet != nil {
-		fleet.remove(s)
-	}
-}
-
-// OnStreamDeltaRequest learns who is asking from the first request, and takes from each what the delta server would keep for the life
-// of the stream, in maps of its own: the session keeps it in less.
-func (s *session) OnStreamDeltaRequest(_ int64, req *discovery.DeltaDiscoveryRequest) error {
-	if err := s.bound(req); err != nil {
-		return err
-	}
-	s.request = interest{req.GetResourceNamesSubscribe(), req.GetResourceNamesUnsubscribe(), req.GetInitialResourceVersions()}
-	req.ResourceNamesSubscribe, req.ResourceNamesUnsubscribe, req.InitialResourceVersions = nil, nil, nil
-	s.mu.Lock()
-	known := s.fleet != nil
-	s.mu.Unlock()
-	node := req.GetNode()
-	req.Node = nil // the delta server would keep that as well
-	if known {
-		return nil
-	}
-	return s.server.identify(s, node)
-}
-
-// OnStreamDeltaResponse notes the nonce under which a response goes out.
-func (s *session) OnStreamDeltaResponse(_ int64, _ *discovery.DeltaDiscoveryRequest, resp *discovery.DeltaDiscoveryResponse) {
-	k, ok := kindByURL[resp.GetTypeUrl()]
-	if !ok {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if sent := s.kinds[k].sent; sent != nil && sent.nonce == "" {
-		sent.nonce = resp.GetNonce()
-	}
-}
-
-// itemsOf returns what a response that is being sent is made of.
-func (s *session) itemsOf(resp *discovery.DeltaDiscoveryResponse) []*item {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	k, ok := kindByURL[resp.GetTypeUrl()]
-	if !ok {
-		return nil
-	}
-	if sent := s.kinds[k].sent; sent != nil && sent.nonce == resp.GetNonce() {
-		return sent.delta.upserts
-	}
-	return nil
-}
-
-// CreateDeltaWatch takes a request: a first one, a change of subscription, an acknowledgement or a refusal.
-func (s *session) CreateDeltaWatch(req *cache.DeltaRequest, _ cache.Subscription, out chan cache.DeltaResponse) (func(), error) {
-	k, ok := kindByURL[req.GetTypeUrl()]
-	if req.GetTypeUrl() == resource.SecretType {
-		s.watchSecrets(req, out)
-		return nil, nil
-	}
-	if !ok {
-		return nil, nil // a type that we do not serve stays unanswered
-	}
-	s.mu.Lock()
-	state := &s.kinds[k]
-	state.out, state.open, state.at = out, true, nil
-	s.subscribed(k, s.request)
-	if sent := state.sent; sent != nil && sent.nonce != "" && sent.nonce == req.GetResponseNonce() {
-		state.sent = nil
-		s.rebuilt = s.rebuilt || k == virtualHosts
-		if req.GetErrorDetail() == nil {
-			s.acknowledged(k, sent)
-		} else {
-			s.refused(k, sent, req.GetErrorDetail().GetMessage())
-		}
-	}
-	if k == virtualHosts && state.resumed && req.GetResponseNonce() == "" {
-		s.findStale()
-	}
-	s.mu.Unlock()
-	s.step()
-	return func() { s.closeWatch(k) }, nil
-}
-
-func (s *session) closeWatch(k kind) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.kinds[k].open = false
-}
-
 // subscribed takes what a request says of the proxy's interest.
-func (s *session) subscribed(k kind, req interest) {
+func (s *session) subscribed(k kind, req *discovery.DeltaDiscoveryRequest) {
 	state := &s.kinds[k]
 	first := !state.asked
 	state.asked = true
 	if first {
-		state.resumed = len(req.versions) > 0
+		state.resumed = len(req.GetInitialResourceVersions()) > 0
 		if state.resumed {
-			s.resume(k, req.versions)
+			s.resume(k, req.GetInitialResourceVersions())
 		}
 		state.answer = !state.resumed && !k.named()
 		if !state.resumed {
@@ -243,7 +124,7 @@ func (s *session) subscribed(k kind, req interest) {
 		}
 	}
 	if k.named() {
-		state.names = state.names.with(req.subscribe, req.unsubscribe, s.target(k))
+		state.names = state.names.with(req.GetResourceNamesSubscribe(), req.GetResourceNamesUnsubscribe(), s.target(k))
 	}
 	if k == levers {
 		s.lacksLayer = lacksLayer(state.names)
@@ -251,7 +132,7 @@ func (s *session) subscribed(k kind, req interest) {
 	if !k.named() {
 		return
 	}
-	for _, name := range req.subscribe {
+	for _, name := range req.GetResourceNamesSubscribe() {
 		if first && state.resumed && state.have.version(name) != "" {
 			continue
 		}

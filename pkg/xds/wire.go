@@ -1,11 +1,14 @@
 package xds
 
 import (
+	"unicode/utf8"
+
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/proto" // what the codec falls back on
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
@@ -29,37 +32,41 @@ func wrap(r translate.Resource) *item {
 	return &item{m, mem.SliceBuffer(b), r.EDS, r.Files}
 }
 
-func resourcesOf(items []*item) []*discovery.Resource {
-	out := make([]*discovery.Resource, len(items))
-	for i, r := range items {
+// response is a DeltaDiscoveryResponse whose resources are marshalled already.
+type response struct {
+	typeURL, nonce string
+	items          []*item
+	removals       []string
+}
+
+// GetTypeUrl, GetNonce and GetResources are those of a DeltaDiscoveryResponse.
+func (r *response) GetTypeUrl() string { return r.typeURL }
+
+// GetNonce is what the proxy answers with.
+func (r *response) GetNonce() string { return r.nonce }
+
+// GetResources are the resources that are sent, names of those that are gone aside.
+func (r *response) GetResources() []*discovery.Resource {
+	out := make([]*discovery.Resource, len(r.items))
+	for i, r := range r.items {
 		out[i] = r.Resource
 	}
 	return out
 }
 
-// stream adds to each response the items that it is made of.
-type stream struct {
-	discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesServer
-	session *session
-}
-
-// Send implements the stream for the delta server.
-func (s stream) Send(r *discovery.DeltaDiscoveryResponse) error {
-	return s.SendMsg(&response{r, s.session.itemsOf(r)})
-}
-
-// response is a DeltaDiscoveryResponse whose resources are marshalled already. For a server without our codec it is just that message.
-type response struct {
-	*discovery.DeltaDiscoveryResponse
-	items []*item
+// ProtoReflect makes it just that message for a server without our codec.
+func (r *response) ProtoReflect() protoreflect.Message {
+	return (&discovery.DeltaDiscoveryResponse{
+		TypeUrl: r.typeURL, Nonce: r.nonce, Resources: r.GetResources(), RemovedResources: r.removals,
+	}).ProtoReflect()
 }
 
 // rest is the response as protobuf but for its resources.
 func (r *response) rest() []byte {
-	b := make([]byte, 0, len(r.GetTypeUrl())+len(r.GetNonce())+4) // mostly that is all
-	b = protowire.AppendString(protowire.AppendTag(b, responseTypeURL, protowire.BytesType), r.GetTypeUrl())
-	b = protowire.AppendString(protowire.AppendTag(b, responseNonce, protowire.BytesType), r.GetNonce())
-	for _, name := range r.GetRemovedResources() {
+	b := make([]byte, 0, len(r.typeURL)+len(r.nonce)+4) // mostly that is all
+	b = protowire.AppendString(protowire.AppendTag(b, responseTypeURL, protowire.BytesType), r.typeURL)
+	b = protowire.AppendString(protowire.AppendTag(b, responseNonce, protowire.BytesType), r.nonce)
+	for _, name := range r.removals {
 		b = protowire.AppendString(protowire.AppendTag(b, responseRemoved, protowire.BytesType), name)
 	}
 	return b
@@ -74,7 +81,7 @@ func newCodec() codec { return codec{encoding.GetCodecV2("proto")} }
 // Marshal implements encoding.CodecV2.
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	r, ok := v.(*response)
-	if !ok || len(r.items) != len(r.GetResources()) {
+	if !ok {
 		return c.CodecV2.Marshal(v)
 	}
 	out := make(mem.BufferSlice, 0, len(r.items)+1)
@@ -94,6 +101,9 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	}
 	whole := data.MaterializeToBuffer(mem.DefaultBufferPool())
 	defer whole.Free()
+	if acknowledgement(whole.ReadOnlyData(), r) {
+		return nil
+	}
 	b := without(whole.ReadOnlyData(), requestNode, nodeExtensions)
 	if len(b) == whole.Len() {
 		return proto.Unmarshal(b, r)
@@ -104,9 +114,45 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	return <-done
 }
 
+// acknowledgement decodes a request that is nothing else, as nearly all are: a type that is served, and a nonce.
+func acknowledgement(b []byte, r *discovery.DeltaDiscoveryRequest) bool {
+	var typeURL, nonce string
+	for len(b) > 0 {
+		number, kind, n := protowire.ConsumeTag(b)
+		if n < 0 || kind != protowire.BytesType {
+			return false
+		}
+		value, m := protowire.ConsumeBytes(b[n:])
+		if m < 0 {
+			return false
+		}
+		b = b[n+m:]
+		switch number {
+		case requestTypeURL:
+			k, served := kindByURL[string(value)]
+			if !served {
+				return false
+			}
+			typeURL = kindURLs[k]
+		case requestNonce:
+			if !utf8.Valid(value) {
+				return false
+			}
+			nonce = string(value)
+		default:
+			return false
+		}
+	}
+	r.Reset()
+	r.TypeUrl, r.ResponseNonce = typeURL, nonce
+	return true
+}
+
 // Numbers of fields.
 const (
-	requestNode     = 1 // of a DeltaDiscoveryRequest
+	requestNode     = 1 // of a DeltaDiscoveryRequest, like the next ones
+	requestTypeURL  = 2
+	requestNonce    = 6
 	nodeExtensions  = 9 // of a Node
 	responseTypeURL = 4 // of a DeltaDiscoveryResponse, like the next ones
 	responseNonce   = 5

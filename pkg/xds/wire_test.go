@@ -5,10 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -64,22 +67,54 @@ func TestOtherMessagesAreDecodedAsEver(t *testing.T) {
 	}
 }
 
-// The delta server of go-control-plane keeps what the first request says for the life of the stream.
-func TestNothingOfARequestIsLeftToTheDeltaServer(t *testing.T) {
+func TestTheFirstRequestSaysWhoIsAsking(t *testing.T) {
 	server := NewServer(Options{})
 	s := newSession(server, "?", time.Now())
-	r := request(0)
-	if err := s.OnStreamDeltaRequest(1, r); err != nil {
+	s.out.send = func(any) error { return nil }
+	if err := s.take(request(0)); err != nil {
 		t.Fatal(err)
-	}
-	if want := (&discovery.DeltaDiscoveryRequest{TypeUrl: r.GetTypeUrl(), ResponseNonce: "7"}); !proto.Equal(r, want) {
-		t.Errorf("left %v", r)
 	}
 	if p, ok := server.Fleet("default").Proxy("proxy-1"); !ok || !p.Connected || s.places != (places{listen: "127.0.0.1"}) {
 		t.Errorf("%+v at %q", p, s.places)
 	}
-	if !slices.Equal(s.request.subscribe, []string{"a", "b"}) {
-		t.Errorf("took %+v", s.request)
+	if got := s.kinds[levers].names; !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("took %q", got)
+	}
+}
+
+// FuzzAcknowledgement holds the short way of decoding against protobuf's: what it takes, it takes as that does.
+func FuzzAcknowledgement(f *testing.F) {
+	ack := &discovery.DeltaDiscoveryRequest{TypeUrl: kindURLs[levers], ResponseNonce: "12"}
+	f.Add(encoded(f, ack))
+	f.Add(append(encoded(f, ack), encoded(f, ack)...))
+	f.Add(encoded(f, &discovery.DeltaDiscoveryRequest{TypeUrl: kindURLs[levers]}))
+	f.Add(encoded(f, request(0)))
+	f.Add([]byte{0x12, 0x7f})
+	f.Add([]byte{0x32, 0x01, 0xff}) // no UTF-8
+	f.Fuzz(func(t *testing.T, b []byte) {
+		want, got := &discovery.DeltaDiscoveryRequest{}, request(1) // left of the request before
+		if acknowledgement(b, got) && (proto.Unmarshal(b, want) != nil || !proto.Equal(got, want)) {
+			t.Errorf("%x: got %v, want %v", b, got, want)
+		}
+	})
+}
+
+func TestAcknowledgementsAreDecodedTheShortWay(t *testing.T) {
+	for name, c := range map[string]struct {
+		of    *discovery.DeltaDiscoveryRequest
+		short bool
+	}{
+		"acknowledgement": {&discovery.DeltaDiscoveryRequest{TypeUrl: kindURLs[clusters], ResponseNonce: "7"}, true},
+		"refusal":         {&discovery.DeltaDiscoveryRequest{TypeUrl: kindURLs[clusters], ResponseNonce: "7", ErrorDetail: &statuspb.Status{Message: "no"}}, false},
+		"subscription":    {&discovery.DeltaDiscoveryRequest{TypeUrl: kindURLs[clusters], ResourceNamesSubscribe: []string{"a"}}, false},
+		"another type":    {&discovery.DeltaDiscoveryRequest{TypeUrl: "x", ResponseNonce: "7"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := &discovery.DeltaDiscoveryRequest{}
+			if short := acknowledgement(encoded(t, c.of), got); short != c.short || short && !proto.Equal(got, c.of) {
+				t.Errorf("%t, %v", short, got)
+			}
+		})
 	}
 }
 
@@ -116,18 +151,23 @@ func TestResponsesAreThoseOfProtobuf(t *testing.T) {
 		wrap(translate.Resource{Name: "b", Version: "2", Body: body}),
 	}
 	for name, want := range map[string]*discovery.DeltaDiscoveryResponse{
-		"everything": {TypeUrl: kindURLs[clusters], Nonce: "12", Resources: resourcesOf(items), RemovedResources: []string{"c", "d"}},
-		"removals":   {TypeUrl: kindURLs[clusters], Nonce: "1", RemovedResources: []string{"c"}},
-		"nothing":    {TypeUrl: kindURLs[clusters], Nonce: "3"},
+		"everything": {
+			TypeUrl: kindURLs[clusters], Nonce: "12", Resources: []*discovery.Resource{items[0].Resource, items[1].Resource}, RemovedResources: []string{"c", "d"},
+		},
+		"removals": {TypeUrl: kindURLs[clusters], Nonce: "1", RemovedResources: []string{"c"}},
+		"nothing":  {TypeUrl: kindURLs[clusters], Nonce: "3"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, err := newCodec().Marshal(&response{want, items[:len(want.GetResources())]})
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := &discovery.DeltaDiscoveryResponse{}
-			if err := proto.Unmarshal(b.Materialize(), got); err != nil || !proto.Equal(got, want) {
-				t.Errorf("got %v, %v, want %v", got, err, want)
+			r := &response{want.GetTypeUrl(), want.GetNonce(), items[:len(want.GetResources())], want.GetRemovedResources()}
+			for _, c := range []encoding.CodecV2{newCodec(), encoding.GetCodecV2("proto")} {
+				b, err := c.Marshal(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := &discovery.DeltaDiscoveryResponse{}
+				if err := proto.Unmarshal(b.Materialize(), got); err != nil || !proto.Equal(got, want) {
+					t.Errorf("got %v, %v, want %v", got, err, want)
+				}
 			}
 		})
 	}

@@ -33,8 +33,12 @@ type Line struct {
 	RatioLow  *float64 `json:"ratioLow"`
 	RatioHigh *float64 `json:"ratioHigh"`
 	RatioOf   *string  `json:"ratioOf"`
-	Aim       *string  `json:"aim"`
-	Met       *bool    `json:"met"`
+	// MeanSpread and RatioSpread are the standard deviations of the logarithms of the runs' means and of their ratios: by them two reports are
+	// compared. Null for fewer than three runs, and where a figure is not positive.
+	MeanSpread  *float64 `json:"meanSpread"`
+	RatioSpread *float64 `json:"ratioSpread"`
+	Aim         *string  `json:"aim"`
+	Met         *bool    `json:"met"`
 
 	OfferedRPS  *float64 `json:"offeredRps"`
 	AchievedRPS *float64 `json:"achievedRps"`
@@ -65,6 +69,16 @@ func (s Series) All() []float64 {
 	return all
 }
 
+// means of the runs that have samples.
+func (s Series) means() (out []float64) {
+	for _, run := range s {
+		if len(run) > 0 {
+			out = append(out, Mean(run))
+		}
+	}
+	return out
+}
+
 // NewLine sums up the runs of a system.
 func NewLine(system, metric, unit string, c map[string]any, s Series) *Line {
 	all := s.All()
@@ -74,6 +88,7 @@ func NewLine(system, metric, unit string, c map[string]any, s Series) *Line {
 	}
 	l.P50, l.P90, l.P99 = round(Quantile(all, 0.5)), round(Quantile(all, 0.9)), round(Quantile(all, 0.99))
 	l.Max, l.Mean = round(all[len(all)-1]), round(Mean(all))
+	l.MeanSpread = spread(s.means())
 	return l
 }
 
@@ -87,6 +102,7 @@ func (l *Line) Compare(peer string, of Statistic, own, other Series, seed uint64
 	name := of.Name
 	l.Peer, l.RatioOf = &peer, &name
 	l.Ratio, l.RatioLow, l.RatioHigh = ptr(round(r.Mid)), ptr(round(r.Low)), ptr(round(r.High))
+	l.RatioSpread = spread(ratios(of, own, other))
 	return l
 }
 

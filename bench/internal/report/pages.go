@@ -23,7 +23,7 @@ type group struct {
 // groups keeps the order in which lines were written.
 func groups(lines []*Line) (out []*group) {
 	for _, l := range lines {
-		key := group{Bench: l.Bench, Case: caseText(l.Case), Metric: l.Metric, Unit: l.Unit}
+		key := group{Bench: l.Bench, Case: l.CaseText(), Metric: l.Metric, Unit: l.Unit}
 		i := slices.IndexFunc(out, func(g *group) bool {
 			return g.Bench == key.Bench && g.Case == key.Case && g.Metric == key.Metric && g.Unit == key.Unit
 		})
@@ -35,10 +35,11 @@ func groups(lines []*Line) (out []*group) {
 	return out
 }
 
-func caseText(c map[string]any) string {
+// CaseText is the case in words, keys sorted.
+func (l *Line) CaseText() string {
 	var parts []string
-	for _, k := range slices.Sorted(maps.Keys(c)) {
-		parts = append(parts, fmt.Sprint(k, " ", c[k]))
+	for _, k := range slices.Sorted(maps.Keys(l.Case)) {
+		parts = append(parts, fmt.Sprint(k, " ", l.Case[k]))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -52,15 +53,69 @@ func Pages(folder string) error {
 	if len(lines) == 0 {
 		return fmt.Errorf("%s: no report", folder)
 	}
-	title := "Crossfade benchmarks, " + filepath.Base(folder)
+	return pages(folder, "Crossfade benchmarks, "+filepath.Base(folder), lines)
+}
+
+// LatestPages makes summary.md and index.html of the latest full report of each bench below a folder of results, in that folder.
+func LatestPages(results string) error {
+	lines, err := latest(results)
+	if err != nil {
+		return err
+	}
+	return pages(results, latestTitle, lines)
+}
+
+const latestTitle = "Crossfade benchmarks, the latest of each"
+
+// latest are the lines of the latest full report of each bench, by its name.
+func latest(results string) (all []*Line, err error) {
+	files, err := filepath.Glob(filepath.Join(results, "*", "*.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	last := map[string][]*Line{}
+	for _, name := range files {
+		if dir := filepath.Dir(name); strings.HasSuffix(dir, Quick.suffix()) || strings.HasSuffix(dir, Short.suffix()) {
+			continue
+		}
+		lines, err := readFile(name)
+		if err != nil {
+			return nil, err
+		}
+		bench := filepath.Base(name)
+		if was := last[bench]; len(lines) > 0 && (len(was) == 0 || lines[0].Time.After(was[0].Time)) {
+			last[bench] = lines
+		}
+	}
+	if len(last) == 0 {
+		return nil, fmt.Errorf("%s: no report", results)
+	}
+	for _, bench := range slices.Sorted(maps.Keys(last)) {
+		all = append(all, last[bench]...)
+	}
+	return all, nil
+}
+
+// pages writes both pages of some lines.
+func pages(folder, title string, lines []*Line) error {
 	if err := os.WriteFile(filepath.Join(folder, "summary.md"), []byte(summary(title, lines)), 0o644); err != nil {
 		return err
 	}
 	var page bytes.Buffer
-	if err := pageTemplate.Execute(&page, map[string]any{"Title": title, "Origins": origins(lines), "Groups": groups(lines)}); err != nil {
+	if err := pageTemplate.Execute(&page, map[string]any{"Title": title, "Origins": origins(lines), "Groups": groups(lines), "Aims": aims(lines)}); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(folder, "index.html"), page.Bytes(), 0o644)
+}
+
+// aims are the lines that have one.
+func aims(lines []*Line) (out []*Line) {
+	for _, l := range lines {
+		if l.Aim != nil {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // origin says where the lines of one bench come from.
@@ -78,7 +133,7 @@ func origins(lines []*Line) (out []origin) {
 			machine[k] = fmt.Sprint(v)
 		}
 		if bytes, ok := l.Machine["memoryBytes"].(float64); ok {
-			machine["memoryBytes"] = amount(bytes, "bytes")
+			machine["memoryBytes"] = Amount(bytes, "bytes")
 		}
 		out = append(out, origin{
 			l.Bench, l.Command, l.Commit, l.Time.Format("2006-01-02 15:04 UTC"), pairs(machine), pairs(l.Versions),
@@ -106,12 +161,26 @@ func summary(title string, lines []*Line) string {
 				continue
 			}
 			for _, l := range g.Lines {
-				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", g.Case, g.Metric, l.System, l.count(),
-					amount(l.P50, l.Unit), amount(l.P90, l.Unit), amount(l.P99, l.Unit), amount(l.Max, l.Unit), l.ratioText(), l.aimText())
+				all := l.figures()
+				figures := all[:4]
+				if l.N == 0 {
+					figures[0] = l.Note
+				}
+				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", g.Case, g.Metric, l.System, l.count(), strings.Join(figures, " | "), l.ratioText(), l.aimText())
 			}
 		}
 	}
 	return b.String()
+}
+
+// figures are p50, p90, p99, the highest and the mean, of what has so many.
+func (l *Line) figures() (out [5]string) {
+	for i, v := range []float64{l.P50, l.P90, l.P99, l.Max, l.Mean} {
+		if l.N > 0 && (i == 0 || v != l.P50 || l.Max != l.P50) {
+			out[i] = Amount(v, l.Unit)
+		}
+	}
+	return out
 }
 
 func (l *Line) count() string {
@@ -147,8 +216,8 @@ func (l *Line) texts() map[string]string {
 	return t
 }
 
-// amount writes a figure with its unit, in the size that reads best.
-func amount(v float64, unit string) string {
+// Amount writes a figure with its unit, in the size that reads best.
+func Amount(v float64, unit string) string {
 	abs := math.Abs(v)
 	switch {
 	case unit == "bytes" && abs >= 1e9:
@@ -182,7 +251,10 @@ func short(v float64) string {
 var pageText string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
-	"amount": amount,
-	"plot":   plot,
-	"lines":  (*Line).texts,
+	"amount":   Amount,
+	"plot":     plot,
+	"lines":    (*Line).texts,
+	"figures":  (*Line).figures,
+	"measured": (*Line).measured,
+	"deref":    func(b *bool) bool { return b != nil && *b },
 }).Parse(pageText))

@@ -96,7 +96,7 @@ func plot(g *group) template.HTML {
 	for _, v := range a.ticks() {
 		x := a.x(v)
 		fmt.Fprintf(&b, `<line class="grid" x1="%.1f" y1="%g" x2="%.1f" y2="%g"/>`, x, plotTop, x, plotHeight-plotBottom)
-		fmt.Fprintf(&b, `<text x="%.1f" y="%g" text-anchor="middle">%s</text>`, x, plotHeight-plotBottom+16, template.HTMLEscapeString(amount(v, a.unit)))
+		fmt.Fprintf(&b, `<text x="%.1f" y="%g" text-anchor="middle">%s</text>`, x, plotHeight-plotBottom+16, template.HTMLEscapeString(Amount(v, a.unit)))
 	}
 	for i, l := range g.Lines {
 		fmt.Fprintf(&b, `<path class="s%d" d="%s"/>`, i%6, steps(a, l.Samples))

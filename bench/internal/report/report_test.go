@@ -2,7 +2,9 @@ package report
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -129,10 +131,10 @@ func TestWrite(t *testing.T) {
 		c := map[string]any{"proxies": 3, "name": `<b>"x"</b>`}
 		r.Add(NewLine("ours", "time", "s", c, own).Compare("theirs", ByP99, own, other, 7).AimRatio(0.4))
 		r.Add(NewLine("theirs", "time", "s", c, other))
-		if got := r.Missed(); len(got) != 1 || !strings.Contains(got[0], "p99 of theirs is 0.5 [0.5, 0.5]") {
+		if got := r.Missed(); len(got) != 1 || !strings.Contains(got[0], "p99 is 0.5 [0.5, 0.5] of theirs") {
 			t.Errorf("missed: %q", got)
 		}
-		if got := filepath.Base(r.Folder("x", false)); !strings.HasPrefix(got, "2026-03-01-") || len(got) > len("2026-03-01-1234567") {
+		if got := filepath.Base(r.Folder("x", Full)); !strings.HasPrefix(got, "2026-03-01-") || len(got) > len("2026-03-01-1234567") {
 			t.Errorf("folder %s", got)
 		}
 		if err := r.Write(folder); err != nil {
@@ -171,6 +173,46 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// TestLatestPages: the latest full report of each bench, shorter ones aside; what is committed is made of what is committed.
+func TestLatestPages(t *testing.T) {
+	results := t.TempDir()
+	report := func(bench, folder string, day int, p50 float64) {
+		r := NewRun(bench, "go run ./bench/"+bench, 7, time.Date(2026, 3, day, 0, 0, 0, 0, time.UTC))
+		r.Add(NewLine("ours", "time", "s", nil, Series{{p50}}))
+		if err := r.Write(filepath.Join(results, folder)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report("one", "z-older", 1, 111)
+	report("one", "b", 2, 222)
+	report("two", "z-older", 1, 333)
+	report("two", "b-quick", 3, 444)
+	report("two", "b-short", 4, 555)
+	if err := LatestPages(results); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(filepath.Join(results, "summary.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for figure, want := range map[string]bool{"111": false, "222": true, "333": true, "444": false, "555": false} {
+		if got := strings.Contains(string(b), "| "+figure+" s |"); got != want {
+			t.Errorf("%s: %v", figure, got)
+		}
+	}
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := latest(filepath.Join(root, "bench", "results"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = os.ReadFile(filepath.Join(root, "bench", "results", "summary.md")); err != nil || string(b) != summary(latestTitle, lines) {
+		t.Errorf("bench/results/summary.md is not made of the reports below it (%v): run go run ./bench/compare -join", err)
+	}
+}
+
 func TestReadRefusesBrokenLines(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.WriteFile(filepath.Join(folder, "x.jsonl"), []byte("{}\n{\"schema\":"), 0o600); err != nil {
@@ -199,8 +241,46 @@ func TestAmountsReadWell(t *testing.T) {
 		{3, "streams", "3 streams"},
 		{1000, "resources", "1000 resources"},
 	} {
-		if got := amount(c.v, c.unit); got != c.want {
+		if got := Amount(c.v, c.unit); got != c.want {
 			t.Errorf("%g %s is %q, want %q", c.v, c.unit, got, c.want)
 		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	parse := func(args ...string) (o Options, n int, err error) {
+		f := o.Flags("x", Words{Quick: "seconds", Short: "minutes", Full: "an hour", Parts: "one, two", Seed: "nothing"})
+		f.SetOutput(io.Discard)
+		f.IntVar(&n, "n", 100, "how many")
+		if err = o.Parse(f, args); err == nil && o.Size == Quick {
+			err = Default(f, "n", "1")
+		}
+		return o, n, err
+	}
+	for args, want := range map[string]struct {
+		size Size
+		n    int
+	}{"": {Short, 100}, "-full": {Full, 100}, "-quick": {Quick, 1}, "-quick -n 7": {Quick, 7}, "-n 7 -full": {Full, 7}} {
+		if o, n, err := parse(strings.Fields(args)...); err != nil || o.Size != want.size || n != want.n {
+			t.Errorf("%q: size %v, n %d, %v", args, o.Size, n, err)
+		}
+	}
+	for args, want := range map[string]string{"-quick -full": "exclude each other", "now": `"now" is not a flag`, "-seed x": "invalid value"} {
+		if _, _, err := parse(strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+	o, _, err := parse("-only", "tw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ran []string
+	parts := []Part{{"one", nil}, {"two", func(context.Context) error { ran = append(ran, "two"); return nil }}}
+	if err := o.Parts(t.Context(), parts); err != nil || len(ran) != 1 {
+		t.Errorf("%v, %v", ran, err)
+	}
+	o.Only = "three"
+	if err := o.Parts(t.Context(), parts); err == nil {
+		t.Error("a part that is not there was run")
 	}
 }

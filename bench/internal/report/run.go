@@ -76,37 +76,52 @@ func (r *Run) Missed() (out []string) {
 	return out
 }
 
+// measured is what an aim is held against, in words.
 func (l *Line) measured() string {
 	if l.Ratio != nil {
-		return fmt.Sprintf("%s of %s is %.3g [%.3g, %.3g]", *l.RatioOf, *l.Peer, *l.Ratio, *l.RatioLow, *l.RatioHigh)
+		return fmt.Sprintf("%s is %.3g [%.3g, %.3g] of %s", *l.RatioOf, *l.Ratio, *l.RatioLow, *l.RatioHigh, *l.Peer)
 	}
-	return fmt.Sprintf("p99 is %.4g %s, %d of %d failed", l.P99, l.Unit, l.Failed, l.N)
+	var parts []string
+	switch {
+	case l.N == 0:
+		return "nothing"
+	case strings.Contains(*l.Aim, "p99"):
+		parts = append(parts, "p99 is "+Amount(l.P99, l.Unit))
+	case strings.Contains(*l.Aim, "most") || strings.Contains(*l.Aim, "max"):
+		parts = append(parts, "at most "+Amount(l.Max, l.Unit))
+	}
+	switch {
+	case l.Failed > l.N: // what failed are requests, and samples are more than that each
+		parts = append(parts, fmt.Sprint(l.Failed, " failed"))
+	case l.Failed > 0 || len(parts) == 0:
+		parts = append(parts, fmt.Sprintf("%d of %d failed", l.Failed, l.N))
+	}
+	return strings.Join(parts, ", ")
 }
 
-// Folder is where a report belongs below results, for example bench/results/2026-03-01-abcdef0. A quick run, which proves nothing about speed,
-// has a folder of its own that is not kept.
-func (r *Run) Folder(results string, quick bool) string {
-	name := r.started.Format(time.DateOnly) + "-" + r.commit[:min(7, len(r.commit))]
-	if quick {
-		name += "-quick"
-	}
-	return filepath.Join(results, name)
+// Folder is where a report belongs below results, for example bench/results/2026-03-01-abcdef0. What is no full run has a folder of its own, which
+// is not kept.
+func (r *Run) Folder(results string, size Size) string {
+	return filepath.Join(results, r.started.Format(time.DateOnly)+"-"+r.commit[:min(7, len(r.commit))]+size.suffix())
 }
 
 // Conclude prints which aims were missed and, unless only a part was run, writes the report and prints where.
-func (r *Run) Conclude(results string, quick, whole bool) error {
+func (r *Run) Conclude(o *Options) error {
 	for _, missed := range r.Missed() {
 		fmt.Println("aim missed:", missed)
 	}
-	if !whole {
+	if o.Only != "" {
 		return nil
 	}
-	folder := r.Folder(results, quick)
+	folder := r.Folder(o.Results, o.Size)
 	if err := r.Write(folder); err != nil {
 		return err
 	}
 	fmt.Println(filepath.Join(folder, "summary.md"))
-	return nil
+	if o.Size != Full {
+		return nil
+	}
+	return LatestPages(o.Results)
 }
 
 // Write writes BENCH.jsonl into a folder, and makes summary.md and index.html of all reports there.
@@ -135,24 +150,33 @@ func Read(folder string) (lines []*Line, err error) {
 		return nil, err
 	}
 	for _, name := range files {
-		f, err := os.Open(name)
+		of, err := readFile(name)
 		if err != nil {
 			return nil, err
 		}
-		s := bufio.NewScanner(f)
-		s.Buffer(nil, 1<<20)
-		for s.Scan() {
-			var l Line
-			if err := json.Unmarshal(s.Bytes(), &l); err != nil {
-				f.Close()
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-			lines = append(lines, &l)
-		}
-		f.Close()
-		if err := s.Err(); err != nil {
+		lines = append(lines, of...)
+	}
+	return lines, nil
+}
+
+// readFile reads the report of one bench.
+func readFile(name string) (lines []*Line, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	s := bufio.NewScanner(f)
+	s.Buffer(nil, 1<<20)
+	for s.Scan() {
+		var l Line
+		if err := json.Unmarshal(s.Bytes(), &l); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
+		lines = append(lines, &l)
+	}
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return lines, nil
 }

@@ -58,16 +58,47 @@ func RatioOf(of Statistic, own, other Series, seed uint64) (r Ratio, ok bool) {
 	if len(own) == 0 || len(own) != len(other) {
 		return r, false
 	}
-	logs := make([]float64, len(own))
-	for i := range own {
-		a, b := of.Of(own[i]), of.Of(other[i])
-		if a <= 0 || b <= 0 {
-			return r, false
-		}
-		logs[i] = math.Log(a / b)
+	logs, ok := logarithms(ratios(of, own, other))
+	if !ok {
+		return r, false
 	}
 	mid, low, high := MeanInterval(logs, seed)
 	return Ratio{math.Exp(mid), math.Exp(low), math.Exp(high)}, true
+}
+
+// ratios of each pair of runs.
+func ratios(of Statistic, own, other Series) []float64 {
+	out := make([]float64, len(own))
+	for i := range own {
+		if b := of.Of(other[i]); b > 0 {
+			out[i] = of.Of(own[i]) / b
+		}
+	}
+	return out
+}
+
+// logarithms are not ok where a figure is not positive.
+func logarithms(values []float64) (logs []float64, ok bool) {
+	for _, v := range values {
+		if v <= 0 {
+			return nil, false
+		}
+		logs = append(logs, math.Log(v))
+	}
+	return logs, true
+}
+
+// spread is the standard deviation of the logarithms of some values, nil where it says nothing.
+func spread(values []float64) *float64 {
+	logs, ok := logarithms(values)
+	if !ok || len(logs) < 3 {
+		return nil
+	}
+	mean, sum := Mean(logs), 0.0
+	for _, v := range logs {
+		sum += (v - mean) * (v - mean)
+	}
+	return ptr(round(math.Sqrt(sum / float64(len(logs)-1))))
 }
 
 // MeanInterval is the mean of some values, at least one, with its 95 % percentile bootstrap.

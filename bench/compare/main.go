@@ -1,0 +1,189 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+)
+
+func main() {
+	err := run(os.Args[1:], os.Stdout)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(2)
+	}
+}
+
+// run compares the reports that args name.
+func run(args []string, stdout io.Writer) error {
+	f := flag.NewFlagSet("compare", flag.ContinueOnError)
+	all := f.Bool("all", false, "show lines that have not changed, too")
+	join := f.Bool("join", false, "only make the page of the latest full reports, bench/results/index.html and summary.md")
+	results := f.String("results", "", "`FOLDER` of the reports (default bench/results)")
+	f.Usage = func() {
+		fmt.Fprintln(f.Output(), "Say what differs between two reports beyond the noise.\n\nUsage:\n  compare [flags] BEFORE AFTER\n\nEach is a folder, or a part of the name of one below bench/results, for example a commit.\n\nFlags:")
+		f.PrintDefaults()
+	}
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	root, err := report.Results(*results)
+	if err != nil {
+		return err
+	}
+	if *join {
+		return report.LatestPages(root)
+	}
+	if f.NArg() != 2 {
+		return fmt.Errorf("%d reports are named, and two are compared: compare BEFORE AFTER", f.NArg())
+	}
+	var sides [2][]*report.Line
+	for i, name := range f.Args() {
+		folder, err := find(root, name)
+		if err != nil {
+			return err
+		}
+		if sides[i], err = report.Read(folder); err != nil {
+			return err
+		}
+	}
+	return show(stdout, sides[0], sides[1], *all)
+}
+
+// find is the folder of a report.
+func find(root, name string) (string, error) {
+	if info, err := os.Stat(name); err == nil && info.IsDir() && reports(name) > 0 {
+		return name, nil
+	}
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, e := range entries {
+		if folder := filepath.Join(root, e.Name()); name != "" && e.IsDir() && strings.Contains(e.Name(), name) && reports(folder) > 0 {
+			found = append(found, folder)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return "", fmt.Errorf("%q: no report has this in its name; `ls %s` shows them", name, root)
+	}
+	return "", fmt.Errorf("%q: several reports have this in their names: %s; name one of them", name, strings.Join(found, ", "))
+}
+
+// reports counts the reports in a folder.
+func reports(folder string) int {
+	files, err := filepath.Glob(filepath.Join(folder, "*.jsonl"))
+	if err != nil {
+		return 0
+	}
+	return len(files)
+}
+
+// show prints what has changed, and counts what has not.
+func show(w io.Writer, before, after []*report.Line, all bool) error {
+	c := report.CompareReports(before, after)
+	if len(c.Changes)+len(c.Bare) == 0 {
+		return errors.New("the two reports have no line in common: they are of different benchmarks, or cases")
+	}
+	for _, s := range differences(before, after) {
+		fmt.Fprintln(w, s)
+	}
+	changes := slices.Clone(c.Changes)
+	slices.SortStableFunc(changes, func(a, b report.Change) int {
+		return cmp.Or(cmp.Compare(a.After.Bench, b.After.Bench), cmp.Compare(distance(b), distance(a)))
+	})
+	if !all {
+		changes = slices.DeleteFunc(changes, func(d report.Change) bool { return !d.Sure })
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(changes) > 0 || all {
+		fmt.Fprintln(t, "BENCH\tCASE\tMETRIC\tSYSTEM\tBEFORE\tAFTER\tCHANGE\tOF\tBEYOND NOISE")
+	}
+	for _, d := range changes {
+		fmt.Fprintln(t, row(d))
+	}
+	for _, d := range c.Bare {
+		if all && d.Factor > 0 {
+			fmt.Fprintln(t, row(d))
+		}
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, counts(c))
+	return nil
+}
+
+func distance(d report.Change) float64 { return math.Abs(math.Log(d.Factor)) }
+
+func row(d report.Change) string {
+	by, beyond := fmt.Sprintf("× %.3g", d.Factor), "not known"
+	if d.High > 0 {
+		by, beyond = fmt.Sprintf("× %.3g [%.3g, %.3g]", d.Factor, d.Low, d.High), map[bool]string{true: "yes", false: "no"}[d.Sure]
+	}
+	return strings.Join([]string{
+		d.After.Bench, d.After.CaseText(), d.After.Metric, d.After.System, figure(d.Before, d.Of), figure(d.After, d.Of), by, d.Of, beyond,
+	}, "\t")
+}
+
+// figure is what is compared.
+func figure(l *report.Line, of string) string {
+	if of == "ratio" {
+		return fmt.Sprintf("%.3g of %s", *l.Ratio, *l.Peer)
+	}
+	return report.Amount(l.Mean, l.Unit)
+}
+
+// counts says in a sentence what was compared.
+func counts(c report.Comparison) string {
+	sure := 0
+	for _, d := range c.Changes {
+		if d.Sure {
+			sure++
+		}
+	}
+	out := fmt.Sprintf("%d of %d lines changed beyond the noise", sure, len(c.Changes))
+	if n := len(c.Bare); n > 0 {
+		out += fmt.Sprintf("; %d more have no interval, so nobody knows", n)
+	}
+	if b, a := len(c.OnlyBefore), len(c.OnlyAfter); b+a > 0 {
+		out += fmt.Sprintf("; %d are only in the first report, %d only in the second", b, a)
+	}
+	return out + "."
+}
+
+// differences warns of what else is not the same.
+func differences(before, after []*report.Line) (out []string) {
+	for _, key := range []string{"cpu", "cores", "memoryBytes", "kernel"} {
+		if a, b := machines(before, key), machines(after, key); a != b {
+			out = append(out, fmt.Sprintf("note: %s was %s, and is %s: trust ratios to a peer, not means", key, a, b))
+		}
+	}
+	return out
+}
+
+// machines are the values of a fact about the machines of a report.
+func machines(lines []*report.Line, key string) string {
+	seen := map[string]bool{}
+	for _, l := range lines {
+		seen[fmt.Sprint(l.Machine[key])] = true
+	}
+	return strings.Join(slices.Sorted(maps.Keys(seen)), ", ")
+}

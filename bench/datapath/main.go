@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+)
+
+// aim is the most that a request may cost our Envoy, as a multiple of what it costs the minimal one.
+const aim = 1.05
+
+// options are the flags, and the sizes that follow from them.
+type options struct {
+	report.Options
+	rate  float64 // requests per second; 0: chosen
+	turns int     // of each system in the part defaults
+	pairs int     // of each feature and of each piece
+
+	services int           // on the port of the big cases
+	warm     time.Duration // before each measured window
+	window   time.Duration // of a turn in the part defaults
+	glance   time.Duration // of the others
+}
+
+func main() {
+	if os.Getenv(roleEnv) == "" {
+		report.Main("datapath", run)
+		return
+	}
+	if err := serveLoad(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench-datapath:", err)
+		os.Exit(1)
+	}
+}
+
+// parse reads the flags. Windows of full size are whole flushes of statistics long, so that what these cost is in them.
+func parse(args []string) (*options, error) {
+	o := &options{services: 200, warm: 500 * time.Millisecond, window: 2 * flush, glance: flush}
+	f := o.Flags("datapath", report.Words{
+		Quick: "half a minute", Short: "5 minutes", Full: "30 minutes", Parts: "defaults, features, attribution", Seed: "the intervals",
+	})
+	f.Float64Var(&o.rate, "rate", 0, "requests per second (default: 40 % of what our Envoy can do, which is measured)")
+	f.IntVar(&o.turns, "turns", 20, "turns of each system in the part defaults")
+	f.IntVar(&o.pairs, "pairs", 10, "pairs of each feature, and of each piece of the attribution")
+	if err := o.Parse(f, args); err != nil {
+		return nil, err
+	}
+	var sized error
+	switch o.Size {
+	case report.Quick:
+		o.services, o.warm, o.window, o.glance = 5, 20*time.Millisecond, 100*time.Millisecond, 50*time.Millisecond
+		sized = report.Default(f, "turns", "1", "pairs", "1")
+	case report.Short:
+		o.warm, o.window = 250*time.Millisecond, flush
+		sized = report.Default(f, "turns", "5", "pairs", "2")
+	case report.Full:
+	}
+	if sized != nil {
+		return nil, sized
+	}
+	if o.rate != 0 && (o.rate < 10 || o.rate > 10_000) || o.turns < 1 || o.turns > 1000 || o.pairs < 1 || o.pairs > 1000 {
+		return nil, errors.New("-rate must be 10 to 10000, -turns and -pairs 1 to 1000")
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string) error {
+	o, err := parse(args)
+	if err != nil {
+		return err
+	}
+	debug.SetGCPercent(400) // origins are in this process: its garbage is not what is measured
+	r, err := o.Run("github.com/envoyproxy/go-control-plane", "google.golang.org/grpc")
+	if err != nil {
+		return err
+	}
+	if err := measure(ctx, o, r); err != nil {
+		return err
+	}
+	return r.Conclude(&o.Options)
+}
+
+// measure runs the parts, each with a control plane of its own.
+func measure(ctx context.Context, o *options, r *report.Run) error {
+	b, err := newBench(ctx, o, r)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	return o.Parts(ctx, []report.Part{{Name: "defaults", Run: b.defaults}, {Name: "features", Run: b.features}, {Name: "attribution", Run: b.attribution}})
+}

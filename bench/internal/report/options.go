@@ -1,0 +1,144 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Size is how much of a benchmark runs.
+type Size int
+
+// The sizes.
+const (
+	Short Size = iota // minutes: what is far from its aim shows; not kept
+	Quick             // seconds: shows that everything runs, and says nothing about speed; no aims; not kept
+	Full              // as much as the aims need: these results are committed
+)
+
+// suffix ends the names of the folders of what is not kept.
+func (s Size) suffix() string { return [...]string{Short: "-short", Quick: "-quick", Full: ""}[s] }
+
+// Options are what every benchmark takes.
+type Options struct {
+	Size    Size
+	Only    string // part of the names of the parts to run; then nothing is written
+	Results string // folder; empty: bench/results
+	Seed    uint64
+
+	bench string
+	args  []string
+}
+
+// Words are what differs between benchmarks in the help of their common flags.
+type Words struct {
+	Quick, Short, Full string // how long each size takes on two cores
+	Parts              string // names of the parts; empty: there are none
+	Seed               string // what it is of
+}
+
+// Flags are the common flags of a benchmark, to which it adds its own.
+func (o *Options) Flags(bench string, w Words) *flag.FlagSet {
+	o.bench = bench
+	f := flag.NewFlagSet("bench-"+bench, flag.ContinueOnError)
+	size := func(to Size) func(string) error {
+		return func(string) error {
+			if o.Size != Short && o.Size != to {
+				return errors.New("-quick and -full exclude each other")
+			}
+			o.Size = to
+			return nil
+		}
+	}
+	f.BoolFunc("quick", fmt.Sprintf("everything small, %s instead of %s: shows that it works, and says nothing about speed", w.Quick, w.Short), size(Quick))
+	f.BoolFunc("full", fmt.Sprintf("as much as the aims need, %s", w.Full), size(Full))
+	f.StringVar(&o.Results, "results", "", "folder for results (default bench/results)")
+	f.Uint64Var(&o.Seed, "seed", 1, "of "+w.Seed)
+	if w.Parts != "" {
+		f.StringVar(&o.Only, "only", "", "run only the parts whose name ("+w.Parts+") contains this; writes no results")
+	}
+	return f
+}
+
+// Parse parses the arguments of a benchmark.
+func (o *Options) Parse(f *flag.FlagSet, args []string) error {
+	o.args = args
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if f.NArg() > 0 {
+		return fmt.Errorf("%q is not a flag", f.Arg(0))
+	}
+	return nil
+}
+
+// Default gives flags of their own values where they were not given, in pairs of name and value, once they were parsed.
+func Default(f *flag.FlagSet, pairs ...string) error {
+	given := map[string]bool{}
+	f.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if given[pairs[i]] {
+			continue
+		}
+		if err := f.Set(pairs[i], pairs[i+1]); err != nil {
+			return fmt.Errorf("-%s: %w", pairs[i], err)
+		}
+	}
+	return nil
+}
+
+// Run begins the report. The modules are those whose versions matter.
+func (o *Options) Run(modules ...string) (*Run, error) {
+	var err error
+	if o.Results, err = Results(o.Results); err != nil {
+		return nil, err
+	}
+	command := strings.Join(append([]string{"go run ./bench/" + o.bench}, o.args...), " ")
+	return NewRun(o.bench, command, o.Seed, time.Now(), modules...), nil
+}
+
+// Part is one of a benchmark's.
+type Part struct {
+	Name string
+	Run  func(context.Context) error
+}
+
+// Parts runs those that are wanted, one after the other.
+func (o *Options) Parts(ctx context.Context, parts []Part) error {
+	any := false
+	for _, p := range parts {
+		if !strings.Contains(p.Name, o.Only) {
+			continue
+		}
+		any = true
+		began := time.Now()
+		if err := p.Run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
+		fmt.Printf("%s took %.0f s\n", p.Name, time.Since(began).Seconds())
+	}
+	if !any {
+		return fmt.Errorf("-only: no part has %q in its name", o.Only)
+	}
+	return nil
+}
+
+// Main is the main function of a benchmark: it runs until it is done or interrupted. Exit code 2: the flags were asked for, 1: it failed.
+func Main(bench string, run func(ctx context.Context, args []string) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:])
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "bench-%s: %v\n", bench, err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,39 @@
+// Command telemetry measures what the statistics of a large fleet cost the control plane, and what guards see of them.
+//
+//	go run ./bench/telemetry -only cost -pairs 1        -quick shows that it works
+//
+// The control plane is a process of its own. A simulated fleet is another: each of its proxies has one connection, on which it follows its configuration
+// (internal/deltaclient) and sends its statistics (bench/internal/statsim): flushes of OTLP at an interval, from a moment of its own on, and load reports
+// when it is asked for them. What they send has the names, labels, buckets and sizes of a real Envoy 1.40's, which a test of statsim holds; nobody sends the
+// requests that they tell of. Every proxy serves every service. A rollout is one of the API, at half, with four guards, whose service is busy at both origins.
+//
+// The aims: 1,000 proxies with 200 services that are all busy and 10 rollouts in progress cost at most one core of the control plane and 50 kB/s per proxy,
+// and requests cost nothing: flat in their rate. A flush of 210 busy clusters has half a megabyte, so that 50 kB/s allow one every 10 s, and load reports
+// take a sixth of it: the interval is 13 s unless -interval says otherwise. Bootstraps say 2 s unless `shadowctl bootstrap --flush-interval` does.
+//
+// # Parts
+//
+// cost: without and with rollouts, in turns. rates: requests at 1, 10 and 100 per second, service and proxy, in turns. intervals: shorter ones and longer
+// ones, and both origins busy. sizes: more and more proxies, until the interval is not kept or the control plane needs 1.5 cores. guards: candidates fail at
+// all proxies, and how soon their rollouts go back; beside them two real Envoys with a service that nobody else serves: its candidate fails, then a sound one
+// goes all its way.
+//
+// # Figures
+//
+// Each proxy flushes once in each interval, and a window is whole intervals, after one in which what was changed goes by. CPU is the time of the process, the
+// kernel's for it included: what others do on the machine blurs it little, but for caches. Bytes are of messages as senders count them, without
+// what gRPC, HTTP/2 and TCP add (a thousandth), and per proxy the mean of the fleet, load reports included. Those are not even: at most 32 proxies
+// are asked for them while rollouts watch, and these send 250 kB/s each, for every message repeats the node; the metric bytes_of_load_reports says
+// how much that is of all. flush_until_known is from when a flush is due until it is answered: by then the control plane has it in its windows. What
+// it knows is up to an interval older.
+//
+// The simulator has the same cores as the control plane, so its CPU is said too. A window in which not all flushes came in time, or one failed, is marked,
+// counts as failed and meets no aim: it says only that the machine was too small or too busy.
+//
+// Counts are held, always: what the control plane has counted of each class in the end is what was sent, to the request, by simulated and by real proxies.
+//
+// Not shown: networks; TLS, which costs CPU per byte; Envoys 1.37, which send idle clusters too; proxies that do not all serve everything, which cost less.
+// Guards of latencies and of few requests see only flushes, and so need up to two intervals: the simulated latencies do not change, so that is not measured.
+//
+// There is no peer: no control plane of the field takes the statistics of its proxies; who wants them runs Prometheus beside it.
+package main
