@@ -28,7 +28,8 @@ func (*adder) Add(args [2]int, sum *int) error {
 func (*adder) PID(variable string, out *struct {
 	PID   int
 	Value string
-}) error {
+},
+) error {
 	out.PID, out.Value = os.Getpid(), os.Getenv(variable)
 	return nil
 }
