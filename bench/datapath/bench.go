@@ -54,7 +54,7 @@ func newBench(ctx context.Context, o *options, r *report.Run) (b *bench, err err
 
 func (b *bench) close() {
 	if b.load != nil {
-		b.load.close()
+		b.load.Close()
 	}
 	for _, o := range b.origins {
 		if o != nil {

@@ -4,22 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/rpc"
-	"net/rpc/jsonrpc"
-	"os"
-	"os/exec"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/crossfade-proxy/crossfade/internal/child"
+	"github.com/crossfade-proxy/crossfade/bench/internal/role"
 	"github.com/crossfade-proxy/crossfade/internal/loadgen"
 )
 
-// roleEnv makes this program the load generator, a process of its own: its garbage and its goroutines do not delay the origins. It takes
-// calls on standard input and ends when that is closed.
-const roleEnv = "CROSSFADE_BENCH_LOAD"
+// roleLoad is that of the load generator: a process of its own, so that its garbage and its goroutines delay neither calls nor origins.
+const roleLoad = "load"
+
+func roles() map[string]any { return map[string]any{roleLoad: &Load{}} }
 
 // tooMuch is a rate, in requests per second, that no Envoy with one worker reaches beside its clients and origins.
 const tooMuch = 30_000
@@ -71,15 +67,6 @@ type stream struct {
 	mu   sync.Mutex
 	seen []loadgen.Result
 	good int
-}
-
-func serveLoad() error {
-	s := rpc.NewServer()
-	if err := s.Register(&Load{}); err != nil {
-		return err
-	}
-	s.ServeCodec(jsonrpc.NewServerCodec(stdio{os.Stdin, os.Stdout}))
-	return nil
 }
 
 // Start begins to send what all of the plans say.
@@ -184,62 +171,30 @@ func thin(sorted []float64, most int) []float64 {
 	return out
 }
 
-// stdio is the connection of the process to its parent.
-type stdio struct {
-	io.ReadCloser
-	io.WriteCloser
-}
-
-// Close closes the end that is written to, which ends the other side.
-func (s stdio) Close() error { return s.WriteCloser.Close() }
-
 // loader is the load generator as its parent sees it.
-type loader struct {
-	client *rpc.Client
-	done   chan struct{}
-}
+type loader struct{ *role.Child }
 
 func startLoader() (*loader, error) {
-	self, err := os.Executable()
+	c, err := role.Start(roleLoad, "GOGC=400")
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self)
-	cmd.Env, cmd.Stderr, cmd.SysProcAttr = append(os.Environ(), roleEnv+"=1", "GOGC=400"), os.Stderr, child.Attributes()
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	l := &loader{done: make(chan struct{})}
-	if err := child.Start(cmd, l.done); err != nil {
-		return nil, err
-	}
-	l.client = jsonrpc.NewClient(stdio{out, in})
-	return l, nil
+	return &loader{c}, nil
 }
 
-func (l *loader) start(all []Plan) error { return l.client.Call("Load.Start", all, new(struct{})) }
+func (l *loader) start(all []Plan) error { return l.Call(context.Background(), "Start", all, nil) }
 
 func (l *loader) answered() (n []int, err error) {
-	err = l.client.Call("Load.Answered", struct{}{}, &n)
+	err = l.Call(context.Background(), "Answered", struct{}{}, &n)
 	return n, err
 }
 
 func (l *loader) stop() (sums []Sum, err error) {
-	err = l.client.Call("Load.Stop", struct{}{}, &sums)
+	err = l.Call(context.Background(), "Stop", struct{}{}, &sums)
 	return sums, err
 }
 
 func (l *loader) window(s Span) (seen []Seen, err error) {
-	err = l.client.Call("Load.Window", s, &seen)
+	err = l.Call(context.Background(), "Window", s, &seen)
 	return seen, err
-}
-
-func (l *loader) close() {
-	_ = l.client.Close()
-	<-l.done
 }

@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"runtime/debug"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+	"github.com/crossfade-proxy/crossfade/bench/internal/role"
 )
 
 // aim is the most that a request may cost our Envoy, as a multiple of what it costs the minimal one.
@@ -28,13 +27,8 @@ type options struct {
 }
 
 func main() {
-	if os.Getenv(roleEnv) == "" {
+	if !role.Serve(roles()) {
 		report.Main("datapath", run)
-		return
-	}
-	if err := serveLoad(); err != nil {
-		fmt.Fprintln(os.Stderr, "bench-datapath:", err)
-		os.Exit(1)
 	}
 }
 

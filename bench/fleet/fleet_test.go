@@ -12,15 +12,12 @@ import (
 	"testing"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+	"github.com/crossfade-proxy/crossfade/bench/internal/role"
 )
 
 // TestMain makes the test's program serve as a child, as the bench's own does.
 func TestMain(m *testing.M) {
-	if was, err := serveRole(); was {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+	if role.Serve(roles()) {
 		return
 	}
 	os.Exit(m.Run())
@@ -185,9 +182,9 @@ func TestAnInterruptEndsEverything(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for _, r := range runners {
-		for _, c := range []*child{r.server, r.fleet} {
-			if c.cmd.ProcessState == nil {
-				t.Errorf("the %s has not ended", c.role)
+		for _, c := range []*role.Child{r.server, r.fleet} {
+			if !c.Ended() {
+				t.Errorf("the %s has not ended", c.Name())
 			}
 		}
 	}

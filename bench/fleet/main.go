@@ -10,17 +10,23 @@ import (
 	"strings"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+	"github.com/crossfade-proxy/crossfade/bench/internal/role"
 )
 
+// The roles: the server, and the simulated fleet.
+const (
+	roleServer = "server"
+	roleFleet  = "fleet"
+)
+
+func roles() map[string]any {
+	return map[string]any{roleServer: &serverRole{}, roleFleet: &fleetRole{}}
+}
+
 func main() {
-	if was, err := serveRole(); was {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "bench-fleet:", err)
-			os.Exit(1)
-		}
-		return
+	if !role.Serve(roles()) {
+		report.Main("fleet", func(ctx context.Context, args []string) error { return run(ctx, args, os.Stdout) })
 	}
-	report.Main("fleet", func(ctx context.Context, args []string) error { return run(ctx, args, os.Stdout) })
 }
 
 // options are the flags.

@@ -62,7 +62,7 @@ func (r *runner) beginPhase(ctx context.Context, unruly bool) (err error) {
 		return err
 	}
 	r.cpuBegan, r.fleetCPU, r.m.Last, r.m.Median = u.AllCPU, 0, nil, nil
-	return r.fleet.call(ctx, "Behave", BehaveArgs{unruly}, nil)
+	return r.fleet.Call(ctx, "Behave", BehaveArgs{unruly}, nil)
 }
 
 func (r *runner) endPhase(ctx context.Context) error {
@@ -92,7 +92,7 @@ func (r *runner) endPhase(ctx context.Context) error {
 // calmDown ends the misbehaving, and flips once more: then everybody must hold everything, the refused and the missed too.
 func (r *runner) calmDown(ctx context.Context) error {
 	r.unruly = false
-	if err := r.fleet.call(ctx, "Behave", BehaveArgs{}, nil); err != nil {
+	if err := r.fleet.Call(ctx, "Behave", BehaveArgs{}, nil); err != nil {
 		return err
 	}
 	_, err := r.flip(ctx)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+
+	"github.com/crossfade-proxy/crossfade/bench/internal/role"
 )
 
 // profiler is what each child can say of where its time and memory go.
@@ -49,9 +51,9 @@ func (r *runner) profiled(ctx context.Context, method, of string) error {
 	if r.profiles == "" {
 		return nil
 	}
-	for _, c := range []*child{r.server, r.fleet} {
-		name := fmt.Sprintf("%s-%dx%d-%d-%s-%s.prof", r.system, r.Clients, r.Workload.Services, r.number+1, c.role, of)
-		if err := c.call(ctx, method, ProfileArgs{filepath.Join(r.profiles, name)}, nil); err != nil {
+	for _, c := range []*role.Child{r.server, r.fleet} {
+		name := fmt.Sprintf("%s-%dx%d-%d-%s-%s.prof", r.system, r.Clients, r.Workload.Services, r.number+1, c.Name(), of)
+		if err := c.Call(ctx, method, ProfileArgs{filepath.Join(r.profiles, name)}, nil); err != nil {
 			return err
 		}
 	}

@@ -83,9 +83,9 @@ type round struct {
 }
 
 // round measures subjects once.
-func (p *plan) round(ctx context.Context, subjects []subject, number int) (_ map[subject]*measured, err error) {
+func (p *plan) round(ctx context.Context, subjects []subject, number int) (map[subject]*measured, error) {
 	r := &round{plan: p, number: number}
-	defer func() { err = firstError(err, r.stop()) }()
+	defer r.stop()
 	for _, s := range subjects {
 		one, err := newRunner(ctx, p, s, number)
 		if err != nil {
@@ -107,14 +107,12 @@ func (p *plan) round(ctx context.Context, subjects []subject, number int) (_ map
 }
 
 // stop ends all runners at once: a server with much memory takes its time.
-func (r *round) stop() error {
-	errs := make([]error, len(r.runners))
+func (r *round) stop() {
 	var all sync.WaitGroup
-	for i, one := range r.runners {
-		all.Go(func() { errs[i] = one.stop() })
+	for _, one := range r.runners {
+		all.Go(one.stop)
 	}
 	all.Wait()
-	return firstError(errs...)
 }
 
 // step is something that a runner does.

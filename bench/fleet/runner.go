@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/crossfade-proxy/crossfade/bench/internal/role"
 	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
 	"github.com/crossfade-proxy/crossfade/internal/envoyproc"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
@@ -17,7 +18,7 @@ type runner struct {
 	subject
 	*plan
 	number        int
-	server, fleet *child
+	server, fleet *role.Child
 	envoys        []*envoyproc.Process
 	address       string // of the server
 	at            state
@@ -35,13 +36,14 @@ type runner struct {
 }
 
 func newRunner(ctx context.Context, p *plan, s subject, number int) (*runner, error) {
-	server, err := startChild(roleServer)
+	server, err := role.Start(roleServer)
 	if err != nil {
 		return nil, err
 	}
-	fleet, err := startChild(roleFleet)
+	fleet, err := role.Start(roleFleet)
 	if err != nil {
-		return nil, firstError(err, server.stop())
+		server.Close()
+		return nil, err
 	}
 	r := &runner{subject: s, plan: p, number: number, server: server, fleet: fleet, at: state{InRoutes: s.system == linearRoutes}}
 	ctx, r.watched = context.WithCancel(ctx)
@@ -52,7 +54,7 @@ func newRunner(ctx context.Context, p *plan, s subject, number int) (*runner, er
 // watchMemory ends a server that has more memory than it may, and its fleet, which would wait for it.
 func (r *runner) watchMemory(ctx context.Context) {
 	for poll.Pause(ctx, 100*time.Millisecond) == nil {
-		if usage.Memory(r.server.cmd.Process.Pid, "VmRSS") > float64(r.limit) {
+		if usage.Memory(r.server.PID(), "VmRSS") > float64(r.limit) {
 			r.over.Store(true)
 			r.kill()
 			return
@@ -61,26 +63,21 @@ func (r *runner) watchMemory(ctx context.Context) {
 }
 
 func (r *runner) kill() {
-	r.fleet.kill()
-	r.server.kill()
+	r.fleet.Kill()
+	r.server.Kill()
 }
 
-// stop ends all processes. How those end that were killed is no error.
-func (r *runner) stop() error {
+// stop ends all processes.
+func (r *runner) stop() {
 	r.watched()
 	r.watch.Wait()
 	for _, e := range r.envoys {
 		e.Kill()
 	}
-	var ofServer error
-	var server sync.WaitGroup
-	server.Go(func() { ofServer = r.server.stop() })
-	ofFleet := r.fleet.stop()
-	server.Wait()
-	if r.m.GaveUp != "" {
-		return nil
-	}
-	return firstError(ofFleet, ofServer)
+	var both sync.WaitGroup
+	both.Go(r.server.Close)
+	both.Go(r.fleet.Close)
+	both.Wait()
 }
 
 // tooMuch is why the server was ended.
@@ -89,7 +86,7 @@ func (r *runner) tooMuch() gaveUp {
 }
 
 func (r *runner) usage(ctx context.Context, args UsageArgs) (u Usage, err error) {
-	if err := r.server.call(ctx, "Usage", args, &u); err != nil {
+	if err := r.server.Call(ctx, "Usage", args, &u); err != nil {
 		return u, err
 	}
 	if u.PeakRSS > r.limit { // in between two looks
@@ -100,7 +97,7 @@ func (r *runner) usage(ctx context.Context, args UsageArgs) (u Usage, err error)
 
 // held asks the fleet for something that ends when everybody holds what they should.
 func (r *runner) held(ctx context.Context, method string, args any) (c Counts, err error) {
-	if err := r.fleet.call(ctx, method, args, &c); err != nil {
+	if err := r.fleet.Call(ctx, method, args, &c); err != nil {
 		return c, err
 	}
 	if c.Late != "" {
@@ -117,7 +114,7 @@ func (r *runner) hold(ctx context.Context) (Counts, error) { return r.held(ctx, 
 
 // start starts the server and connects all clients at once.
 func (r *runner) start(ctx context.Context) error {
-	if err := r.server.call(ctx, "Start", StartArgs{r.system, r.Workload, r.Clients}, &r.address); err != nil {
+	if err := r.server.Call(ctx, "Start", StartArgs{r.system, r.Workload, r.Clients}, &r.address); err != nil {
 		return err
 	}
 	before, err := r.usage(ctx, UsageArgs{Collect: true})
@@ -170,14 +167,14 @@ func (r *runner) flip(ctx context.Context) (a FlipAnswer, err error) {
 	if err := r.prepare(ctx); err != nil {
 		return a, err
 	}
-	if err := r.fleet.call(ctx, "Expect", r.holds(), nil); err != nil {
+	if err := r.fleet.Call(ctx, "Expect", r.holds(), nil); err != nil {
 		return a, err
 	}
 	streams := r.Clients + r.Envoys
 	if r.unruly {
 		streams -= r.Manners.Refusing + r.Manners.Slow
 	}
-	if err := r.server.call(ctx, "Flip", FlipArgs{streams, !r.unruly}, &a); err != nil {
+	if err := r.server.Call(ctx, "Flip", FlipArgs{streams, !r.unruly}, &a); err != nil {
 		return a, err
 	}
 	if a.Late > 0 {
@@ -188,7 +185,7 @@ func (r *runner) flip(ctx context.Context) (a FlipAnswer, err error) {
 	if err != nil {
 		return a, err
 	}
-	return a, r.server.call(ctx, "Settle", struct{}{}, nil)
+	return a, r.server.Call(ctx, "Settle", struct{}{}, nil)
 }
 
 func (r *runner) prepare(ctx context.Context) error {
@@ -196,7 +193,7 @@ func (r *runner) prepare(ctx context.Context) error {
 	if r.changesMarked {
 		r.at.Marked++
 	}
-	return r.server.call(ctx, "Prepare", PrepareArgs{change{r.at.Flip, r.at.Marked}}, nil)
+	return r.server.Call(ctx, "Prepare", PrepareArgs{change{r.at.Flip, r.at.Marked}}, nil)
 }
 
 func (r *runner) endFlips(ctx context.Context) error {
@@ -229,7 +226,7 @@ func (r *runner) fold(ctx context.Context) error {
 		return err
 	}
 	folded := false
-	if err := r.server.call(ctx, "Fold", struct{}{}, &folded); err != nil {
+	if err := r.server.Call(ctx, "Fold", struct{}{}, &folded); err != nil {
 		return err
 	}
 	if folded {
@@ -246,13 +243,13 @@ func (r *runner) storm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.fleet.call(ctx, "HangUp", struct{}{}, nil); err != nil {
+	if err := r.fleet.Call(ctx, "HangUp", struct{}{}, nil); err != nil {
 		return err
 	}
 	if err := r.prepare(ctx); err != nil {
 		return err
 	}
-	if err := r.server.call(ctx, "Publish", struct{}{}, nil); err != nil {
+	if err := r.server.Call(ctx, "Publish", struct{}{}, nil); err != nil {
 		return err
 	}
 	began, err := r.usage(ctx, UsageArgs{NewPeak: true})

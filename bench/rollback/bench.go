@@ -111,7 +111,7 @@ func (b *bench) startFleet(ctx context.Context) error {
 
 func (b *bench) close() {
 	if b.load != nil {
-		b.load.close()
+		b.load.Close()
 	}
 	b.ha.close()
 	if b.cf.Stack != nil {

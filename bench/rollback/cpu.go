@@ -11,7 +11,7 @@ import (
 type cpus struct{ server, proxies, load, origins float64 }
 
 func (b *bench) cpus(sys system) (c cpus) {
-	c.load, c.origins = usage.CPU(b.load.cmd.Process.Pid), usage.CPU(os.Getpid())
+	c.load, c.origins = usage.CPU(b.load.PID()), usage.CPU(os.Getpid())
 	for _, pid := range sys.pids() {
 		c.proxies += usage.CPU(pid)
 	}

@@ -4,22 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"net/rpc"
-	"net/rpc/jsonrpc"
-	"os"
-	"os/exec"
 	"sync"
 	"time"
 
+	"github.com/crossfade-proxy/crossfade/bench/internal/role"
 	"github.com/crossfade-proxy/crossfade/internal/loadgen"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
 )
 
-// roleEnv makes this program the load generator, a process of its own: its garbage and its goroutines delay neither calls nor origins.
-// It takes calls on standard input and ends when that is closed.
-const roleEnv = "CROSSFADE_BENCH_LOAD"
+// roleLoad is that of the load generator: a process of its own, so that its garbage and its goroutines delay neither calls nor origins.
+const roleLoad = "load"
+
+func roles() map[string]any { return map[string]any{roleLoad: &Load{}} }
 
 // Plan says what to send. Every proxy gets the same.
 type Plan struct {
@@ -52,15 +49,6 @@ type Load struct {
 	seen []loadgen.Result
 
 	followers []*follower
-}
-
-func serveLoad() error {
-	s := rpc.NewServer()
-	if err := s.Register(&Load{}); err != nil {
-		return err
-	}
-	s.ServeCodec(jsonrpc.NewServerCodec(stdio{os.Stdin, os.Stdout}))
-	return nil
 }
 
 // Start begins to send.
@@ -194,60 +182,30 @@ func (l *Load) Saturate(p Plan, out *float64) error {
 	return nil
 }
 
-// stdio is the connection of the process to its parent.
-type stdio struct {
-	io.ReadCloser
-	io.WriteCloser
-}
-
-// Close closes the end that is written to, which ends the other side.
-func (s stdio) Close() error { return s.WriteCloser.Close() }
-
 // loader is the load generator as its parent sees it.
-type loader struct {
-	cmd    *exec.Cmd
-	client *rpc.Client
-}
+type loader struct{ *role.Child }
 
 func startLoader() (*loader, error) {
-	self, err := os.Executable()
+	c, err := role.Start(roleLoad, "GOGC=400")
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self)
-	cmd.Env, cmd.Stderr = append(os.Environ(), roleEnv+"=1", "GOGC=400"), os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	return &loader{cmd, jsonrpc.NewClient(stdio{out, in})}, nil
+	return &loader{c}, nil
 }
 
-func (l *loader) start(p Plan) error { return l.client.Call("Load.Start", p, new(struct{})) }
+func (l *loader) start(p Plan) error { return l.Call(context.Background(), "Start", p, nil) }
 
 func (l *loader) stop() (s Sum, err error) {
-	err = l.client.Call("Load.Stop", struct{}{}, &s)
+	err = l.Call(context.Background(), "Stop", struct{}{}, &s)
 	return s, err
 }
 
 func (l *loader) window(from, to time.Duration) (latencies []float64, err error) {
-	err = l.client.Call("Load.Window", Span{from, to}, &latencies)
+	err = l.Call(context.Background(), "Window", Span{from, to}, &latencies)
 	return latencies, err
 }
 
 func (l *loader) saturate(p Plan) (rps float64, err error) {
-	err = l.client.Call("Load.Saturate", p, &rps)
+	err = l.Call(context.Background(), "Saturate", p, &rps)
 	return rps, err
-}
-
-func (l *loader) close() {
-	_ = l.client.Close()
-	_ = l.cmd.Wait()
 }

@@ -3,11 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+	"github.com/crossfade-proxy/crossfade/bench/internal/role"
 )
 
 // options are the flags.
@@ -26,13 +25,8 @@ type options struct {
 }
 
 func main() {
-	if os.Getenv(roleEnv) == "" {
+	if !role.Serve(roles()) {
 		report.Main("rollback", run)
-		return
-	}
-	if err := serveLoad(); err != nil {
-		fmt.Fprintln(os.Stderr, "bench-rollback:", err)
-		os.Exit(1)
 	}
 }
 

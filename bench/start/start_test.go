@@ -1,10 +1,12 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
 
 func TestQuick(t *testing.T) {
@@ -12,16 +14,12 @@ func TestQuick(t *testing.T) {
 	if err := run(t.Context(), []string{"-quick", "-runs", "1", "-proxies", "2", "-results", results}); err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(filepath.Join(results, "*-quick", "start.jsonl"))
-	if err != nil || len(files) != 1 {
-		t.Fatalf("%v, %v", files, err)
-	}
-	b, err := os.ReadFile(files[0])
+	lines, err := report.Read(filepath.Join(results, "*-quick"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, metric := range []string{"ready", "first_complete", "all_complete", "resident", "resident_peak"} {
-		if !strings.Contains(string(b), `"metric":"`+metric+`"`) {
+		if !slices.ContainsFunc(lines, func(l *report.Line) bool { return l.Metric == metric && l.N == 1 && l.Max > 0 }) {
 			t.Errorf("%s was not measured", metric)
 		}
 	}

@@ -50,7 +50,7 @@ func (s *site) counted(ctx context.Context, prefix string) (c counted, err error
 // exact ends the flushes and holds what the control plane counted of the simulated services against what was sent. A flush that was not answered may have
 // been counted or not: then nothing can be held.
 func (s *site) exact(ctx context.Context) (sent, got counted, err error) {
-	if err := s.fleet.call(ctx, "Flush", time.Duration(0), nil); err != nil {
+	if err := s.fleet.Call(ctx, "Flush", time.Duration(0), nil); err != nil {
 		return sent, got, err
 	}
 	m, err := s.moment(ctx)

@@ -179,7 +179,8 @@ func (r *fleetRole) Read(_ struct{}, out *Reading) error {
 }
 
 // end hangs up.
-func (r *fleetRole) end() {
+// Close hangs up.
+func (r *fleetRole) Close() error {
 	if r.stopFlush != nil {
 		r.stopFlush()
 	}
@@ -188,4 +189,5 @@ func (r *fleetRole) end() {
 	}
 	r.flushing.Wait()
 	r.connected.Wait()
+	return nil
 }

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+	"github.com/crossfade-proxy/crossfade/bench/internal/role"
 )
 
 // aims of 1,000 proxies with 200 services that are all busy, and 10 rollouts.
@@ -45,15 +45,15 @@ type pace struct {
 	both     bool
 }
 
+// roleFleet is that of the simulated fleet: a process of its own, so that its CPU is told apart from the control plane's.
+const roleFleet = "fleet"
+
+func roles() map[string]any { return map[string]any{roleFleet: &fleetRole{}} }
+
 func main() {
-	if was, err := serveRole(); was {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "bench-telemetry:", err)
-			os.Exit(1)
-		}
-		return
+	if !role.Serve(roles()) {
+		report.Main("telemetry", run)
 	}
-	report.Main("telemetry", run)
 }
 
 func parse(args []string) (*options, error) {

@@ -15,6 +15,7 @@ import (
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+	"github.com/crossfade-proxy/crossfade/bench/internal/role"
 	"github.com/crossfade-proxy/crossfade/internal/envoybin"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
 	"github.com/crossfade-proxy/crossfade/internal/stack"
@@ -61,7 +62,7 @@ func (b *bench) close() { _ = os.RemoveAll(b.dir) }
 type site struct {
 	*stack.Stack
 	b        *bench
-	fleet    *child
+	fleet    *role.Child
 	proxies  int
 	interval time.Duration
 	traffic  Traffic
@@ -100,10 +101,10 @@ func (b *bench) site(ctx context.Context, proxies int) (s *site, err error) {
 			return nil, err
 		}
 	}
-	if s.fleet, err = startChild(); err != nil {
+	if s.fleet, err = role.Start(roleFleet, "GOGC=400"); err != nil { // its garbage is not what is measured
 		return nil, err
 	}
-	if err := s.fleet.call(ctx, "Start", StartArgs{Address: s.Server.XDS, Services: b.services, Seed: b.Seed}, nil); err != nil {
+	if err := s.fleet.Call(ctx, "Start", StartArgs{Address: s.Server.XDS, Services: b.services, Seed: b.Seed}, nil); err != nil {
 		return nil, err
 	}
 	return s, s.grow(ctx, proxies)
@@ -116,7 +117,7 @@ func (s *site) apply(ctx context.Context, docs ...*crossfadev1.Document) error {
 
 func (s *site) close() {
 	if s.fleet != nil {
-		s.fleet.close()
+		s.fleet.Close()
 	}
 	if s.Stack != nil {
 		s.Close()
@@ -127,7 +128,7 @@ func (s *site) close() {
 // grow connects more simulated proxies.
 func (s *site) grow(ctx context.Context, proxies int) error {
 	s.proxies = proxies
-	if err := s.fleet.call(ctx, "Grow", proxies, nil); err != nil {
+	if err := s.fleet.Call(ctx, "Grow", proxies, nil); err != nil {
 		return err
 	}
 	return s.serve(ctx, s.traffic)
@@ -136,7 +137,7 @@ func (s *site) grow(ctx context.Context, proxies int) error {
 // flush makes the simulated proxies flush so often, and waits until each has done so once: from then on, flushes say which interval they cover.
 func (s *site) flush(ctx context.Context, interval time.Duration) error {
 	s.interval = interval
-	if err := s.fleet.call(ctx, "Flush", interval, nil); err != nil {
+	if err := s.fleet.Call(ctx, "Flush", interval, nil); err != nil {
 		return err
 	}
 	return poll.Pause(ctx, interval+interval/10)
@@ -144,7 +145,7 @@ func (s *site) flush(ctx context.Context, interval time.Duration) error {
 
 func (s *site) serve(ctx context.Context, t Traffic) error {
 	s.traffic = t
-	return s.fleet.call(ctx, "Serve", t, nil)
+	return s.fleet.Call(ctx, "Serve", t, nil)
 }
 
 // roll begins rollouts of the first services, to half, which bake for longer than anything here takes, and waits until they do.

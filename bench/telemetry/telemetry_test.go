@@ -9,15 +9,12 @@ import (
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+	"github.com/crossfade-proxy/crossfade/bench/internal/role"
 )
 
 // TestMain makes the test binary double as the simulated fleet.
 func TestMain(m *testing.M) {
-	if was, err := serveRole(); was {
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
+	if role.Serve(roles()) {
 		return
 	}
 	os.Exit(m.Run())
@@ -30,11 +27,7 @@ func TestQuick(t *testing.T) {
 	if err := run(t.Context(), []string{"-quick", "-proxies", "5", "-services", "10", "-rollouts", "1", "-interval", "500ms", "-results", results}); err != nil {
 		t.Fatal(err)
 	}
-	folders, err := filepath.Glob(filepath.Join(results, "*-quick"))
-	if err != nil || len(folders) != 1 {
-		t.Fatalf("%v, %v", folders, err)
-	}
-	lines, err := report.Read(folders[0])
+	lines, err := report.Read(filepath.Join(results, "*-quick"))
 	if err != nil {
 		t.Fatal(err)
 	}

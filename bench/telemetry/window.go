@@ -36,8 +36,8 @@ type moment struct {
 }
 
 func (s *site) moment(ctx context.Context) (m moment, err error) {
-	err = s.fleet.call(ctx, "Read", struct{}{}, &m.read)
-	m.at, m.server, m.fleet = time.Now(), usage.CPU(s.Server.PID), usage.CPU(s.fleet.cmd.Process.Pid)
+	err = s.fleet.Call(ctx, "Read", struct{}{}, &m.read)
+	m.at, m.server, m.fleet = time.Now(), usage.CPU(s.Server.PID), usage.CPU(s.fleet.PID())
 	return m, err
 }
 

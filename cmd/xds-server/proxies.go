@@ -176,7 +176,7 @@ func (a *admission) intercept(service any, stream grpc.ServerStream, _ *grpc.Str
 	}
 }
 
-// admittedStream is a stream whose context can end before it does.
+// admittedStream is a stream whose context can end before it does; then nothing more comes or goes.
 type admittedStream struct {
 	grpc.ServerStream
 	ctx context.Context
@@ -184,6 +184,22 @@ type admittedStream struct {
 
 // Context implements grpc.ServerStream.
 func (s *admittedStream) Context() context.Context { return s.ctx }
+
+// RecvMsg implements grpc.ServerStream.
+func (s *admittedStream) RecvMsg(m any) error {
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	return context.Cause(s.ctx)
+}
+
+// SendMsg implements grpc.ServerStream.
+func (s *admittedStream) SendMsg(m any) error {
+	if err := context.Cause(s.ctx); err != nil {
+		return err
+	}
+	return s.ServerStream.SendMsg(m)
+}
 
 // options are those of the gRPC server for proxies, with more.
 func (a *admission) options(more []grpc.ServerOption) []grpc.ServerOption {

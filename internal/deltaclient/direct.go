@@ -135,7 +135,7 @@ func (s *directStream) SendMsg(m any) error {
 	return nil
 }
 
-// RecvMsg takes the next response. What the last one pointed into is used again.
+// RecvMsg takes the next response. What the last one pointed into is used again: let go of it before.
 func (s *directStream) RecvMsg(m any) error {
 	s.body, s.read = s.body[:copy(s.body, s.body[s.read:])], 0
 	if len(s.body) == 0 && cap(s.body) > grantAfter/64 {
@@ -143,7 +143,9 @@ func (s *directStream) RecvMsg(m any) error {
 	}
 	for {
 		if end, ok := message(s.body); ok {
-			s.read = end
+			if s.read = end; s.body[0] != 0 {
+				return s.fail(errors.New("a compressed response"))
+			}
 			return codec{}.Unmarshal(mem.BufferSlice{mem.SliceBuffer(s.body[bodyHeader:end])}, m)
 		}
 		if err := s.frame(); err != nil {
@@ -173,10 +175,17 @@ func (s *directStream) frame() error {
 	switch f := frame.(type) {
 	case *http2.DataFrame:
 		s.body = append(s.body, f.Data()...)
+		if f.StreamEnded() {
+			s.err = status.Error(codes.Unknown, "the stream ended without a status")
+		}
 		return s.grant(f.Length)
 	case *http2.MetaHeadersFrame:
-		if f.StreamEnded() {
+		if answer := f.PseudoValue("status"); f.StreamEnded() || answer != "" && answer != "200" {
 			s.err = outcome(f)
+		}
+	case *http2.GoAwayFrame:
+		if f.ErrCode != http2.ErrCodeNo {
+			s.err = status.Errorf(codes.Unavailable, "the server has ended the connection: %v", f.ErrCode)
 		}
 	case *http2.RSTStreamFrame:
 		s.err = status.Errorf(codes.Unavailable, "the stream was reset: %v", f.ErrCode)

@@ -15,5 +15,5 @@
 // A resource that a proxy refuses is parked: it is not sent to that proxy again until its content changes. The service that it belongs to
 // stays there as it was, with levers that fit; the rest goes on.
 //
-// Each stream has one goroutine, which takes requests; what is sent has one while it is being sent.
+// Each stream has one goroutine here, which takes requests; what is sent has one while it is being sent.
 package xds

@@ -20,7 +20,10 @@ type Fleet struct {
 	turns  turns
 	named  atomic.Bool // a service or a fleet document names it
 
+	moves atomic.Int64 // counts what may change slowest
+
 	mu          sync.Mutex
+	slowest     slowest
 	levers      leverState
 	lastChange  time.Time
 	proxies     map[string]*proxy
@@ -56,7 +59,7 @@ type Update struct {
 }
 
 func newFleet(name string, server *Server) *Fleet {
-	f := &Fleet{name: name, server: server, levers: newLeverState(), proxies: map[string]*proxy{}, waiters: map[*Waiter]bool{}}
+	f := &Fleet{name: name, server: server, slowest: slowest{as: -1}, levers: newLeverState(), proxies: map[string]*proxy{}, waiters: map[*Waiter]bool{}}
 	empty := newStructure(translate.Build(&policy.Fleet{Name: name}, nil, translate.Options{}), nil)
 	f.config.Store(&config{structure: empty, endpoints: emptyTable, levers: f.levers.tables(nil, "")})
 	return f
@@ -224,6 +227,7 @@ func (f *Fleet) add(s *session, id, version, bootstrap string) {
 	}
 	p.version, p.bootstrap, p.remembered = version, bootstrap, false
 	p.sessions[s] = true
+	f.moves.Add(1)
 	f.turns.join()
 	s.fleet, s.proxy, s.lastSeq, s.firstSeq = f, p, p.structureSeq, f.config.Load().seq
 	s.structureSeq, s.behind, s.behindSince = s.lastSeq, p.behind, s.connected
@@ -251,6 +255,7 @@ func (f *Fleet) remove(s *session) {
 	}
 	s.mu.Unlock()
 	delete(p.sessions, s)
+	f.moves.Add(1)
 	p.lastSeen = f.server.now()
 	f.makeRoom()
 	f.mu.Unlock()

@@ -369,6 +369,7 @@ func wander(t *testing.T, seed uint64) {
 
 // act does one thing at random.
 func (w *fleetWorld) act() {
+	w.levered()
 	name := fmt.Sprint("s", w.r.IntN(5))
 	c := w.clients[w.r.IntN(len(w.clients))]
 	switch n := w.r.IntN(100); {
@@ -401,6 +402,29 @@ func (w *fleetWorld) act() {
 }
 
 // settle waits for the fleet, sometimes.
+// levered holds what is remembered of how far levers have come against a look at every proxy. Proxies move meanwhile, so what counts is a look in which
+// none has.
+func (w *fleetWorld) levered() {
+	f := w.fleet
+	for seq := range f.config.Load().seq + 1 {
+		for {
+			moves := f.moves.Load()
+			connected, behind := f.Levered(seq)
+			f.mu.Lock()
+			f.slowest.as = -1
+			f.mu.Unlock()
+			n, late := f.Levered(seq)
+			if f.moves.Load() != moves {
+				continue
+			}
+			if connected != n || !slices.Equal(behind, late) {
+				w.t.Errorf("of publication %d: %d connected, behind %q; by a look at all %d and %q", seq, connected, behind, n, late)
+			}
+			break
+		}
+	}
+}
+
 func (w *fleetWorld) settle(waiter *Waiter) {
 	defer waiter.Close()
 	if w.r.IntN(2) == 0 {

@@ -32,24 +32,40 @@ type want struct {
 	top    map[string][]translate.Lever // services in the top layer that is sent
 }
 
-// step sends what may be sent. The fleet calls it after each publication, the stream after each request.
+// step sends what may be sent. The fleet calls it after each publication.
 func (s *session) step() {
 	s.mu.Lock()
+	n := s.proceed()
+	s.mu.Unlock()
+	s.tell(n)
+}
+
+// news are what a step found out that others are told.
+type news struct {
+	refusals []*Refusal
+	rebuilt  bool // it answered for virtual hosts
+}
+
+// proceed sends what may be sent. The session's lock is held.
+func (s *session) proceed() news {
 	if s.fleet == nil || s.ended {
-		s.mu.Unlock()
-		return
+		return news{}
 	}
 	s.againIfTime(s.fleet.config.Load())
 	for s.pass(s.fleet.config.Load()) {
 	}
-	refusals, rebuilt := s.refusals, s.rebuilt
-	s.refusals, s.rebuilt = nil, false
+	n := s.news
+	s.news = news{}
 	s.inlined.Store(s.incompatible())
-	s.mu.Unlock()
-	if rebuilt {
+	return n
+}
+
+// tell tells others. No lock is held.
+func (s *session) tell(n news) {
+	if n.rebuilt {
 		s.fleet.turns.giveBack(s)
 	}
-	for _, r := range refusals {
+	for _, r := range n.refusals {
 		if s.server.onRefusal != nil {
 			s.server.onRefusal(s.fleet.name, *r)
 		}

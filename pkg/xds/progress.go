@@ -76,7 +76,10 @@ func (s *session) progress(acked, tried reached, current bool) {
 	}
 	news := tried.seq > s.tried.seq && s.parking || s.held != "" // held: which services it has may differ, too
 	s.tried = s.tried.max(tried)
-	if s.told = s.levered(); s.acked.seq > before || s.told > levered || news {
+	if s.told = s.levered(); s.told != levered {
+		s.fleet.moves.Add(1)
+	}
+	if s.acked.seq > before || s.told > levered || news {
 		s.fleet.ackedUp(s)
 	}
 }

@@ -131,7 +131,7 @@ func (s *session) park(k kind, d *diff, a answer) {
 		changedIn: s.changedIn(k, d, a.seq),
 	}
 	s.fleet.refusedUp(r)
-	s.refusals = append(s.refusals, r)
+	s.news.refusals = append(s.news.refusals, r)
 }
 
 // changedIn returns what says whether a publication changed any resource of d, which was refused as of one: a later one is concerned only if

@@ -16,6 +16,7 @@ import (
 type secrets struct {
 	due   []string // asked for and not answered, sorted
 	onWay []string // answered and not acknowledged
+	nonce string   // of that answer
 }
 
 // maxSecrets bounds the secrets that one stream may wait for: each is a name of some hundred bytes.
@@ -28,7 +29,7 @@ const secretsName = "Secret"
 // most one response on its way.
 func (s *session) askedForSecrets(req *discovery.DeltaDiscoveryRequest) {
 	state := &s.secrets
-	if req.GetResponseNonce() != "" {
+	if len(state.onWay) > 0 && req.GetResponseNonce() == state.nonce {
 		if d := req.GetErrorDetail(); d != nil {
 			s.refusedSecrets(state.onWay, cleanMessage(d.GetMessage()))
 		}
@@ -49,8 +50,9 @@ func (s *session) askedForSecrets(req *discovery.DeltaDiscoveryRequest) {
 	}
 	state.onWay, state.due = state.due, nil
 	s.mu.Lock()
-	resp.nonce = s.nextNonce()
+	state.nonce = s.nextNonce()
 	s.mu.Unlock()
+	resp.nonce = state.nonce
 	s.out.put(resp)
 }
 

@@ -41,18 +41,18 @@ type session struct {
 	complete     bool                         // had everything at least once: ready
 	top          map[string][]translate.Lever // services in its top layer; nil: not known
 	acked        reached
-	tried        reached    // like acked, but for what it refused
-	told         int64      // levered, as the waiters know it
-	behindSince  time.Time  // zero while it has the latest
-	held         string     // stamp of levers that we do not know; see held.go
-	decided      decided    // what it acknowledged while it was held
-	refusals     []*Refusal // to be told to the server's owner
-	rebuilt      bool       // it answered for virtual hosts since the last step
-	overtook     *sending   // levers for which virtual hosts waited last
-	overtaken    int        // how many responses of levers they waited for
-	again        time.Time  // when what names files is tried again that was refused; zero: not said
-	unread       bool       // it could not read files of secrets
-	nonces       int64      // responses so far
+	tried        reached   // like acked, but for what it refused
+	told         int64     // levered, as the waiters know it
+	behindSince  time.Time // zero while it has the latest
+	held         string    // stamp of levers that we do not know; see held.go
+	decided      decided   // what it acknowledged while it was held
+	news         news      // since the last step
+	overtook     *sending  // levers for which virtual hosts waited last
+	overtaken    int       // how many responses of levers they waited for
+	again        time.Time // when what names files is tried again that was refused; zero: not said
+	unread       bool      // it could not read files of secrets
+	nonce        string    // of this stream: what those of its responses begin with
+	nonces       int64     // responses so far
 	ended        bool
 }
 
@@ -94,7 +94,8 @@ type sending struct {
 }
 
 func newSession(server *Server, remote string, now time.Time) *session {
-	s := &session{server: server, remote: remote, connected: now}
+	s := &session{server: server, ctx: context.Background(), remote: remote, connected: now, nonce: newNoncePrefix()}
+	s.out.idle.L = &s.out.mu
 	for k := range s.kinds {
 		s.kinds[k].have = holding{base: emptyTable}
 	}

@@ -1,6 +1,9 @@
 package xds
 
 import (
+	"errors"
+	"io"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 
@@ -36,12 +39,19 @@ func (s *Server) DeltaAggregatedResources(stream discovery.AggregatedDiscoverySe
 func (s *session) serve(receive func(any) error) error {
 	req := &discovery.DeltaDiscoveryRequest{}
 	for {
-		if receive(req) != nil {
-			return s.out.failure() // the proxy has hung up, or could not be sent something
+		switch err := receive(req); {
+		case errors.Is(err, io.EOF): // it says nothing more, and may still listen
+			s.out.finish()
+			return nil
+		case err != nil && s.ctx.Err() != nil:
+			return nil // it has hung up
+		case err != nil:
+			return err
 		}
 		if err := s.take(req); err != nil {
 			return err
 		}
+		req.Reset() // the next may be a long time coming
 	}
 }
 
@@ -62,7 +72,7 @@ func (s *session) take(req *discovery.DeltaDiscoveryRequest) error {
 	case req.GetTypeUrl() == resource.SecretType:
 		s.askedForSecrets(req)
 	case req.GetTypeUrl() == "":
-		return status.Error(codes.InvalidArgument, "a request names no type of resource: over ADS type_url is needed")
+		return status.Error(codes.InvalidArgument, "a request names no type of resource: over ADS a type URL is needed")
 	}
 	return nil // another type stays unanswered
 }
@@ -75,7 +85,7 @@ func (s *session) asked(k kind, req *discovery.DeltaDiscoveryRequest) {
 	s.subscribed(k, req)
 	if sent := state.sent; sent != nil && sent.nonce == req.GetResponseNonce() {
 		state.sent = nil
-		s.rebuilt = s.rebuilt || k == virtualHosts
+		s.news.rebuilt = s.news.rebuilt || k == virtualHosts
 		if req.GetErrorDetail() == nil {
 			s.acknowledged(k, sent)
 		} else {
@@ -85,15 +95,19 @@ func (s *session) asked(k kind, req *discovery.DeltaDiscoveryRequest) {
 	if k == virtualHosts && state.resumed && req.GetResponseNonce() == "" {
 		s.findStale()
 	}
+	n := s.proceed()
 	s.mu.Unlock()
-	s.step()
+	s.tell(n)
 }
 
-// nextNonce is that of a response to come. The session's lock is held.
+// nextNonce is that of a response to come. Nobody guesses it: who answers has read the response, so what waits to be read stays bounded. The session's
+// lock is held.
 func (s *session) nextNonce() string {
 	s.nonces++
-	return strconv.FormatInt(s.nonces, 10)
+	return s.nonce + strconv.FormatInt(s.nonces, 10)
 }
+
+func newNoncePrefix() string { return strconv.FormatUint(rand.Uint64(), 36) + "-" }
 
 // end forgets the session; its proxy stays known.
 func (s *session) end() {
@@ -107,20 +121,21 @@ func (s *session) end() {
 }
 
 // outbox sends the responses of a stream in order. It has a goroutine only while there is something to send: nearly all streams are quiet nearly always, and
-// a goroutine that waits has a stack of its own. What waits in it is one response of each kind at most.
+// a goroutine that waits has a stack of its own. What waits in it is one response of each kind at most, and one of secrets.
 type outbox struct {
 	send func(any) error // blocks while the proxy reads nothing
 
-	mu    sync.Mutex
-	queue []*response
-	busy  bool
-	err   error // of the response that could not be sent
+	mu     sync.Mutex
+	queue  []*response
+	busy   bool
+	failed bool // the stream is gone
+	idle   sync.Cond
 }
 
 func (o *outbox) put(r *response) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil {
+	if o.failed {
 		return
 	}
 	o.queue = append(o.queue, r)
@@ -140,8 +155,9 @@ func (o *outbox) drain() {
 func (o *outbox) next(err error) *response {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err = err; err != nil || len(o.queue) == 0 {
+	if o.failed = err != nil; o.failed || len(o.queue) == 0 {
 		o.queue, o.busy = nil, false
+		o.idle.Broadcast()
 		return nil
 	}
 	r := o.queue[0]
@@ -149,8 +165,11 @@ func (o *outbox) next(err error) *response {
 	return r
 }
 
-func (o *outbox) failure() error {
+// finish waits until everything is sent, or nothing can be.
+func (o *outbox) finish() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.err
+	for o.busy {
+		o.idle.Wait()
+	}
 }

@@ -105,6 +105,9 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 		return nil
 	}
 	b := without(whole.ReadOnlyData(), requestNode, nodeExtensions)
+	for _, locators := range []protowire.Number{requestLocatorsAdded, requestLocatorsRemoved} {
+		b = without(b, locators) // of a kind of names that we do not serve, and 64 B for each byte or two that travels
+	}
 	if len(b) == whole.Len() {
 		return proto.Unmarshal(b, r)
 	}
@@ -150,9 +153,13 @@ func acknowledgement(b []byte, r *discovery.DeltaDiscoveryRequest) bool {
 
 // Numbers of fields.
 const (
-	requestNode     = 1 // of a DeltaDiscoveryRequest, like the next ones
-	requestTypeURL  = 2
-	requestNonce    = 6
+	requestNode    = 1 // of a DeltaDiscoveryRequest, like the next ones
+	requestTypeURL = 2
+	requestNonce   = 6
+
+	requestLocatorsAdded   = 8
+	requestLocatorsRemoved = 9
+
 	nodeExtensions  = 9 // of a Node
 	responseTypeURL = 4 // of a DeltaDiscoveryResponse, like the next ones
 	responseNonce   = 5

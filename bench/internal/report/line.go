@@ -69,12 +69,13 @@ func (s Series) All() []float64 {
 	return all
 }
 
-// means of the runs that have samples.
+// means of the runs; nil if one has no samples.
 func (s Series) means() (out []float64) {
 	for _, run := range s {
-		if len(run) > 0 {
-			out = append(out, Mean(run))
+		if len(run) == 0 {
+			return nil
 		}
+		out = append(out, Mean(run))
 	}
 	return out
 }

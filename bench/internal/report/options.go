@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -48,7 +49,10 @@ func (o *Options) Flags(bench string, w Words) *flag.FlagSet {
 	o.bench = bench
 	f := flag.NewFlagSet("bench-"+bench, flag.ContinueOnError)
 	size := func(to Size) func(string) error {
-		return func(string) error {
+		return func(value string) error {
+			if on, err := strconv.ParseBool(value); err != nil || !on {
+				return err
+			}
 			if o.Size != Short && o.Size != to {
 				return errors.New("-quick and -full exclude each other")
 			}

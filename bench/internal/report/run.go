@@ -143,7 +143,7 @@ func (r *Run) Write(folder string) error {
 	return Pages(folder)
 }
 
-// Read reads all reports of a folder, by bench.
+// Read reads all reports of a folder, by bench; of several, if it is a pattern of package filepath.
 func Read(folder string) (lines []*Line, err error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*.jsonl"))
 	if err != nil {
