@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/deploy/envoy"
@@ -177,7 +178,17 @@ func (s *Stack) KillServer() {
 
 // RestartServer starts the control plane again where it was, with the same addresses and data.
 func (s *Stack) RestartServer(ctx context.Context) error {
-	return s.startServer(ctx)
+	if err := s.startServer(ctx); err != nil {
+		return err
+	}
+	s.conn.ResetConnectBackoff() // calls fail at once while it waits
+	for state := s.conn.GetState(); state != connectivity.Ready; state = s.conn.GetState() {
+		s.conn.Connect()
+		if !s.conn.WaitForStateChange(ctx, state) {
+			return fmt.Errorf("the API cannot be reached: %w", ctx.Err())
+		}
+	}
+	return nil
 }
 
 // AddProxy starts an Envoy of the fleet on a loopback address of its own. It returns before it is ready, see [Proxy.AwaitReady].

@@ -161,9 +161,11 @@ func TestAFailingGuardRollsBackWithItsReason(t *testing.T) {
 	if w.weight() != 0 {
 		t.Error(w.weight())
 	}
-	if err := poll.Until(t.Context(), 10*time.Millisecond, func(context.Context) error {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := poll.Until(ctx, 10*time.Millisecond, func(context.Context) error {
 		all, err := w.History(t.Context(), "orders", 0, 1)
-		if err != nil || all[0].GetAction() != control.ActionRollback || !strings.Contains(all[0].GetReason(), "error rate 100 %") || !strings.HasSuffix(all[0].GetCause(), "/back") {
+		if err != nil || all[0].GetAction() != control.ActionRollback || !strings.Contains(all[0].GetReason(), "guard err: error rate ") || !strings.HasSuffix(all[0].GetCause(), "/back") {
 			return fmt.Errorf("recorded: %v, %w", all, err)
 		}
 		return nil
