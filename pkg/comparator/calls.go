@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 )
@@ -22,13 +23,21 @@ type calls struct {
 	closed atomic.Bool // nothing more goes over it
 }
 
+// pooledSoon is how long net/http may take to find a connection that it has made: it answers the first request on one before it puts it among those
+// that it has.
+const pooledSoon = time.Second
+
 // newCalls makes one that is not connected yet.
 func (t *transport) newCalls(p place) *calls {
 	c := &calls{over: plainTransport(true, 1)}
 	c.over.IdleConnTimeout = 0 // net/http counts it from the first request on, whatever comes after; proxies close what is idle
 	c.over.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		if c.used.Swap(true) {
-			c.closed.Store(true) // net/http has let go of the connection
+		if c.used.Swap(true) { // net/http has let go of the connection, or not put it yet where it looks for one
+			c.closed.Store(true)
+			select { // in the second case it takes that meanwhile
+			case <-ctx.Done():
+			case <-time.After(pooledSoon):
+			}
 			return nil, net.ErrClosed
 		}
 		conn, err := t.connect(ctx, p)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 )
 
@@ -83,6 +84,7 @@ type comparator struct {
 	transport *transport
 	asking    context.Context // ends when nobody is to be asked any more
 	judging   chan struct{}   // a place for each that compares at a time
+	said      rate.Sometimes  // of proxies that cannot be asked
 	copies    sync.WaitGroup  // that are read and not counted; added to under mu, and not any more when ending
 
 	mu        sync.RWMutex
@@ -98,6 +100,7 @@ func newComparator(c Config) *comparator {
 	limits := c.Limits.withDefaults()
 	return &comparator{
 		log: c.Log, limits: limits, budget: &budget{most: limits.Budget}, transport: newTransport(limits, c.Log, c.Secure), judging: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		said: rate.Sometimes{First: 3, Interval: 10 * time.Second},
 		runs: map[string]*run{}, early: map[string]uint64{}, refused: map[string]bool{}, proxies: map[string]string{},
 	}
 }

@@ -14,6 +14,7 @@ import (
 	grpcreflection "google.golang.org/grpc/reflection"
 
 	"github.com/crossfade-proxy/crossfade/internal/envoytest"
+	"github.com/crossfade-proxy/crossfade/internal/loopback"
 	"github.com/crossfade-proxy/crossfade/pkg/shadow"
 )
 
@@ -69,8 +70,11 @@ static_resources:
 // TestThroughRealProxies: what Envoy makes of origins that answer, fail and are not known is taken for what it is.
 func TestThroughRealProxies(t *testing.T) {
 	envoytest.EachVersion(t, func(t *testing.T, version string) {
-		refuses := start(t, says("%q"))
-		refuses.Close()
+		refuses, err := loopback.Reserve(loopback.Host()) // there nobody else listens
+		if err != nil {
+			t.Fatal(err)
+		}
+		refuses.Release()
 		abort := start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
 		garbage := listen(t, "hello world\r\n\r\n")
 		breaks := start(t, http.HandlerFunc(broken))
@@ -78,7 +82,7 @@ func TestThroughRealProxies(t *testing.T) {
 		control := start(t, says(`{"a":%q}`))
 		http1 := map[string]string{}
 		for name, u := range map[string]string{
-			"ecs": control.URL, "same": start(t, says(`{"a":%q}`)).URL, "refused": refuses.URL, "reset": abort.URL, "protocol": garbage, "truncated": breaks.URL, "own503": own503.URL,
+			"ecs": control.URL, "same": start(t, says(`{"a":%q}`)).URL, "refused": "http://" + refuses.Addr(), "reset": abort.URL, "protocol": garbage, "truncated": breaks.URL, "own503": own503.URL,
 		} {
 			http1["shop/"+name+"@shadow"] = hostOf(t, u)
 		}

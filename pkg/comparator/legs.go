@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"log/slog"
 	"maps"
 	mathrand "math/rand/v2"
 	"net"
@@ -160,16 +161,21 @@ func (k *comparator) one(c *copied, r *http.Request, l *leg) {
 	answer, done, err := k.transport.send(c, r)
 	defer done()
 	if err != nil {
-		k.unanswered(l, err)
+		k.unanswered(c, l, err)
 		return
 	}
 	defer answer.Body.Close()
 	if !isVia(answer.Header, c.at.proxy) {
-		l.dropped = dropProxy
+		k.notAsked(c, l, "another answered there")
 		return
 	}
 	failure, dropped := ownReply(answer.Header)
-	if dropped != "" {
+	switch dropped {
+	case "":
+	case dropProxy:
+		k.notAsked(c, l, "it did not pass the request on: response flags "+first(answer.Header[failedHeader]))
+		return
+	default:
 		l.dropped = dropped
 		return
 	}
@@ -195,7 +201,7 @@ func (k *comparator) one(c *copied, r *http.Request, l *leg) {
 }
 
 // unanswered sorts out why there was no answer. The proxy answers for origins that do not, with a status: what breaks before is the way to it.
-func (k *comparator) unanswered(l *leg, err error) {
+func (k *comparator) unanswered(c *copied, l *leg, err error) {
 	switch {
 	case k.asking.Err() != nil:
 		l.dropped = dropCanceled
@@ -203,8 +209,16 @@ func (k *comparator) unanswered(l *leg, err error) {
 		l.reply.Failure = shadow.Timeout
 		l.reply.Duration = time.Since(l.started)
 	default:
-		l.dropped = dropProxy
+		k.notAsked(c, l, err.Error())
 	}
+}
+
+// notAsked drops a copy, and says why, some of the time. Nothing of the request is in the words.
+func (k *comparator) notAsked(c *copied, l *leg, why string) {
+	l.dropped = dropProxy
+	k.said.Do(func() {
+		k.log.Warn("copies are dropped: a proxy cannot be asked", slog.String("proxy", c.at.proxy), slog.String("address", c.at.address), slog.String("why", why))
+	})
 }
 
 func isTimeout(err error) bool {

@@ -17,11 +17,14 @@ func TestControlThatRefusesIsLeftAlone(t *testing.T) {
 	doc := document()
 	doc.Stop = &crossfadev1.MirrorStop{ControlRefusals: 3}
 	w.run(doc, nil)
+	sent := uint64(0)
 	w.await("for the server to hear of it", func() bool {
 		w.get("/a")
+		sent++
 		c, _ := w.server.counts(w.key)
 		return c.GetControlRefusals() >= 3
 	})
+	w.awaitCounted(sent) // none is under way
 	asked := w.proxy.asked["shop/ecs@shadow"].Load()
 	for range 20 {
 		w.get("/a")
