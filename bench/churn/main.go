@@ -38,20 +38,14 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.services, "services", 200, "services of the case with many")
 	f.DurationVar(&o.look, "look", time.Minute, "how long those are looked at")
 	f.DurationVar(&o.outage, "outage", time.Minute, "how long sources fail")
-	if err := o.Parse(f, args); err != nil {
+	if err := o.Parse(f, args, report.Smaller{
+		report.Quick: {
+			"replicas", "4", "times", "1", "requests", "2000", "rate", "200", "changes", "5", "ecs-changes", "2", "services", "10",
+			"look", "5s", "outage", "3s",
+		},
+		report.Short: {"times", "3", "requests", "20000", "changes", "60", "ecs-changes", "15", "look", "20s", "outage", "15s"},
+	}); err != nil {
 		return nil, err
-	}
-	var sized error
-	switch o.Size {
-	case report.Quick:
-		sized = report.Default(f, "replicas", "4", "times", "1", "requests", "2000", "rate", "200", "changes", "5", "ecs-changes", "2", "services", "10",
-			"look", "5s", "outage", "3s")
-	case report.Short:
-		sized = report.Default(f, "times", "3", "requests", "20000", "changes", "60", "ecs-changes", "15", "look", "20s", "outage", "15s")
-	case report.Full:
-	}
-	if sized != nil {
-		return nil, sized
 	}
 	if min(o.proxies, o.replicas, o.times, o.changes, o.ecsChanges, o.services) < 1 || o.services > 900 || o.rate <= 0 || o.look <= 0 || o.outage <= 0 {
 		return nil, errors.New("all numbers must be at least 1, -services at most 900")

@@ -34,19 +34,11 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.noisy, "noisy", 50, "experiments in which nothing differs")
 	f.IntVar(&o.pairs, "pairs", 100_000, "pairs of each of these")
 	f.IntVar(&o.diffy, "diffy", 20, "worlds of each case beside Diffy's rule; of the long ones a fifth of them")
-	if err := o.Parse(f, args); err != nil {
+	if err := o.Parse(f, args, report.Smaller{
+		report.Quick: {"runs", "5", "run", "400ms", "seeds", "3", "noisy", "5", "pairs", "20000", "diffy", "2"},
+		report.Short: {"runs", "5", "seeds", "5", "noisy", "10", "diffy", "5"},
+	}); err != nil {
 		return nil, err
-	}
-	var sized error
-	switch o.Size {
-	case report.Quick:
-		sized = report.Default(f, "runs", "5", "run", "400ms", "seeds", "3", "noisy", "5", "pairs", "20000", "diffy", "2")
-	case report.Short:
-		sized = report.Default(f, "runs", "5", "seeds", "5", "noisy", "10", "diffy", "5")
-	case report.Full:
-	}
-	if sized != nil {
-		return nil, sized
 	}
 	if min(o.runs, o.seeds, o.noisy, o.pairs, o.diffy) < 1 || o.run < 50*time.Millisecond {
 		return nil, errors.New("all numbers must be at least 1, -run at least 50ms")

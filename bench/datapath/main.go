@@ -41,21 +41,18 @@ func parse(args []string) (*options, error) {
 	f.Float64Var(&o.rate, "rate", 0, "requests per second (default: 40 % of what our Envoy can do, which is measured)")
 	f.IntVar(&o.turns, "turns", 20, "turns of each system in the part defaults")
 	f.IntVar(&o.pairs, "pairs", 10, "pairs of each feature, and of each piece of the attribution")
-	if err := o.Parse(f, args); err != nil {
+	if err := o.Parse(f, args, report.Smaller{
+		report.Quick: {"turns", "1", "pairs", "1"},
+		report.Short: {"turns", "5", "pairs", "2"},
+	}); err != nil {
 		return nil, err
 	}
-	var sized error
 	switch o.Size {
 	case report.Quick:
 		o.services, o.warm, o.window, o.glance = 5, 20*time.Millisecond, 100*time.Millisecond, 50*time.Millisecond
-		sized = report.Default(f, "turns", "1", "pairs", "1")
 	case report.Short:
 		o.warm, o.window = 250*time.Millisecond, flush
-		sized = report.Default(f, "turns", "5", "pairs", "2")
 	case report.Full:
-	}
-	if sized != nil {
-		return nil, sized
 	}
 	if o.rate != 0 && (o.rate < 10 || o.rate > 10_000) || o.turns < 1 || o.turns > 1000 || o.pairs < 1 || o.pairs > 1000 {
 		return nil, errors.New("-rate must be 10 to 10000, -turns and -pairs 1 to 1000")

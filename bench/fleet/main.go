@@ -54,19 +54,11 @@ func parse(args []string) (*options, error) {
 	peers := f.String("peers", strings.Join(allPeers(), ","), "what to compare with, empty for nothing; in other parts than main only "+linear+" and "+snapshot)
 	f.StringVar(&o.profiles, "profiles", "", "folder for CPU and heap profiles of servers and fleets, which cost time")
 	f.Float64Var(&o.limit, "limit", 12, "GB of memory beyond which a server is ended, and reported as such")
-	if err := o.Parse(f, args); err != nil {
+	if err := o.Parse(f, args, report.Smaller{
+		report.Quick: {"clients", "50", "services", "20", "flipping", "5", "flips", "10", "pairs", "1"},
+		report.Short: {"flips", "40", "pairs", "2", "peers", linear + "," + snapshot},
+	}); err != nil {
 		return nil, err
-	}
-	var sized error
-	switch o.Size {
-	case report.Quick:
-		sized = report.Default(f, "clients", "50", "services", "20", "flipping", "5", "flips", "10", "pairs", "1")
-	case report.Short:
-		sized = report.Default(f, "flips", "40", "pairs", "2", "peers", linear+","+snapshot)
-	case report.Full:
-	}
-	if sized != nil {
-		return nil, sized
 	}
 	if *peers != "" {
 		o.peers = strings.Split(*peers, ",")

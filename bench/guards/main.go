@@ -40,7 +40,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.keep, "keep", "", "folder to keep the logs of the processes in")
 	f.Float64Var(&o.rate, "rate", 2060, "requests per second in the part errors; a tenth is for eks")
 	f.IntVar(&o.runs, "runs", 30, "runs of the part errors")
-	if err := o.Parse(f, args); err != nil {
+	if err := o.Parse(f, args, nil); err != nil {
 		return nil, err
 	}
 	switch o.Size {

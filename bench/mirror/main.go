@@ -33,7 +33,7 @@ func parse(args []string) (*options, error) {
 	}
 	f := o.Flags("mirror", report.Words{Quick: "a minute", Short: "6 minutes", Full: "20 minutes", Parts: "harm, latency, uploads, rollback, counts", Seed: "the moments at which rollbacks begin, and of the intervals"})
 	f.StringVar(&o.keep, "keep", "", "folder to keep the logs of the processes in")
-	if err := o.Parse(f, args); err != nil {
+	if err := o.Parse(f, args, nil); err != nil {
 		return nil, err
 	}
 	switch o.Size {

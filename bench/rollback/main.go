@@ -42,19 +42,11 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.open, "open", 2000, "requests open per proxy then, at least")
 	f.Float64Var(&o.rate, "rate", 0, "requests per second for each proxy (default half of the measured capacity, at least 1000)")
 	f.StringVar(&o.profile, "keep", "", "folder to keep the logs of the processes in")
-	if err := o.Parse(f, args); err != nil {
+	if err := o.Parse(f, args, report.Smaller{
+		report.Quick: {"flips", "3", "rounds", "1", "context", "1", "pools", "1", "open", "500"},
+		report.Short: {"flips", "50", "context", "5", "pools", "1"},
+	}); err != nil {
 		return nil, err
-	}
-	var sized error
-	switch o.Size {
-	case report.Quick:
-		sized = report.Default(f, "flips", "3", "rounds", "1", "context", "1", "pools", "1", "open", "500")
-	case report.Short:
-		sized = report.Default(f, "flips", "50", "context", "5", "pools", "1")
-	case report.Full:
-	}
-	if sized != nil {
-		return nil, sized
 	}
 	o.ttls = ttlsOf(o.Size)
 	if o.proxies < 1 || o.services < 2 || o.services > 900 || o.rounds < 1 || o.flips < o.rounds || o.context < 0 || o.pools < 0 || o.open < 1 || o.rate < 0 {

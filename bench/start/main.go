@@ -30,7 +30,7 @@ func parse(args []string) (*options, error) {
 	f := o.Flags("start", report.Words{Quick: "seconds", Short: "a minute", Full: "5 minutes", Seed: "nothing: nothing here is random"})
 	f.IntVar(&o.runs, "runs", 20, "starts of each size")
 	f.IntVar(&o.proxies, "proxies", aimProxies, "proxies that connect")
-	if err := o.Parse(f, args); err != nil {
+	if err := o.Parse(f, args, nil); err != nil {
 		return nil, err
 	}
 	switch {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -74,22 +73,22 @@ func parse(args []string) (*options, error) {
 	f.DurationVar(&o.interval, "interval", 13*time.Second, "how often each proxy flushes")
 	f.IntVar(&o.pairs, "pairs", 5, "pairs of the parts cost and rates")
 	f.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the control plane, which cost time")
-	if err := o.Parse(f, args); err != nil {
+	if err := o.Parse(f, args, report.Smaller{
+		report.Quick: {"proxies", "20", "services", "20", "rollouts", "2", "interval", "500ms", "pairs", "1"},
+		report.Short: {"pairs", "1"},
+	}); err != nil {
 		return nil, err
 	}
-	var sized error
 	switch o.Size {
 	case report.Quick:
-		sized = report.Default(f, "proxies", "20", "services", "20", "rollouts", "2", "interval", "500ms", "pairs", "1")
 		o.sizes, o.rates, o.intervals, o.windows = []int{10, 20}, []float64{1, 10}, []pace{{time.Second, true}}, 1
 		o.fails, o.failing, o.window = 1, 0.5, 2*time.Second
 	case report.Short:
-		sized = report.Default(f, "pairs", "1")
 		o.sizes, o.rates, o.intervals, o.windows = []int{2000}, []float64{1, 100}, []pace{{2 * time.Second, false}}, 1
 		o.fails, o.guarded = 1, 5*time.Second
 	case report.Full:
 	}
-	return o, errors.Join(sized, o.check())
+	return o, o.check()
 }
 
 func (o *options) check() error {

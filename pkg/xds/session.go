@@ -14,7 +14,7 @@ import (
 // session is one stream of one proxy: its goroutine takes requests, see [session.serve], and the fleet calls [session.step] when it publishes.
 type session struct {
 	server    *Server
-	ctx       context.Context // of the stream; only to ask who is admitted
+	ctx       context.Context // of the stream
 	remote    string
 	connected time.Time
 	secrets   secrets // of the stream's goroutine

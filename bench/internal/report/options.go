@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -70,8 +71,11 @@ func (o *Options) Flags(bench string, w Words) *flag.FlagSet {
 	return f
 }
 
-// Parse parses the arguments of a benchmark.
-func (o *Options) Parse(f *flag.FlagSet, args []string) error {
+// Smaller are the values that flags have in smaller runs where they were not given, in pairs of name and value.
+type Smaller map[Size][]string
+
+// Parse parses the arguments of a benchmark. What its flags say without arguments is a full run.
+func (o *Options) Parse(f *flag.FlagSet, args []string, smaller Smaller) error {
 	o.args = args
 	if err := f.Parse(args); err != nil {
 		return err
@@ -79,19 +83,14 @@ func (o *Options) Parse(f *flag.FlagSet, args []string) error {
 	if f.NArg() > 0 {
 		return fmt.Errorf("%q is not a flag", f.Arg(0))
 	}
-	return nil
-}
-
-// Default gives flags of their own values where they were not given, in pairs of name and value, once they were parsed.
-func Default(f *flag.FlagSet, pairs ...string) error {
 	given := map[string]bool{}
 	f.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if given[pairs[i]] {
+	for pair := range slices.Chunk(smaller[o.Size], 2) {
+		if given[pair[0]] {
 			continue
 		}
-		if err := f.Set(pairs[i], pairs[i+1]); err != nil {
-			return fmt.Errorf("-%s: %w", pairs[i], err)
+		if err := f.Set(pair[0], pair[1]); err != nil {
+			return fmt.Errorf("-%s: %w", pair[0], err)
 		}
 	}
 	return nil

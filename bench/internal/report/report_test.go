@@ -252,9 +252,7 @@ func TestOptions(t *testing.T) {
 		f := o.Flags("x", Words{Quick: "seconds", Short: "minutes", Full: "an hour", Parts: "one, two", Seed: "nothing"})
 		f.SetOutput(io.Discard)
 		f.IntVar(&n, "n", 100, "how many")
-		if err = o.Parse(f, args); err == nil && o.Size == Quick {
-			err = Default(f, "n", "1")
-		}
+		err = o.Parse(f, args, Smaller{Quick: {"n", "1"}})
 		return o, n, err
 	}
 	for args, want := range map[string]struct {
