@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +38,9 @@ func TestAServerLooksOnceMore(t *testing.T) {
 		}
 		return n == 2 || len(opened) > 0
 	}
-	if err := poll.Until(t.Context(), time.Millisecond, poll.True(waiting)); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := poll.Until(ctx, time.Millisecond, poll.True(waiting)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, restoring), nil, 0o600); err != nil {

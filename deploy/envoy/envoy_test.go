@@ -108,7 +108,9 @@ func ask(t *testing.T, url string) (int, string) {
 func (p *proxy) awaitReady(t *testing.T, want int) string {
 	t.Helper()
 	var body string
-	if err := poll.Until(t.Context(), 10*time.Millisecond, func(context.Context) error {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := poll.Until(ctx, 10*time.Millisecond, func(context.Context) error {
 		var got int
 		if got, body = ask(t, "http://"+p.ready.Addr()+"/ready"); got != want {
 			return fmt.Errorf("got %d %s", got, body)

@@ -191,7 +191,8 @@ func TestWhoIsLetIn(t *testing.T) {
 				continue
 			}
 			of := Refusal{listener, reason}
-			if err := poll.Until(t.Context(), time.Millisecond, func(context.Context) error {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			if err := poll.Until(ctx, time.Millisecond, func(context.Context) error {
 				if w.keeper.State().Refused[of] == before[of] {
 					return errors.New("not counted")
 				}
@@ -199,6 +200,7 @@ func TestWhoIsLetIn(t *testing.T) {
 			}); err != nil {
 				t.Errorf("%s: %s: %v; counted: %v", listener, name, err, w.keeper.State().Refused)
 			}
+			cancel()
 		}
 	}
 	if text := w.log.String(); !strings.Contains(text, "the certificate of spiffe://example.test/ann, serial") || !strings.Contains(text, "was revoked") {

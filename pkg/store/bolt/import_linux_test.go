@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -33,7 +34,9 @@ func during(t *testing.T, next func() (store.Item, error), begin func(), met fun
 		if first {
 			first = false
 			begin()
-			if err := poll.Until(t.Context(), time.Millisecond, poll.True(met)); err != nil {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if err := poll.Until(ctx, time.Millisecond, poll.True(met)); err != nil {
 				return store.Item{}, err
 			}
 		}
