@@ -58,14 +58,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	r, err := o.Run("github.com/envoyproxy/go-control-plane", "k8s.io/client-go", "github.com/aws/aws-sdk-go-v2/service/ecs")
-	if err != nil {
-		return err
-	}
-	if err := measure(ctx, o, r); err != nil {
-		return err
-	}
-	return r.Conclude(&o.Options)
+	return o.Report(func(r *report.Run) error { return measure(ctx, o, r) }, "github.com/envoyproxy/go-control-plane", "k8s.io/client-go", "github.com/aws/aws-sdk-go-v2/service/ecs")
 }
 
 // measure runs the parts, each with a control plane of its own.

@@ -51,14 +51,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	r, err := o.Run("google.golang.org/protobuf")
-	if err != nil {
-		return err
-	}
-	if err := measure(ctx, o, r); err != nil {
-		return err
-	}
-	return r.Conclude(&o.Options)
+	return o.Report(func(r *report.Run) error { return measure(ctx, o, r) }, "google.golang.org/protobuf")
 }
 
 // measure runs the parts.

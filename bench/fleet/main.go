@@ -95,18 +95,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r, err := o.Run("github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "google.golang.org/protobuf")
-	if err != nil {
-		return err
-	}
-	p := &parts{options: o, report: r, out: out}
-	if err := o.Parts(ctx, []report.Part{
-		{Name: "main", Run: p.measureMain},
-		{Name: "proxies", Run: p.sweepProxies},
-		{Name: "services", Run: p.sweepServices},
-		{Name: "manners", Run: p.measureManners},
-	}); err != nil {
-		return err
-	}
-	return r.Conclude(&o.Options)
+	return o.Report(func(r *report.Run) error {
+		p := &parts{options: o, report: r, out: out}
+		return o.Parts(ctx, []report.Part{
+			{Name: "main", Run: p.measureMain},
+			{Name: "proxies", Run: p.sweepProxies},
+			{Name: "services", Run: p.sweepServices},
+			{Name: "manners", Run: p.measureManners},
+		})
+	}, "github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "google.golang.org/protobuf")
 }

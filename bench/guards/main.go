@@ -64,14 +64,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	debug.SetGCPercent(400) // clients and origins are in this process: its garbage is not what is measured
-	r, err := o.Run("github.com/envoyproxy/go-control-plane", "google.golang.org/grpc")
-	if err != nil {
-		return err
-	}
-	if err := measure(ctx, o, r); err != nil {
-		return err
-	}
-	return r.Conclude(&o.Options)
+	return o.Report(func(r *report.Run) error { return measure(ctx, o, r) }, "github.com/envoyproxy/go-control-plane", "google.golang.org/grpc")
 }
 
 // measure runs the parts, each with a control plane of its own.

@@ -60,17 +60,12 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	r, err := o.Run("github.com/envoyproxy/go-control-plane", "google.golang.org/grpc")
-	if err != nil {
-		return err
-	}
-	b, err := newBench(ctx, o, r)
-	if err != nil {
-		return err
-	}
-	defer b.close()
-	if err := b.measure(ctx); err != nil {
-		return err
-	}
-	return r.Conclude(&o.Options)
+	return o.Report(func(r *report.Run) error {
+		b, err := newBench(ctx, o, r)
+		if err != nil {
+			return err
+		}
+		defer b.close()
+		return b.measure(ctx)
+	}, "github.com/envoyproxy/go-control-plane", "google.golang.org/grpc")
 }

@@ -54,18 +54,16 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	r, err := o.Run("github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "go.etcd.io/bbolt")
-	if err != nil {
-		return err
-	}
-	for _, services := range o.services {
-		m, err := o.measure(ctx, services)
-		if err != nil {
-			return err
+	return o.Report(func(r *report.Run) error {
+		for _, services := range o.services {
+			m, err := o.measure(ctx, services)
+			if err != nil {
+				return err
+			}
+			o.lines(r, services, m)
 		}
-		o.lines(r, services, m)
-	}
-	return r.Conclude(&o.Options)
+		return nil
+	}, "github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "go.etcd.io/bbolt")
 }
 
 // lines reports the starts of one size.

@@ -114,23 +114,18 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	r, err := o.Run("github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "google.golang.org/protobuf")
-	if err != nil {
-		return err
-	}
-	b, err := newBench(ctx, o, r)
-	if err != nil {
-		return err
-	}
-	defer b.close()
-	if err := o.Parts(ctx, []report.Part{
-		{Name: "cost", Run: b.cost},
-		{Name: "rates", Run: b.byRate},
-		{Name: "intervals", Run: b.byInterval},
-		{Name: "sizes", Run: b.bySize},
-		{Name: "guards", Run: b.guards},
-	}); err != nil {
-		return err
-	}
-	return r.Conclude(&o.Options)
+	return o.Report(func(r *report.Run) error {
+		b, err := newBench(ctx, o, r)
+		if err != nil {
+			return err
+		}
+		defer b.close()
+		return o.Parts(ctx, []report.Part{
+			{Name: "cost", Run: b.cost},
+			{Name: "rates", Run: b.byRate},
+			{Name: "intervals", Run: b.byInterval},
+			{Name: "sizes", Run: b.bySize},
+			{Name: "guards", Run: b.guards},
+		})
+	}, "github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "google.golang.org/protobuf")
 }

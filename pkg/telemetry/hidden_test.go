@@ -53,7 +53,7 @@ func TestHiddenFailuresShowInTheErrorRate(t *testing.T) {
 	} {
 		ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs(FleetMetadata, "default", ProxyMetadata, "p"))
 		cluster := name + "/eks"
-		if err := tel.export(ctx, request(t,
+		if err := tel.exportRaw(ctx, request(t,
 			counterMetric("cluster.upstream_rq_xx", cluster+"@either", "2", c.ok), counterMetric("cluster.upstream_rq_xx", cluster+"@either", "5", c.failed),
 			counterMetric("cluster.upstream_rq_retry_success", cluster+"@either", "", c.hidden))); err != nil {
 			t.Fatal(err)

@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/emptypb"
 
 	loadstats "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
 )
@@ -35,8 +34,7 @@ type loadStream struct {
 	reported bool                 // since the last response
 }
 
-// registerLRS adds the load reporting service. Messages are taken as empty ones, of which every field is unknown: the node, which is almost
-// all of them, need not be built each time.
+// registerLRS adds the load reporting service. The node is almost all of each message, and is read once.
 func (t *Telemetry) registerLRS(r grpc.ServiceRegistrar) {
 	r.RegisterService(&grpc.ServiceDesc{
 		ServiceName: loadstats.LoadReportingService_ServiceDesc.ServiceName,
@@ -53,11 +51,12 @@ func (t *Telemetry) registerLRS(r grpc.ServiceRegistrar) {
 
 // streamLoadStats serves the stream of one proxy: this goroutine sends, another receives.
 func (t *Telemetry) streamLoadStats(stream grpc.ServerStream) error {
-	raw, err := receive(stream)
-	if err != nil {
+	var m message
+	if err := stream.RecvMsg(&m); err != nil {
 		return t.ended(err)
 	}
-	n, err := readLoadNode(raw)
+	n, err := readLoadNode(m.whole())
+	m.free()
 	if err != nil {
 		return t.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "load report: %v", err))
 	}
@@ -96,23 +95,15 @@ func (t *Telemetry) streamLoadStats(stream grpc.ServerStream) error {
 	}
 }
 
-// receive reads one message as it is.
-func receive(stream grpc.ServerStream) ([]byte, error) {
-	in := &emptypb.Empty{}
-	if err := stream.RecvMsg(in); err != nil {
-		return nil, err
-	}
-	return in.ProtoReflect().GetUnknown(), nil
-}
-
 // receive takes messages until the stream ends.
 func (s *loadStream) receive(stream grpc.ServerStream) error {
 	for {
-		raw, err := receive(stream)
-		if err != nil {
+		var m message
+		if err := stream.RecvMsg(&m); err != nil {
 			return err
 		}
-		reports, err := readLoadReports(raw)
+		reports, err := readLoadReports(m.whole())
+		m.free()
 		if err != nil {
 			return s.telemetry.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "load report of proxy %q: %v", s.proxy.id, err))
 		}

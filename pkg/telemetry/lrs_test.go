@@ -10,8 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/grpc/mem"
 
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	loadstats "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
@@ -33,7 +32,12 @@ func (p *pipe) RecvMsg(m any) error {
 		if !ok {
 			return io.EOF
 		}
-		return proto.Unmarshal(b, m.(*emptypb.Empty))
+		buffer := pool.Get(len(b))
+		copy(*buffer, b)
+		frames := mem.BufferSlice{mem.NewBuffer(buffer, pool)}
+		m.(*message).TakeWire(frames)
+		frames.Free()
+		return nil
 	case <-p.ctx.Done():
 		return p.ctx.Err()
 	}

@@ -17,12 +17,11 @@ const (
 	FleetMetadata = "x-crossfade-fleet"
 )
 
-// registerOTLP adds the OTLP metrics service. Requests are taken as an empty message, of which every field is unknown: so the bytes come as
-// they are, and the generated types need not be built.
+// registerOTLP adds the OTLP metrics service.
 func (t *Telemetry) registerOTLP(r grpc.ServiceRegistrar) {
 	const service = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 	call := func(ctx context.Context, req any) (any, error) {
-		return &emptypb.Empty{}, t.export(ctx, req.(*emptypb.Empty).ProtoReflect().GetUnknown())
+		return &emptypb.Empty{}, t.export(ctx, req.(*message))
 	}
 	r.RegisterService(&grpc.ServiceDesc{
 		ServiceName: service,
@@ -30,10 +29,11 @@ func (t *Telemetry) registerOTLP(r grpc.ServiceRegistrar) {
 		Methods: []grpc.MethodDesc{{
 			MethodName: "Export",
 			Handler: func(_ any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
-				in := &emptypb.Empty{}
+				in := &message{}
 				if err := decode(in); err != nil {
 					return nil, t.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "OTLP metrics: %v", err))
 				}
+				defer in.free()
 				if intercept == nil {
 					return call(ctx, in)
 				}
@@ -45,9 +45,10 @@ func (t *Telemetry) registerOTLP(r grpc.ServiceRegistrar) {
 }
 
 // export takes one message of one proxy.
-func (t *Telemetry) export(ctx context.Context, raw []byte) error {
+func (t *Telemetry) export(ctx context.Context, m *message) error {
+	size := m.size()
 	t.counters.messages.Add(1)
-	t.counters.bytes.Add(uint64(len(raw)))
+	t.counters.bytes.Add(uint64(size))
 	fleetName, id, err := sender(ctx)
 	if err != nil {
 		return t.refuse(refusedNameless, err)
@@ -55,12 +56,18 @@ func (t *Telemetry) export(ctx context.Context, raw []byte) error {
 	if err := t.admit(ctx, fleetName, id); err != nil {
 		return t.refuse(refusedStranger, err)
 	}
-	if len(raw) > MaxMessage {
-		return t.refuse(refusedTooLarge, status.Errorf(codes.ResourceExhausted, "metrics of proxy %q: %d bytes in one message; at most %d are taken", id, len(raw), MaxMessage))
+	if size > MaxMessage {
+		return t.refuse(refusedTooLarge, status.Errorf(codes.ResourceExhausted, "metrics of proxy %q: %d bytes in one message; at most %d are taken", id, size, MaxMessage))
 	}
 	f, err := t.reportingFleet(fleetName)
 	if err != nil {
 		return t.refuse(refusedTooMany, err)
+	}
+	select {
+	case t.decoding <- struct{}{}:
+		defer func() { <-t.decoding }()
+	case <-ctx.Done():
+		return status.FromContextError(ctx.Err()).Err()
 	}
 	fl := t.flushes.Get().(*flush)
 	defer func() {
@@ -68,7 +75,7 @@ func (t *Telemetry) export(ctx context.Context, raw []byte) error {
 		t.flushes.Put(fl)
 	}()
 	fl.reset(*f.index.Load())
-	if err := fl.decode(raw); err != nil {
+	if err := fl.decode(m.whole()); err != nil {
 		return t.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "metrics of proxy %q: %v", id, err))
 	}
 	if fl.end == 0 {

@@ -23,6 +23,8 @@ import (
 	metricsv1 "go.opentelemetry.io/proto/otlp/metrics/v1"
 
 	loadstats "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
+
+	"github.com/crossfade-proxy/crossfade/pkg/xds"
 )
 
 // serve registers a Telemetry on a listener and returns a connection to it.
@@ -32,7 +34,7 @@ func serve(t testing.TB, tel *Telemetry) *grpc.ClientConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := grpc.NewServer(grpc.MaxRecvMsgSize(MaxMessage))
+	g := grpc.NewServer(append(xds.GRPCOptions(), grpc.MaxRecvMsgSize(MaxMessage))...)
 	tel.Register(g)
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = g.Serve(l) })

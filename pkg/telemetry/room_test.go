@@ -55,7 +55,7 @@ func TestSilentFleetsGiveTheirRoomToANewOne(t *testing.T) {
 	export := func(fleet string) int {
 		t.Helper()
 		ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs(FleetMetadata, fleet, ProxyMetadata, "p"))
-		if err := tel.export(ctx, request(t, counterMetric("cluster.upstream_rq_total", "orders/"+fleet, "", 1))); err != nil {
+		if err := tel.exportRaw(ctx, request(t, counterMetric("cluster.upstream_rq_total", "orders/"+fleet, "", 1))); err != nil {
 			t.Fatal(err)
 		}
 		n := 0

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -53,7 +54,8 @@ type Telemetry struct {
 	tryAgain   func(service string) bool
 	layouts    layouts
 	lanes      lanes
-	flushes    sync.Pool // of *flush
+	flushes    sync.Pool     // of *flush
+	decoding   chan struct{} // has an element for each flush that is being decoded
 	counters   counters
 	proxies    atomic.Int64
 	room       room
@@ -78,6 +80,7 @@ func New(o Options) *Telemetry {
 		t.maxProxies = defaultMaxProxies
 	}
 	t.lanes.init(o.MaxFollowed)
+	t.decoding = make(chan struct{}, 2*runtime.GOMAXPROCS(0)) // the others wait as they came: whole and decoded, a flush takes several times the memory
 	t.flushes.New = func() any { return &flush{} }
 	return t
 }

@@ -72,6 +72,9 @@ func (r *response) rest() []byte {
 	return b
 }
 
+// taker is a message that takes its bytes as they came, holds a reference to them for as long as it needs them, and decodes them itself. See package telemetry.
+type taker interface{ TakeWire(data mem.BufferSlice) }
+
 // codec is gRPC's own for protobuf, except that responses to proxies share the bytes of their resources: a thousand proxies that are
 // sent the same take the memory of one, and the time to copy it.
 type codec struct{ encoding.CodecV2 }
@@ -95,6 +98,10 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 // Unmarshal implements encoding.CodecV2. Nearly all of a stream's first request is the list of what an Envoy was built with, 61 kB that take
 // 137 kB when decoded: it is left out.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
+	if t, ok := v.(taker); ok {
+		t.TakeWire(data)
+		return nil
+	}
 	r, ok := v.(*discovery.DeltaDiscoveryRequest)
 	if !ok {
 		return c.CodecV2.Unmarshal(data, v)

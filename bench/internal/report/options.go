@@ -96,14 +96,18 @@ func (o *Options) Parse(f *flag.FlagSet, args []string, smaller Smaller) error {
 	return nil
 }
 
-// Run begins the report. The modules are those whose versions matter.
-func (o *Options) Run(modules ...string) (*Run, error) {
+// Report is a run of the benchmark: what measure adds is concluded, unless it fails. The modules are those whose versions matter.
+func (o *Options) Report(measure func(*Run) error, modules ...string) error {
 	var err error
 	if o.Results, err = Results(o.Results); err != nil {
-		return nil, err
+		return err
 	}
 	command := strings.Join(append([]string{"go run ./bench/" + o.bench}, o.args...), " ")
-	return NewRun(o.bench, command, o.Seed, time.Now(), modules...), nil
+	r := NewRun(o.bench, command, o.Seed, time.Now(), modules...)
+	if err := measure(r); err != nil {
+		return err
+	}
+	return r.conclude(o)
 }
 
 // Part is one of a benchmark's.

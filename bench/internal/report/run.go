@@ -105,8 +105,8 @@ func (r *Run) Folder(results string, size Size) string {
 	return filepath.Join(results, r.started.Format(time.DateOnly)+"-"+r.commit[:min(7, len(r.commit))]+size.suffix())
 }
 
-// Conclude prints which aims were missed and, unless only a part was run, writes the report and prints where.
-func (r *Run) Conclude(o *Options) error {
+// conclude prints which aims were missed and, unless only a part was run, writes the report and prints where.
+func (r *Run) conclude(o *Options) error {
 	for _, missed := range r.Missed() {
 		fmt.Println("aim missed:", missed)
 	}
