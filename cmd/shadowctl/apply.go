@@ -16,7 +16,7 @@ func newApply(a *app) *cobra.Command {
 		Long: `Create or update services and fleet settings, and start experiments and rollouts. Several documents are applied together, or none of them.
 
 A service without "split" or "pins" keeps those that are live; a new one starts with everything on its primary.
-After a rollback, an apply that would raise another origin is held (exit 9) until "split set" or "undo"; so is
+After a rollback, an apply that would raise another origin is held (exit 9) until "split set", "pin add", "undo" or a step of a rollout; so is
 one that would send an origin more than its endpoints that are ready can take.
 With -o json the result is a list, {"items":[…]}, with one change per document.`,
 		Example: "  shadowctl example service > orders.yaml\n  shadowctl apply -f orders.yaml --reason \"first service\"",

@@ -24,7 +24,8 @@ func newPinAdd(a *app) *cobra.Command {
 	var f pinFlags
 	cmd := &cobra.Command{
 		Use: "add SERVICE PIN --origin ORIGIN --header|--cookie|--query TEST", Short: "Add a pin, or replace the one of that name",
-		Long: `Add a pin: requests that match go to one origin, whatever the split. The first pin that matches wins.
+		Long: `Add a pin: requests that match go to one origin, whatever the split. The first pin that matches wins. A pin of that name is replaced:
+so one that a rollback switched off is switched on again.
 
 TEST looks at one header, cookie or query parameter:
   x-beta=1          it is exactly this

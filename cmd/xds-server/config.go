@@ -94,7 +94,7 @@ Examples:
   xds-server --dev --data-dir ./crossfade-data --api-listen 127.0.0.1:0 --ready-file ready.json
   xds-server --data-dir /var/lib/crossfade --config crossfade.yaml --tls-cert tls.crt --tls-key tls.key --tls-client-ca ca.crt --xds-listen 0.0.0.0:18000
   CROSSFADE_LOG_FORMAT=json xds-server --config crossfade.yaml
-  xds-server --dev --role comparator --server 127.0.0.1:18080 --comparator-listen 127.0.0.1:18003
+  xds-server --dev --role comparator --server 127.0.0.1:18080 --comparator-listen 127.0.0.1:18003 --token-file ./crossfade-data/comparator.token
 
 Flags:
 ` + flags(&config{}).FlagUsages() + `

@@ -5,9 +5,10 @@ import (
 	"strings"
 
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/policy/rollout"
 )
 
-// limit is one bound of pkg/policy: its name there, what it bounds, and its value in words.
+// limit is one bound of pkg/policy: its name there (empty: of pkg/policy/rollout), what it bounds, and its value in words.
 type limit struct{ name, what, value string }
 
 func limits() []limit {
@@ -50,6 +51,14 @@ func limits() []limit {
 		{"MaxMirrorBodyCap", "`bodyCap` of an experiment", policy.FormatSize(policy.MaxMirrorBodyCap)},
 		{"MaxMirrorDuration", "duration of an experiment", n(int(policy.MaxMirrorDuration.Hours())/24, "days")},
 		{"MinMirrorDuration", "duration of an experiment, at least", policy.MinMirrorDuration.String()},
+		{"", "steps of a rollout", n(rollout.MaxSteps, "")},
+		{"", "guards of a rollout", n(rollout.MaxGuards, "")},
+		{"", "`bake` of a step", n(int(rollout.MaxBake.Hours())/24, "days")},
+		{"", "`bake` of a step, at least", rollout.MinBake.String()},
+		{"", "`minRequests` of a step", n(rollout.MaxMinRequests, "")},
+		{"", "`retention` of a rollout", n(int(rollout.MaxRetention.Hours())/24, "days")},
+		{"", "a query of a guard", n(rollout.MaxQueryBytes, "bytes")},
+		{"", "`every` of a query, at least", rollout.MinEvery.String()},
 		{"MaxDuration", "any duration", n(int(policy.MaxDuration.Hours())/24, "days")},
 		{"MinHealthInterval", "time between two health checks, at least", policy.MinHealthInterval.String()},
 	}

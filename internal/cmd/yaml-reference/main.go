@@ -18,7 +18,7 @@ import (
 )
 
 // roots are the messages that a user writes as documents; what they hold is in the same files.
-var roots = []protoreflect.FullName{"crossfade.v1.Service", "crossfade.v1.Fleet", "crossfade.v1.Mirror"}
+var roots = []protoreflect.FullName{"crossfade.v1.Service", "crossfade.v1.Fleet", "crossfade.v1.Mirror", "crossfade.v1.Rollout"}
 
 func main() {
 	if err := run(os.Stdin, os.Stdout); err != nil {

@@ -10,6 +10,7 @@ import (
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/manifest"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
+	"github.com/crossfade-proxy/crossfade/pkg/policy/rollout"
 )
 
 // whole is valid documents that together have every message of the schema.
@@ -81,6 +82,10 @@ func check(doc *crossfadev1.Document) policy.Errors {
 	}
 	if m := doc.GetMirror(); m != nil {
 		_, errs := policy.CompileMirror(m)
+		return errs
+	}
+	if r := doc.GetRollout(); r != nil {
+		_, errs := rollout.Compile(r)
 		return errs
 	}
 	_, errs := policy.CompileFleet(doc.GetFleet())
