@@ -18,7 +18,7 @@ func written(t *testing.T, root, name string, took ...float64) {
 	for i, v := range took {
 		own, peer = append(own, []float64{v}), append(peer, []float64{2 + float64(i)/100})
 	}
-	r.Add(report.NewLine("own", "took", "s", map[string]any{"n": 1}, own).Compare("peer", report.ByMean, own, peer, 1))
+	r.Add(report.NewLine("own", "took", "s", map[string]any{"n": 1}, own).Compare("peer", report.ByMean, own, peer))
 	r.Add(report.NewLine("peer", "took", "s", map[string]any{"n": 1}, peer))
 	if err := r.Write(filepath.Join(root, name)); err != nil {
 		t.Fatal(err)

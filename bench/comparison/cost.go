@@ -148,7 +148,7 @@ func once(ctx context.Context, compare func(), d time.Duration) (cpu, pairs, all
 
 func (m *measured) lines(r *report.Run, seed uint64, c map[string]any) {
 	add := func(metric, unit string, s [2]report.Series) *report.Line {
-		ours := report.NewLine(system, metric, unit, c, s[0]).Compare(peer, report.ByMean, s[0], s[1], seed)
+		ours := report.NewLine(system, metric, unit, c, s[0]).Compare(peer, report.ByMean, s[0], s[1])
 		r.Add(ours)
 		r.Add(report.NewLine(peer, metric, unit, c, s[1]))
 		return ours

@@ -94,7 +94,7 @@ func (b *bench) saturate(ctx context.Context, all []*entry) error {
 			l.Note += "; the load generator gives no more"
 		}
 		if peer := most[1]; e != peer && b.Size != report.Quick {
-			l.Compare(minimal, report.ByMean, rate(e), rate(peer), b.Seed)
+			l.Compare(minimal, report.ByMean, rate(e), rate(peer))
 		}
 		b.r.Add(l)
 		fmt.Printf("%-64s %6.0f requests/s at most\n", e.name+", "+caseOf(e.c), l.Mean)

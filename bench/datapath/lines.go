@@ -78,7 +78,7 @@ func (b *bench) cost(e, other *entry, called string) *report.Line {
 	l := b.line(e, "cpu_per_request", "s", e.cpu())
 	text := fmt.Sprintf("%-64s %6.1f µs per request", e.name+", "+caseOf(e.c), l.Mean*1e6)
 	if other != nil && b.Size != report.Quick {
-		l.Compare(called, report.ByMean, e.cpu(), other.cpu(), b.Seed)
+		l.Compare(called, report.ByMean, e.cpu(), other.cpu())
 		if l.Ratio != nil {
 			text += fmt.Sprintf(", × %.3f [%.3f, %.3f] of %s", *l.Ratio, *l.RatioLow, *l.RatioHigh, called)
 		}

@@ -45,7 +45,7 @@ func (p *parts) compare(runs results, l *report.Line, m metric, own, other subje
 	if p.Size == report.Quick {
 		return l
 	}
-	l.Compare(peer, m.by, runs.series(own, m), runs.series(other, m), p.Seed)
+	l.Compare(peer, m.by, runs.series(own, m), runs.series(other, m))
 	runs.remark(other, l)
 	runs.remark(own, l)
 	return l
@@ -92,7 +92,7 @@ func (p *parts) stormAims(runs results, own subject) {
 	p.report.Add(runs.line(own, crossfade, metricOf("reconnect_storm_resources"), c).AimP99(float64(own.Clients)))
 	peak, memory := metricOf("reconnect_storm_memory_peak"), metricOf("memory")
 	l := runs.line(own, crossfade, peak, c)
-	l.Compare("crossfade, memory after the flips", report.ByMean, runs.series(own, peak), runs.series(own, memory), p.Seed)
+	l.Compare("crossfade, memory after the flips", report.ByMean, runs.series(own, peak), runs.series(own, memory))
 	p.report.Add(l.AimRatio(mostStormPeak))
 }
 

@@ -32,7 +32,7 @@ func (p *parts) mannersLines(subjects []subject, runs results) {
 			switch {
 			case p.Size == report.Quick:
 			case !m.unruly:
-				l.Compare(s.system+", all behave", m.by, runs.series(s, unruly), runs.series(s, behaving), p.Seed)
+				l.Compare(s.system+", all behave", m.by, runs.series(s, unruly), runs.series(s, behaving))
 				runs.remark(s, l)
 			case m.name == "responses_to_refusing" && s.system == crossfade:
 				l.AimP99(mostToRefusing)

@@ -128,7 +128,7 @@ func (b *bench) latencyLines(rate float64, share int32, all []pair, note string)
 			b.r.Add(l)
 			return l
 		}
-		line(system, metric.name, own).Compare(peer, report.ByMean, own, other, b.Seed)
+		line(system, metric.name, own).Compare(peer, report.ByMean, own, other)
 		line(peer, metric.name, other)
 		d := differenceOf(more, b.Seed)
 		l := line(system, metric.name+"_difference", report.Series{more})
@@ -161,6 +161,6 @@ func differenceOf(pairs []float64, seed uint64) difference {
 	if len(pairs) == 0 {
 		return difference{math.NaN(), math.NaN(), math.NaN()}
 	}
-	mid, low, high := report.MeanInterval(pairs, seed)
+	mid, low, high := report.MeanInterval(pairs)
 	return difference{mid, low, high}
 }

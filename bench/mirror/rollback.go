@@ -187,7 +187,7 @@ func (b *bench) rollbackLines(with, without [][]flip, load sum) {
 	l, p := add(system, "last_request", "s", own), add(peer, "last_request", "s", other)
 	// Of all rollbacks together: the 99th percentile of the ten of a round is their maximum.
 	l.Note = fmt.Sprintf("p99 is %.2f times that without a mirror; %s", l.P99/max(p.P99, 1e-9), l.Note)
-	l.Compare(peer, report.ByMean, own, other, b.Seed)
+	l.Compare(peer, report.ByMean, own, other)
 	if b.Size != report.Quick {
 		aim(l, l.P99 <= slower*p.P99 && load.failed == 0, "p99 at most %g times that without a mirror, 0 failed", slower)
 	}

@@ -162,7 +162,7 @@ func (b *bench) uploadLines(all []*upload) {
 			line := report.NewLine(name, "upload", "s", map[string]any{"protocol": of.protocol, "bytes": of.bytes, "when": when, "proxies": 1}, own)
 			line.Failed, line.Note = of.failed[when], strings.Join(of.reasons[:min(3, len(of.reasons))], "; ")
 			if when != unmirrored {
-				line.Compare(peer, report.ByP50, own, other, b.Seed)
+				line.Compare(peer, report.ByP50, own, other)
 				if b.Size != report.Quick {
 					unchanged(line, other)
 				}

@@ -126,7 +126,7 @@ func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*
 	l := add("last_request", "s", series(own, lastIn))
 	l.Failed = failed + failedChanges
 	if peer := rounds["haproxy"]; name != "haproxy" && len(peer) > 0 && aims {
-		l.Compare("haproxy", report.ByMean, series(own, lastIn), series(peer, lastIn), b.Seed)
+		l.Compare("haproxy", report.ByMean, series(own, lastIn), series(peer, lastIn))
 	}
 	if name == b.cf.name() && aims {
 		hold(l.AimP99(aim), short)

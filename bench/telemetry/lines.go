@@ -81,7 +81,7 @@ func (b *bench) lines(part string, ws windows, v versus) reported {
 			l.Note = fmt.Sprintf("the interval was not kept in %d of %d windows; the last: %s", l.Failed, len(ws), l.Note)
 		}
 		if v.windows != nil && f.compared {
-			l.Compare(v.name, report.ByMean, ws.of(f.of), v.of(f.of), b.Seed)
+			l.Compare(v.name, report.ByMean, ws.of(f.of), v.of(f.of))
 			if v.aim > 0 && b.Size != report.Quick && l.Failed == 0 {
 				l.AimRatio(v.aim)
 			}

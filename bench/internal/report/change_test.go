@@ -16,7 +16,7 @@ func linesOf(r *rand.Rand, n, runs int, sigma, factor float64) (lines []*Line) {
 	}
 	for i := range n {
 		own, other := series(factor), series(2)
-		lines = append(lines, NewLine("own", "m", "s", map[string]any{"case": i}, own).Compare("peer", ByMean, own, other, uint64(i)))
+		lines = append(lines, NewLine("own", "m", "s", map[string]any{"case": i}, own).Compare("peer", ByMean, own, other))
 		lines = append(lines, NewLine("peer", "m", "s", map[string]any{"case": i}, other))
 	}
 	return lines

@@ -29,7 +29,7 @@ type Line struct {
 	Failed int      `json:"failed"`
 	Peer   *string  `json:"peer"` // system that ratio compares with
 	Ratio  *float64 `json:"ratio"`
-	// RatioLow and RatioHigh are the 95 % interval of Ratio. RatioOf is the statistic of each run that is compared.
+	// RatioLow and RatioHigh are the 95 % interval of Ratio, null for fewer than three runs. RatioOf is the statistic of each run that is compared.
 	RatioLow  *float64 `json:"ratioLow"`
 	RatioHigh *float64 `json:"ratioHigh"`
 	RatioOf   *string  `json:"ratioOf"`
@@ -39,6 +39,8 @@ type Line struct {
 	RatioSpread *float64 `json:"ratioSpread"`
 	Aim         *string  `json:"aim"`
 	Met         *bool    `json:"met"`
+	Measured    string   `json:"measured,omitempty"` // what was held against the aim, in words
+	Invalid     string   `json:"invalid,omitempty"`  // why the figures say nothing; then no aim is met
 
 	OfferedRPS  *float64 `json:"offeredRps"`
 	AchievedRPS *float64 `json:"achievedRps"`
@@ -94,34 +96,65 @@ func NewLine(system, metric, unit string, c map[string]any, s Series) *Line {
 }
 
 // Compare adds the ratio to a peer, run by run: run i of both belongs to one pair.
-func (l *Line) Compare(peer string, of Statistic, own, other Series, seed uint64) *Line {
-	r, ok := RatioOf(of, own, other, seed)
+func (l *Line) Compare(peer string, of Statistic, own, other Series) *Line {
+	r, ok := RatioOf(of, own, other)
 	if !ok {
-		l.Note = fmt.Sprintf("no ratio to %s: %d and %d runs", peer, len(own), len(other))
+		l.Note = fmt.Sprintf("no ratio to %s: %d and %d runs, all of which must have a %s above 0", peer, len(own), len(other), of.Name)
 		return l
 	}
 	name := of.Name
-	l.Peer, l.RatioOf = &peer, &name
-	l.Ratio, l.RatioLow, l.RatioHigh = ptr(round(r.Mid)), ptr(round(r.Low)), ptr(round(r.High))
+	l.Peer, l.RatioOf, l.Ratio = &peer, &name, ptr(round(r.Mid))
+	if r.High > 0 {
+		l.RatioLow, l.RatioHigh = ptr(round(r.Low)), ptr(round(r.High))
+	}
 	l.RatioSpread = spread(ratios(of, own, other))
 	return l
 }
 
 // AimRatio says that the whole interval of the ratio should be at most limit.
 func (l *Line) AimRatio(limit float64) *Line {
-	return l.aim("ratioHigh <= "+strconv.FormatFloat(limit, 'g', -1, 64), l.RatioHigh != nil && *l.RatioHigh <= limit)
+	return l.AimOf("ratioHigh <= "+strconv.FormatFloat(limit, 'g', -1, 64), l.ratioText(), l.RatioHigh != nil && *l.RatioHigh <= limit)
 }
 
-// AimP99 says that the 99th percentile should be at most limit, and nothing fail.
+// AimP99 says that the 99th percentile of all samples should be at most limit, and nothing fail.
 func (l *Line) AimP99(limit float64) *Line {
-	return l.aim(fmt.Sprintf("p99 <= %g %s, 0 failed", limit, l.Unit), l.N > 0 && l.P99 <= limit && l.Failed == 0)
+	measured := "p99 " + Amount(l.P99, l.Unit)
+	if l.Failed > 0 {
+		measured += ", " + l.failures()
+	}
+	return l.AimOf("p99 <= "+Amount(limit, l.Unit)+", 0 failed", measured, l.P99 <= limit && l.Failed == 0)
 }
 
 // AimNone says that nothing should fail.
-func (l *Line) AimNone() *Line { return l.aim("0 failed", l.N > 0 && l.Failed == 0) }
+func (l *Line) AimNone() *Line { return l.AimOf("0 failed", l.failures(), l.Failed == 0) }
 
-func (l *Line) aim(text string, met bool) *Line {
-	l.Aim, l.Met = &text, &met
+func (l *Line) failures() string {
+	if l.Failed > l.N { // what failed are requests, and samples are more than that each
+		return fmt.Sprint(l.Failed, " failed")
+	}
+	return fmt.Sprintf("%d of %d failed", l.Failed, l.N)
+}
+
+// AimOf is an aim of any kind: what should be, what was measured of it, and whether that meets it. Lines without samples and invalid ones meet none.
+func (l *Line) AimOf(text, measured string, met bool) *Line {
+	if l.N == 0 {
+		measured = "nothing was measured"
+	}
+	met = met && l.N > 0 && l.Invalid == ""
+	l.Aim, l.Measured, l.Met = &text, measured, &met
+	return l
+}
+
+// Invalidate notes a reason for which the figures say nothing: a rate that was not reached, a machine that was busy. Pages show it, and the aim, given
+// before or after, is not met.
+func (l *Line) Invalidate(format string, args ...any) *Line {
+	if l.Invalid != "" {
+		l.Invalid += "; "
+	}
+	l.Invalid += fmt.Sprintf(format, args...)
+	if l.Met != nil {
+		*l.Met = false
+	}
 	return l
 }
 

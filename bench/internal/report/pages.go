@@ -194,12 +194,18 @@ func (l *Line) ratioText() string {
 	if l.Ratio == nil {
 		return ""
 	}
+	if l.RatioHigh == nil {
+		return fmt.Sprintf("%s %.3g of %s, too few runs for an interval", *l.RatioOf, *l.Ratio, *l.Peer)
+	}
 	return fmt.Sprintf("%s %.3g [%.3g, %.3g] of %s", *l.RatioOf, *l.Ratio, *l.RatioLow, *l.RatioHigh, *l.Peer)
 }
 
 func (l *Line) aimText() string {
 	if l.Aim == nil {
-		return ""
+		return l.Invalid
+	}
+	if l.Invalid != "" {
+		return "not met: " + *l.Aim + ": " + l.Invalid
 	}
 	if *l.Met {
 		return "met: " + *l.Aim
@@ -210,7 +216,7 @@ func (l *Line) aimText() string {
 // texts are the cells of a line that are not plain figures.
 func (l *Line) texts() map[string]string {
 	t := map[string]string{"Ratio": l.ratioText(), "Aim": l.aimText(), "N": l.count(), "Class": ""}
-	if l.Met != nil && !*l.Met {
+	if l.Met != nil && !*l.Met || l.Invalid != "" {
 		t["Class"] = "missed"
 	}
 	return t

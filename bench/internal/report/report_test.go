@@ -46,21 +46,22 @@ func TestRatioOf(t *testing.T) {
 		return own, other
 	}
 	own, other := twice(5, 2)
-	if r, ok := RatioOf(ByP50, own, other, 1); !ok || math.Abs(r.Mid-2) > 1e-9 || math.Abs(r.Low-2) > 1e-9 || math.Abs(r.High-2) > 1e-9 {
+	if r, ok := RatioOf(ByP50, own, other); !ok || math.Abs(r.Mid-2) > 1e-9 || math.Abs(r.Low-2) > 1e-9 || math.Abs(r.High-2) > 1e-9 {
 		t.Errorf("always twice is %+v, %t", r, ok)
 	}
 	own, other = twice(6, 0.5, 2)
-	r, ok := RatioOf(ByP50, own, other, 1)
-	if !ok || math.Abs(r.Mid-1) > 1e-9 || r.Low < 0.5 || r.Low >= 0.9 || r.High > 2 || r.High <= 1.1 {
+	r, ok := RatioOf(ByP50, own, other)
+	// Six logarithms of +-0.6931: their deviation is 0.7593, and Student's t of 0.975 with 5 degrees of freedom 2.5706.
+	if want := math.Exp(2.5706 * 0.7593 / math.Sqrt(6)); !ok || math.Abs(r.Mid-1) > 1e-9 || math.Abs(r.High-want) > 1e-3 || math.Abs(r.Low-1/want) > 1e-3 {
 		t.Errorf("half and twice is %+v, %t", r, ok)
 	}
-	if again, _ := RatioOf(ByP50, own, other, 1); again != r {
-		t.Errorf("the same seed gives %+v and %+v", r, again)
+	if r, ok := RatioOf(ByP50, own[:2], other[:2]); !ok || math.Abs(r.Mid-1) > 1e-9 || r.Low != 0 || r.High != 0 {
+		t.Errorf("two runs have no interval: %+v, %t", r, ok)
 	}
 	for name, c := range map[string][2]Series{
 		"no pair": {nil, nil}, "one has more": {{{1}, {2}}, {{1}}}, "zero": {{{0}}, {{1}}}, "no samples": {{{}}, {{1}}},
 	} {
-		if r, ok := RatioOf(ByMean, c[0], c[1], 1); ok {
+		if r, ok := RatioOf(ByMean, c[0], c[1]); ok {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}
@@ -69,14 +70,14 @@ func TestRatioOf(t *testing.T) {
 // TestAnAimIsMetByTheWorseEnd also holds that one is missed: a bar that cannot be missed is none.
 func TestAnAimIsMetByTheWorseEnd(t *testing.T) {
 	own, other := Series{{1}, {1.3}, {1}, {1}, {1}}, Series{{1}, {1}, {1}, {1}, {1}}
-	l := NewLine("ours", "time", "s", nil, own).Compare("peer", ByP50, own, other, 1)
+	l := NewLine("ours", "time", "s", nil, own).Compare("peer", ByP50, own, other)
 	if *l.Ratio > 1.1 || *l.RatioHigh <= 1.1 {
 		t.Fatalf("ratio %g up to %g", *l.Ratio, *l.RatioHigh)
 	}
 	if l.AimRatio(1.1); *l.Met {
 		t.Error("met, though its interval reaches above")
 	}
-	if l.AimRatio(1.4); !*l.Met {
+	if l.AimRatio(2); !*l.Met {
 		t.Error("not met, though all of its interval is below")
 	}
 	for name, c := range map[string]struct {
@@ -88,6 +89,10 @@ func TestAnAimIsMetByTheWorseEnd(t *testing.T) {
 		"nothing":       {NewLine("s", "m", "ms", nil, nil).AimP99(2), false},
 		"none measured": {NewLine("s", "m", "ms", nil, nil).AimNone(), false},
 		"no ratio":      {NewLine("s", "m", "ms", nil, own).AimRatio(2), false},
+		"two runs":      {NewLine("s", "m", "ms", nil, own[:2]).Compare("peer", ByMean, own[:2], other[:2]).AimRatio(2), false},
+		"invalid then":  {NewLine("s", "m", "ms", nil, own).AimP99(9).Invalidate("slow"), false},
+		"invalid first": {NewLine("s", "m", "ms", nil, own).Invalidate("slow").AimP99(9), false},
+		"of any kind":   {NewLine("s", "m", "ms", nil, own).AimOf("blue", "blue", true), true},
 	} {
 		if *c.l.Met != c.want {
 			t.Errorf("%s: met is %t", name, *c.l.Met)
@@ -129,9 +134,9 @@ func TestWrite(t *testing.T) {
 			}
 		}
 		c := map[string]any{"proxies": 3, "name": `<b>"x"</b>`}
-		r.Add(NewLine("ours", "time", "s", c, own).Compare("theirs", ByP99, own, other, 7).AimRatio(0.4))
+		r.Add(NewLine("ours", "time", "s", c, own).Compare("theirs", ByP99, own, other).AimRatio(0.4))
 		r.Add(NewLine("theirs", "time", "s", c, other))
-		if got := r.Missed(); len(got) != 1 || !strings.Contains(got[0], "p99 is 0.5 [0.5, 0.5] of theirs") {
+		if got := r.Missed(); len(got) != 1 || !strings.Contains(got[0], "p99 0.5 [0.5, 0.5] of theirs") {
 			t.Errorf("missed: %q", got)
 		}
 		if got := filepath.Base(r.Folder("x", Full)); !strings.HasPrefix(got, "2026-03-01-") || len(got) > len("2026-03-01-1234567") {

@@ -70,33 +70,23 @@ func (r *Run) Lines() []*Line { return r.lines }
 func (r *Run) Missed() (out []string) {
 	for _, l := range r.lines {
 		if l.Met != nil && !*l.Met {
-			out = append(out, fmt.Sprintf("%s %s: %s is not met: %s", l.System, l.Metric, *l.Aim, l.measured()))
+			out = append(out, strings.TrimSuffix(fmt.Sprintf("%s %s: %s is not met: %s; %s", l.System, l.Metric, *l.Aim, l.measured(), l.Invalid), "; "))
 		}
 	}
 	return out
 }
 
-// measured is what an aim is held against, in words.
+// measured is what an aim was held against, in words.
 func (l *Line) measured() string {
-	if l.Ratio != nil {
-		return fmt.Sprintf("%s is %.3g [%.3g, %.3g] of %s", *l.RatioOf, *l.Ratio, *l.RatioLow, *l.RatioHigh, *l.Peer)
-	}
-	var parts []string
 	switch {
-	case l.N == 0:
-		return "nothing"
-	case strings.Contains(*l.Aim, "p99"):
-		parts = append(parts, "p99 is "+Amount(l.P99, l.Unit))
-	case strings.Contains(*l.Aim, "most") || strings.Contains(*l.Aim, "max"):
-		parts = append(parts, "at most "+Amount(l.Max, l.Unit))
+	case l.Measured != "":
+		return l.Measured
+	case l.Ratio != nil && strings.HasPrefix(*l.Aim, "ratio"): // a report of before that was written down
+		return l.ratioText()
+	case strings.HasPrefix(*l.Aim, "p99 <="):
+		return "p99 " + Amount(l.P99, l.Unit)
 	}
-	switch {
-	case l.Failed > l.N: // what failed are requests, and samples are more than that each
-		parts = append(parts, fmt.Sprint(l.Failed, " failed"))
-	case l.Failed > 0 || len(parts) == 0:
-		parts = append(parts, fmt.Sprintf("%d of %d failed", l.Failed, l.N))
-	}
-	return strings.Join(parts, ", ")
+	return l.failures()
 }
 
 // Folder is where a report belongs below results, for example bench/results/2026-03-01-abcdef0. What is no full run has a folder of its own, which
