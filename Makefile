@@ -165,6 +165,10 @@ endif
 ifneq ($(BENCHES),)
 .PHONY: bench bench-quick $(foreach b,$(notdir $(BENCHES)),bench-$(b) bench-quick-$(b))
 bench: $(addprefix bench-,$(notdir $(BENCHES)))
+# Benchmarks that run beside each other measure each other, whatever -j says:
+ifneq ($(filter bench $(addprefix bench-,$(notdir $(BENCHES))),$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
 # What is measured is not what counts here, so they run beside each other if make may.
 bench-quick: $(addprefix bench-quick-,$(notdir $(BENCHES)))
 define bench_rule

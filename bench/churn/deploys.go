@@ -16,11 +16,15 @@ import (
 
 const (
 	ecsPoll   = time.Second            // a tenth of the most that the aim allows
-	ttl       = 3 * time.Second        // a tenth of a usual TTL: how old the addresses of the peer get
-	peer      = "addresses by TTL"     // the system that it is compared with
 	latency   = 10 * time.Millisecond  // of the applications' answers
 	podStart  = 300 * time.Millisecond // a tenth of what a small application needs
 	taskStart = time.Second            // a tenth of what a task needs at least
+)
+
+// The peers have addresses that are looked up now and then. What the first one differs in from ours is that alone.
+const (
+	peer     = "addresses by TTL, our retries"
+	peerBare = "addresses by TTL, no retries"
 )
 
 // apps is how applications end in a case.
@@ -63,7 +67,8 @@ func (l *lab) allAsked() (out []*asked) {
 		out = append(out,
 			&asked{name: origin + "-http1", origin: origin, protocol: loadgen.HTTP1, system: system, rate: l.rate},
 			&asked{name: origin + "-http2", origin: origin, protocol: loadgen.HTTP2, system: system, rate: l.rate},
-			&asked{name: origin + "-late", origin: origin, protocol: loadgen.HTTP1, system: peer, rate: l.rate / 5})
+			&asked{name: origin + "-late", origin: origin, protocol: loadgen.HTTP1, system: peer, rate: l.rate / 5},
+			&asked{name: origin + "-late-bare", origin: origin, protocol: loadgen.HTTP1, system: peerBare, rate: l.rate / 5})
 	}
 	return out
 }
@@ -77,13 +82,15 @@ func (a *asked) protocolName() string {
 	return "http1"
 }
 
-// document is the service; that of the peer has the addresses of now.
+// document is the service; that of a peer has the addresses of now.
 func (a *asked) document(of *app) *crossfadev1.Service {
 	s := of.service(a.name, a.origin, a.protocolName(), a.host())
 	if a.system == system {
 		return s
 	}
-	s.Retries = &crossfadev1.Retries{On: []string{"none"}}
+	if a.system == peerBare {
+		s.Retries = &crossfadev1.Retries{On: []string{"none"}}
+	}
 	for _, o := range s.Origins {
 		static := &crossfadev1.StaticEndpoints{}
 		for _, r := range of.on(o.Name).Running() {
@@ -128,7 +135,7 @@ func (l *lab) deployCase(ctx context.Context, f fleet, a *app, services []*asked
 	if err := lookUp(ctx, f, a, services); err != nil {
 		return err
 	}
-	if err := poll.Pause(ctx, ttl/10); err != nil { // everybody begins with what is true
+	if err := poll.Pause(ctx, l.ttl/10); err != nil { // everybody begins with what is true
 		return err
 	}
 	for _, s := range services {
@@ -160,9 +167,10 @@ func (l *lab) deployCase(ctx context.Context, f fleet, a *app, services []*asked
 		if len(after) == 0 {
 			return fmt.Errorf("the proxies tell nothing of %s", s.name)
 		}
-		arrived := a.on(s.origin).Arrived(s.host()) - s.before
-		l.deployLine(s, c, sum, fmt.Sprintf("%d arrived at an application; Envoy's figures: %s; the deploys took %.0f s; applications killed in a request: %d",
-			arrived, grown(s.figures, after), took.Seconds(), kills))
+		note := fmt.Sprintf("Envoy's figures: %s; the deploys took %.0f s; applications killed in a request: %d", grown(s.figures, after), took.Seconds(), kills)
+		line := l.deployLine(s, c, sum, a.on(s.origin).Arrived(s.host())-s.before, note)
+		l.r.Add(line)
+		fmt.Printf("deploys, %s: %s over %s, %s: %s\n", c.name, s.origin, s.protocolName(), s.system, line.Note)
 	}
 	return nil
 }
@@ -177,12 +185,12 @@ func (l *lab) total(services []*asked) (n uint64) {
 	return n
 }
 
-// replaceAll replaces every pod and every task, so many times, while the peer looks up its addresses now and then.
+// replaceAll replaces every pod and every task, so many times, while the peers look up their addresses now and then.
 func (l *lab) replaceAll(ctx context.Context, f fleet, a *app, services []*asked) error {
 	late, stop := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	var errs [3]error
-	group.Go(func() { errs[0] = lookUpAgain(late, f, a, services) })
+	group.Go(func() { errs[0] = l.lookUpAgain(late, f, a, services) })
 	var rolls sync.WaitGroup
 	rolls.Go(func() {
 		for range l.times {
@@ -200,9 +208,9 @@ func (l *lab) replaceAll(ctx context.Context, f fleet, a *app, services []*asked
 	return errors.Join(errs[:]...)
 }
 
-// lookUpAgain looks up the addresses of the peer each time they have grown old.
-func lookUpAgain(ctx context.Context, f fleet, a *app, services []*asked) error {
-	for poll.Pause(ctx, ttl) == nil {
+// lookUpAgain looks up the addresses of the peers each time they have grown old.
+func (l *lab) lookUpAgain(ctx context.Context, f fleet, a *app, services []*asked) error {
+	for poll.Pause(ctx, l.ttl) == nil {
 		if err := lookUp(ctx, f, a, services); err != nil && ctx.Err() == nil {
 			return err
 		}
@@ -210,28 +218,29 @@ func lookUpAgain(ctx context.Context, f fleet, a *app, services []*asked) error 
 	return nil
 }
 
-// lookUp gives the peer the addresses of the moment.
+// lookUp gives the peers the addresses of the moment, all at once.
 func lookUp(ctx context.Context, f fleet, a *app, services []*asked) error {
+	var late []*crossfadev1.Service
 	for _, s := range services {
-		if s.system != peer {
-			continue
-		}
-		if err := f.apply(ctx, s.document(a)); err != nil {
-			return err
+		if s.system != system {
+			late = append(late, s.document(a))
 		}
 	}
-	return nil
+	return f.apply(ctx, late...)
 }
 
-func (l *lab) deployLine(s *asked, c apps, sum sum, note string) {
+// deployLine holds of good applications that nothing fails, and that each request arrives once. Where nothing failed each was answered, and so
+// arrived: then as many arrivals as requests say that none came twice, be it GET or POST. For our retries send neither again once an application may
+// have seen it.
+func (l *lab) deployLine(s *asked, c apps, sum sum, arrived uint64, note string) *report.Line {
 	key := map[string]any{"endpoints": s.origin, "protocol": s.protocolName(), "apps": c.name, "replicas": l.replicas, "replaced": l.times, "proxies": l.proxies}
-	line := report.NewLine(s.system, "requests", "requests", key, report.Series{{float64(sum.done)}})
-	line.N, line.Failed = int(sum.done), int(sum.failed)
-	line.OfferedRPS, line.AchievedRPS = &sum.offered, &sum.achieved
-	line.Note = fmt.Sprintf("%v; latency p99 %.1f ms, of that the generator's own %.1f; %s", sum, sum.p99*1e3, sum.lateness*1e3, note)
-	if c.aim && s.system == system && l.Size != report.Quick {
-		line.AimNone()
+	line := sum.line(s.system, key)
+	line.Note = fmt.Sprintf("%v; %d arrived at an application; latency p99 %.1f ms, of that the generator's own %.1f; %s", sum, arrived, sum.p99*1e3, sum.lateness*1e3, note)
+	if s.system != system {
+		line.Note += fmt.Sprintf("; addresses up to %v old", l.ttl)
 	}
-	l.r.Add(line)
-	fmt.Printf("deploys, %s: %s over %s, %s: %s\n", c.name, s.origin, s.protocolName(), s.system, line.Note)
+	if c.aim && s.system == system {
+		line.AimOf("0 failed, each arrived once", fmt.Sprintf("%d of %d failed, %d arrived", sum.failed, sum.done, arrived), sum.failed == 0 && arrived == sum.done)
+	}
+	return line
 }

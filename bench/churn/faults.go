@@ -95,12 +95,7 @@ func (l *lab) faultCase(ctx context.Context, f fleet, fault fault) error {
 	for name, started := range loads {
 		sum := started.stop()
 		c := map[string]any{"fault": fault.name, "protocol": name, "proxies": l.proxies, "seconds": l.outage.Seconds()}
-		line := report.NewLine(system, "requests", "requests", c, report.Series{{float64(sum.done)}})
-		line.N, line.Failed, line.OfferedRPS, line.AchievedRPS, line.Note = int(sum.done), int(sum.failed), &sum.offered, &sum.achieved, sum.String()
-		l.r.Add(line)
-		if l.Size != report.Quick {
-			line.AimNone()
-		}
+		l.r.Add(sum.line(system, c).AimNone())
 		fmt.Printf("faults, %s: %s: %v\n", fault.name, name, sum)
 	}
 	line := report.NewLine(system, "rollback_acked", "s", map[string]any{"fault": fault.name, "proxies": l.proxies}, report.Series{rollbacks})
@@ -109,7 +104,7 @@ func (l *lab) faultCase(ctx context.Context, f fleet, fault fault) error {
 	return nil
 }
 
-// rollBackUntil rolls both services back every second, and returns how long each call took. One that fails, or that a proxy does not
+// rollBackUntil rolls both services back, one after the other, every second, and returns how long each call took. One that fails, or that a proxy does not
 // acknowledge, is an error.
 func (l *lab) rollBackUntil(ctx context.Context, f fleet, end time.Duration) (took []float64, err error) {
 	options := &crossfadev1.ChangeOptions{Wait: crossfadev1.Wait_WAIT_ACKED, Timeout: durationpb.New(patience), Force: true}

@@ -16,7 +16,7 @@ import (
 const (
 	followRate = 250.0                  // requests per second and proxy: the gap between two is 4 ms
 	quiet      = 200 * time.Millisecond // without a request at the old endpoint, it is left
-	followAim  = 0.150                  // seconds, at most, for the slowest proxy of a change of a slice
+	followAim  = 0.150                  // seconds, at most, for the slowest proxy from when the control plane can know of a change
 )
 
 // followed is how long, in seconds, it took until all proxies followed each change.
@@ -41,8 +41,8 @@ func (l *lab) following(ctx context.Context) error {
 		origin  string
 		changes int
 		spread  time.Duration // changes are made at a random moment of it
-		aim     float64       // seconds; looks at ECS are spread by a tenth of their interval
-	}{{"eks", l.changes, 50 * time.Millisecond, followAim}, {"ecs", l.ecsChanges, ecsPoll, 1.1*ecsPoll.Seconds() + followAim}} {
+		wait    float64       // seconds, at most, until the control plane can know: looks at ECS are up to a tenth later than set
+	}{{"eks", l.changes, 50 * time.Millisecond, 0}, {"ecs", l.ecsChanges, ecsPoll, 1.1 * ecsPoll.Seconds()}} {
 		service := c.origin + "-moving"
 		if err := f.apply(ctx, a.service(service, c.origin, "http1", hosts(c.origin, l.proxies)...)); err != nil {
 			return err
@@ -54,7 +54,10 @@ func (l *lab) following(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.origin, err)
 		}
-		l.followLines(c.origin, got, c.aim)
+		for _, line := range l.followLines(c.origin, got, c.wait) {
+			l.r.Add(line)
+			fmt.Printf("following %s: %s p50 %.1f ms, p99 %.1f, max %.1f, n %d; %s\n", c.origin, line.Metric, line.P50*1e3, line.P99*1e3, line.Max*1e3, line.N, line.Note)
+		}
 	}
 	return nil
 }
@@ -140,24 +143,30 @@ func arrivedAt(ctx context.Context, r *deploys.Replica, names []string) error {
 	})
 }
 
-func (l *lab) followLines(origin string, f *followed, aim float64) {
+// followLines are the figures of a source of whose changes the control plane knows after wait, in seconds, at most.
+func (l *lab) followLines(origin string, f *followed, wait float64) (lines []*report.Line) {
 	c := map[string]any{"source": origin, "proxies": l.proxies}
 	if origin == "ecs" {
 		c["poll_s"] = ecsPoll.Seconds()
 	}
-	add := func(metric string, samples []float64) *report.Line {
-		line := report.NewLine(system, metric, "s", c, report.Series{samples})
-		line.Failed = int(f.sum.failed)
-		line.OfferedRPS, line.AchievedRPS, line.Note = &f.sum.offered, &f.sum.achieved, f.sum.String()
-		l.r.Add(line)
-		fmt.Printf("following %s: %s p50 %.1f ms, p99 %.1f, max %.1f, n %d; %v\n", origin, metric, line.P50*1e3, line.P99*1e3, line.Max*1e3, line.N, f.sum)
-		return line
+	for _, m := range []struct {
+		name    string
+		samples []float64
+		aim     bool
+	}{{"routed", f.routed, true}, {"routed_proxy", f.proxies, false}, {"left", f.left, true}} {
+		line := report.NewLine(system, m.name, "s", c, report.Series{m.samples})
+		f.sum.rate(line)
+		switch {
+		case !m.aim:
+		case wait == 0:
+			line.AimP99(followAim)
+		default:
+			limit := wait + followAim
+			line.AimOf(
+				fmt.Sprintf("p99 <= %s (%s until ECS was asked, %s from then on), 0 failed", report.Amount(limit, "s"), report.Amount(wait, "s"), report.Amount(followAim, "s")),
+				fmt.Sprintf("p99 %s, %d failed", report.Amount(line.P99, "s"), line.Failed), line.P99 <= limit && line.Failed == 0)
+		}
+		lines = append(lines, line)
 	}
-	routed := add("routed", f.routed)
-	add("routed_proxy", f.proxies)
-	left := add("left", f.left)
-	if l.Size != report.Quick {
-		routed.AimP99(aim)
-		left.AimP99(aim)
-	}
+	return lines
 }

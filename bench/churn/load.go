@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/internal/loadgen"
 )
 
@@ -73,6 +74,25 @@ func (l *load) stop() sum {
 	}
 	out.failedPosts = l.failedPosts.Load()
 	return out
+}
+
+// enough of a rate is what was reached of it, at least: else proxies had less to do than the line says.
+const enough = 0.97
+
+// rate completes a line of something that happened under this load.
+func (s sum) rate(l *report.Line) {
+	l.Failed, l.OfferedRPS, l.AchievedRPS, l.Note = int(s.failed), &s.offered, &s.achieved, s.String()
+	if s.achieved < enough*s.offered {
+		l.Invalidate("only %.0f of %.0f requests per second were sent", s.achieved, s.offered)
+	}
+}
+
+// line is that of the requests themselves.
+func (s sum) line(system string, c map[string]any) *report.Line {
+	l := report.NewLine(system, "requests", "requests", c, report.Series{{float64(s.done)}})
+	l.N = int(s.done)
+	s.rate(l)
+	return l
 }
 
 func (s sum) String() string {

@@ -21,6 +21,7 @@ type options struct {
 	services   int           // of the case with many
 	look       time.Duration // at those
 	outage     time.Duration // of the sources
+	ttl        time.Duration // how old the addresses of the peers get
 }
 
 func main() { report.Main("churn", run) }
@@ -38,6 +39,7 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.services, "services", 200, "services of the case with many")
 	f.DurationVar(&o.look, "look", time.Minute, "how long those are looked at")
 	f.DurationVar(&o.outage, "outage", time.Minute, "how long sources fail")
+	f.DurationVar(&o.ttl, "ttl", 3*time.Second, "how old the addresses of the peers get: a tenth of a TTL")
 	if err := o.Parse(f, args, report.Smaller{
 		report.Quick: {
 			"replicas", "4", "times", "1", "requests", "2000", "rate", "200", "changes", "5", "ecs-changes", "2", "services", "10",
@@ -47,8 +49,8 @@ func parse(args []string) (*options, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if min(o.proxies, o.replicas, o.times, o.changes, o.ecsChanges, o.services) < 1 || o.services > 900 || o.rate <= 0 || o.look <= 0 || o.outage <= 0 {
-		return nil, errors.New("all numbers must be at least 1, -services at most 900")
+	if min(o.proxies, o.replicas, o.times, o.changes, o.ecsChanges, o.services) < 1 || o.services > 900 || o.rate <= 0 || min(o.look, o.outage, o.ttl) <= 0 {
+		return nil, errors.New("all numbers must be at least 1, times above 0, -services at most 900")
 	}
 	return o, nil
 }

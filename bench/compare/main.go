@@ -34,7 +34,7 @@ func run(args []string, stdout io.Writer) error {
 	join := f.Bool("join", false, "only make the page of the latest full reports, bench/results/index.html and summary.md")
 	results := f.String("results", "", "`FOLDER` of the reports (default bench/results)")
 	f.Usage = func() {
-		fmt.Fprintln(f.Output(), "Say what differs between two reports beyond the noise.\n\nUsage:\n  compare [flags] BEFORE AFTER\n\nEach is a folder, or a part of the name of one below bench/results, for example a commit.\n\nFlags:")
+		fmt.Fprintln(f.Output(), "Say what differs between two reports beyond the noise.\n\nUsage:\n  compare [flags] BEFORE AFTER\n\nEach is a folder, or a part of the name of one below bench/results, for example a commit:\n  compare 55c0376 ce1f8ad\n\nFlags:")
 		f.PrintDefaults()
 	}
 	if err := f.Parse(args); err != nil {
@@ -63,7 +63,7 @@ func run(args []string, stdout io.Writer) error {
 	return show(stdout, sides[0], sides[1], *all)
 }
 
-// find is the folder of a report.
+// find is the folder of a report. A whole name, or the end of one, is meant rather than a part: a report has siblings that end in -short.
 func find(root, name string) (string, error) {
 	if info, err := os.Stat(name); err == nil && info.IsDir() && reports(name) > 0 {
 		return name, nil
@@ -73,9 +73,14 @@ func find(root, name string) (string, error) {
 		return "", err
 	}
 	var found []string
-	for _, e := range entries {
-		if folder := filepath.Join(root, e.Name()); name != "" && e.IsDir() && strings.Contains(e.Name(), name) && reports(folder) > 0 {
-			found = append(found, folder)
+	for _, like := range []func(folder, name string) bool{equal, strings.HasSuffix, strings.Contains} {
+		for _, e := range entries {
+			if folder := filepath.Join(root, e.Name()); name != "" && e.IsDir() && like(e.Name(), name) && reports(folder) > 0 {
+				found = append(found, folder)
+			}
+		}
+		if len(found) > 0 {
+			break
 		}
 	}
 	switch len(found) {
@@ -86,6 +91,8 @@ func find(root, name string) (string, error) {
 	}
 	return "", fmt.Errorf("%q: several reports have this in their names: %s; name one of them", name, strings.Join(found, ", "))
 }
+
+func equal(a, b string) bool { return a == b }
 
 // reports counts the reports in a folder.
 func reports(folder string) int {
@@ -99,7 +106,7 @@ func reports(folder string) int {
 // show prints what has changed, and counts what has not.
 func show(w io.Writer, before, after []*report.Line, all bool) error {
 	c := report.CompareReports(before, after)
-	if len(c.Changes)+len(c.Bare) == 0 {
+	if len(c.Changes)+len(c.Bare)+len(c.Invalid) == 0 {
 		return errors.New("the two reports have no line in common: they are of different benchmarks, or cases")
 	}
 	for _, s := range differences(before, after) {
@@ -163,27 +170,77 @@ func counts(c report.Comparison) string {
 	if n := len(c.Bare); n > 0 {
 		out += fmt.Sprintf("; %d more have no interval, so nobody knows", n)
 	}
+	if n := len(c.Invalid); n > 0 {
+		out += fmt.Sprintf("; %d are invalid in one of the reports, so they are not compared", n)
+	}
 	if b, a := len(c.OnlyBefore), len(c.OnlyAfter); b+a > 0 {
 		out += fmt.Sprintf("; %d are only in the first report, %d only in the second", b, a)
 	}
 	return out + "."
 }
 
-// differences warns of what else is not the same.
+// differences warns of what else is not the same, in the benchmarks that both reports have.
 func differences(before, after []*report.Line) (out []string) {
+	before, after = common(before, after), common(after, before)
+	note := func(what, advice string, of func(*report.Line) string) {
+		if a, b := values(before, of), values(after, of); a != b {
+			out = append(out, fmt.Sprintf("note: %s was %s, and is %s: %s", what, a, b, advice))
+		}
+	}
 	for _, key := range []string{"cpu", "cores", "memoryBytes", "kernel"} {
-		if a, b := machines(before, key), machines(after, key); a != b {
-			out = append(out, fmt.Sprintf("note: %s was %s, and is %s: trust ratios to a peer, not means", key, a, b))
+		note(key, "trust ratios to a peer, not means", func(l *report.Line) string { return text(l.Machine[key]) })
+	}
+	benches, versions := map[string]bool{}, map[string]bool{}
+	for _, l := range slices.Concat(before, after) {
+		benches[l.Bench] = true
+		for name := range l.Versions {
+			versions[name] = name != "crossfade" // of which the reports are
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(versions)) {
+		if versions[name] {
+			note(name, "a change may be of that", func(l *report.Line) string { return l.Versions[name] })
+		}
+	}
+	for _, bench := range slices.Sorted(maps.Keys(benches)) {
+		note("the command of "+bench, "look whether the sizes are the same", func(l *report.Line) string {
+			if l.Bench != bench {
+				return ""
+			}
+			return l.Command
+		})
+	}
+	return out
+}
+
+// common are the lines of benchmarks that another report has, too.
+func common(lines, other []*report.Line) (out []*report.Line) {
+	for _, l := range lines {
+		if slices.ContainsFunc(other, func(o *report.Line) bool { return o.Bench == l.Bench }) {
+			out = append(out, l)
 		}
 	}
 	return out
 }
 
-// machines are the values of a fact about the machines of a report.
-func machines(lines []*report.Line, key string) string {
+// values are those of a fact about some lines.
+func values(lines []*report.Line, of func(*report.Line) string) string {
 	seen := map[string]bool{}
 	for _, l := range lines {
-		seen[fmt.Sprint(l.Machine[key])] = true
+		if v := of(l); v != "" {
+			seen[v] = true
+		}
+	}
+	if len(seen) == 0 {
+		return "not there"
 	}
 	return strings.Join(slices.Sorted(maps.Keys(seen)), ", ")
+}
+
+// text of a fact, empty if it is not known.
+func text(fact any) string {
+	if fact == nil {
+		return ""
+	}
+	return fmt.Sprint(fact)
 }

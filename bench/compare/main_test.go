@@ -25,6 +25,81 @@ func written(t *testing.T, root, name string, took ...float64) {
 	}
 }
 
+// TestAWholeNameIsMeantRatherThanAPart, since the short form of a report has its name and more.
+func TestAWholeNameIsMeantRatherThanAPart(t *testing.T) {
+	root := t.TempDir()
+	for _, name := range []string{"2026-01-01-aaaaaaa", "2026-01-01-aaaaaaa-short", "2026-01-01-bbbbbbb-short"} {
+		written(t, root, name, 1)
+	}
+	for name, want := range map[string]string{
+		"2026-01-01-aaaaaaa": "2026-01-01-aaaaaaa", "aaaaaaa": "2026-01-01-aaaaaaa", "aaaaaaa-short": "2026-01-01-aaaaaaa-short", "bbbbbbb": "2026-01-01-bbbbbbb-short",
+	} {
+		if got, err := find(root, name); err != nil || filepath.Base(got) != want {
+			t.Errorf("%s is %s, %v", name, got, err)
+		}
+	}
+	if got, err := find(root, "2026-01-01"); err == nil {
+		t.Errorf("several are %s", got)
+	}
+}
+
+func TestDifferences(t *testing.T) {
+	of := func(bench, command, envoy, cpu string) *report.Line {
+		l := report.NewLine("s", "m", "s", nil, report.Series{{1}})
+		l.Bench, l.Command = bench, command
+		l.Machine, l.Versions = map[string]any{"cpu": cpu}, map[string]string{"envoy": envoy, "crossfade": command}
+		if envoy == "" {
+			delete(l.Versions, "envoy")
+		}
+		return l
+	}
+	before := []*report.Line{of("x", "run x", "1.37", "old"), of("y", "run y", "9", "other")}
+	for name, c := range map[string]struct {
+		after []*report.Line
+		want  []string
+	}{
+		"nothing":          {[]*report.Line{of("x", "run x", "1.37", "old")}, nil},
+		"what is not held": {[]*report.Line{of("x", "run x", "1.37", "old"), of("z", "run z", "8", "new")}, nil},
+		"all": {[]*report.Line{of("x", "run x -full", "1.40", "new")}, []string{
+			"cpu was old, and is new", "envoy was 1.37, and is 1.40", "the command of x was run x, and is run x -full",
+		}},
+		"no Envoy": {[]*report.Line{of("x", "run x", "", "old")}, []string{"envoy was 1.37, and is not there"}},
+	} {
+		got := differences(before, c.after)
+		if len(got) != len(c.want) {
+			t.Errorf("%s: %q", name, got)
+			continue
+		}
+		for i, want := range c.want {
+			if !strings.Contains(got[i], want) {
+				t.Errorf("%s: %q lacks %q", name, got[i], want)
+			}
+		}
+	}
+}
+
+func TestCountsSayWhatIsInvalid(t *testing.T) {
+	root := t.TempDir()
+	written(t, root, "2026-01-01-aaaaaaa", 1, 1.01, 1.02)
+	before, err := report.Read(filepath.Join(root, "2026-01-01-aaaaaaa"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := report.Read(filepath.Join(root, "2026-01-01-aaaaaaa"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	after[0].Invalidate("the machine was busy")
+	var out strings.Builder
+	if err := show(&out, before, after, false); err != nil || !strings.Contains(out.String(), "0 of 1 lines changed beyond the noise; 1 are invalid in one of the reports") {
+		t.Errorf("%v: %s", err, out.String())
+	}
+	after[1].Invalidate("the machine was busy")
+	if err := show(&out, before, after, false); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestCompare(t *testing.T) {
 	root := t.TempDir()
 	written(t, root, "2026-01-01-aaaaaaa", 1, 1.01, 1.02, 1.01, 1)

@@ -1,12 +1,48 @@
 package main
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/pkg/shadow/shadowtest"
 )
+
+// TestThePeer finds each place once, and decodes nothing if there is nothing to find.
+func TestThePeer(t *testing.T) {
+	for _, c := range []struct{ a, b, want string }{
+		{`{"a":[{"b":1},{"b":2}],"c":null}`, `{"c":null,"a":[{"b":1},{"b":2}]}`, ""},
+		{`{"a":[{"b":1,"x":{"y":1}},{"b":2}]}`, `{"a":[{"b":1,"x":{"y":2}},{"b":3}]}`, "$.a[*].b $.a[*].x.y"},
+		{`{"a":1,"c":{"d":1}}`, `{"b":1,"c":{"e":1}}`, "$.a $.b $.c.d $.c.e"},
+		{`{"a":[1,2],"b":{},"c":[]}`, `{"a":[1],"b":[],"c":"x"}`, "$.a $.b $.c"},
+		{`1`, `"1"`, "$"},
+		{`{`, `{}`, "invalid"},
+	} {
+		got := naive([]byte(c.a), []byte(c.b))
+		slices.Sort(got)
+		if text := strings.Join(got, " "); text != c.want {
+			t.Errorf("%s and %s: %s, not %s", c.a, c.b, text, c.want)
+		}
+	}
+	p := pairOf(2<<10, true)
+	if n := testing.AllocsPerRun(10, func() { naive(p.Control.Body, p.Candidate.Body) }); n > 0 {
+		t.Errorf("equal bodies take %g allocations", n)
+	}
+}
+
+// TestRecallHoldsFalseFindingsToo: who reports everything misses nothing.
+func TestRecallHoldsFalseFindingsToo(t *testing.T) {
+	for _, c := range []struct {
+		missed, invented int
+		met              bool
+	}{{0, 0, true}, {1, 0, false}, {0, 1, false}} {
+		if l := recallLine(report.Series{{30}}, c.missed, c.invented, 1, 60); *l.Met != c.met || l.Failed != c.missed+c.invented {
+			t.Errorf("%+v: %+v", c, l)
+		}
+	}
+}
 
 // TestSmall runs what there is, as small as it may be. It asks no clock: what it holds is that both ways of the cost find the same, that the
 // world is found and nothing else, and that the report has a line for all.
@@ -35,6 +71,12 @@ func TestSmall(t *testing.T) {
 	}
 	if got.missed+got.invented > 0 || both.planted != len(shadowtest.Kinds) || both.invented[0] > 0 || min(both.found[0], both.found[1]) < 18 {
 		t.Errorf("%+v, %+v", got, both)
+	}
+	for _, l := range r.Lines() {
+		say(l) // two runs have no interval
+		if aimed := l.Metric == "cpu of a pair" && l.System == system && l.Case["equal"] == false; l.Case["equal"] != nil && (l.Aim != nil) != aimed {
+			t.Errorf("%s of %v, %s: the aim is %v", l.Metric, l.Case, l.System, l.Aim)
+		}
 	}
 	if err := r.Write(t.TempDir()); err != nil {
 		t.Error(err)

@@ -18,7 +18,7 @@ const rule = "Diffy's rule"
 var besides = []struct {
 	rate, noise float64
 	pairs       int  // in all
-	long        bool // fewer worlds, and none in the short form
+	long        bool // fewer worlds, and none in quick runs
 }{
 	{0.1, 0.1, 10_000, false},
 	{0.01, 0.1, 10_000, false},

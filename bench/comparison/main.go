@@ -79,7 +79,10 @@ func measure(ctx context.Context, o *options, r *report.Run) error {
 func say(l *report.Line) {
 	text := fmt.Sprintf("%v %s, %s: p50 %.4g, max %.4g %s", l.Case, l.Metric, l.System, l.P50, l.Max, l.Unit)
 	if l.Ratio != nil {
-		text += fmt.Sprintf(", %.3g [%.3g, %.3g] of %s", *l.Ratio, *l.RatioLow, *l.RatioHigh, *l.Peer)
+		text += fmt.Sprintf(", %.3g of %s", *l.Ratio, *l.Peer)
+	}
+	if l.RatioHigh != nil {
+		text += fmt.Sprintf(" [%.3g, %.3g]", *l.RatioLow, *l.RatioHigh)
 	}
 	if l.Note != "" {
 		text += "; " + l.Note

@@ -1,104 +1,51 @@
 package main
 
-import (
-	"context"
-	"fmt"
-
-	"github.com/crossfade-proxy/crossfade/internal/envoyproc"
-)
+import "context"
 
 // attribution measures which pieces of what we generate cost what. The configuration of a proxy of the fleet is taken from it and made static; the
-// same less one piece is asked beside it.
+// same less one piece is asked beside it. The control plane stays, since they send it statistics.
 func (b *bench) attribution(ctx context.Context) error {
+	if err := b.chooseRate(ctx); err != nil {
+		return err
+	}
 	s, err := b.site(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	live, err := s.fleet(ctx, feature{name: "one"}, b.addresses())
-	if err != nil {
+	live := b.fleet(feature{name: "one"})
+	live.c = map[string]any{"services": 1, "part": "attribution"}
+	var d dump
+	if err := s.started(ctx, []*entry{{system: live}}, func() (err error) {
+		d, err = takeDump(ctx, s.Proxies[0])
+		return err
+	}); err != nil {
 		return err
 	}
-	if err := s.ready(ctx); err != nil {
-		return err
+	base := b.generated(d, piece{name: "nothing"})
+	others := []*system{live, b.minimal(live.c)}
+	for _, p := range pieces() {
+		others = append(others, b.generated(d, p))
 	}
-	v := &variants{bench: b, hosts: live.plan.Hosts}
-	defer v.close()
-	if v.dump, err = takeDump(ctx, s.Proxies[0]); err != nil {
-		return err
-	}
-	least, end, err := b.startMinimal(ctx)
-	if err != nil {
-		return err
-	}
-	defer end()
-	for _, s := range []*system{live, least} {
-		s.c = map[string]any{"services": 1, "part": "attribution"}
-	}
-	base, less, err := v.start(ctx)
-	if err != nil {
-		return err
-	}
-	if err := b.chooseRate(ctx, live); err != nil {
-		return err
-	}
-	groups := b.beside(base, append([]*system{live, least}, less...))
-	if err := b.together(ctx, b.pairs, groups); err != nil {
-		return err
+	groups := b.beside(base, others)
+	for range b.pairs {
+		for _, g := range groups {
+			if err := s.started(ctx, g, func() error { return b.together(ctx, g) }); err != nil {
+				return err
+			}
+		}
 	}
 	b.reportGroups(base.name, groups)
 	return nil
 }
 
-// variants are Envoys with what one of the fleet has, in whole and less a piece.
-type variants struct {
-	*bench
-	dump   dump
-	hosts  []string
-	envoys []*envoyproc.Process
-}
-
-// start starts the whole and all others, and waits until they serve.
-func (v *variants) start(ctx context.Context) (whole *system, less []*system, err error) {
-	if whole, err = v.startWithout(ctx, piece{name: "nothing"}); err != nil {
-		return nil, nil, err
-	}
-	for _, p := range pieces() {
-		s, err := v.startWithout(ctx, p)
-		if err != nil {
-			return nil, nil, fmt.Errorf("without %s: %w", p.name, err)
+// generated is an Envoy with what one of the fleet has, less a piece.
+func (b *bench) generated(d dump, p piece) *system {
+	return &system{name: "crossfade generated", c: map[string]any{"without": p.name}, start: func(ctx context.Context, _ *site) (*process, error) {
+		out, err := b.startEnvoy(ctx, func(at place) ([]byte, error) { return d.without(p, at) })
+		if err == nil {
+			out.plan.Hosts = feature{name: "one"}.hosts()
 		}
-		less = append(less, s)
-	}
-	for _, e := range v.envoys {
-		if err := ready(ctx, e); err != nil {
-			return nil, nil, err
-		}
-	}
-	return whole, less, nil
-}
-
-func (v *variants) startWithout(ctx context.Context, p piece) (*system, error) {
-	at, err := v.newPlace()
-	if err != nil {
-		return nil, err
-	}
-	config, err := v.dump.without(p, at)
-	if err != nil {
-		return nil, err
-	}
-	e, err := v.startEnvoy(ctx, config)
-	if err != nil {
-		return nil, err
-	}
-	v.envoys = append(v.envoys, e)
-	s := at.system("crossfade generated", e.PID())
-	s.c, s.plan.Hosts = map[string]any{"without": p.name}, v.hosts
-	return s, nil
-}
-
-func (v *variants) close() {
-	for _, e := range v.envoys {
-		e.Kill()
-	}
+		return out, err
+	}}
 }

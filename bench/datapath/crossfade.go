@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -24,7 +23,7 @@ const (
 	patience  = time.Minute                // for whatever must come
 )
 
-// site is a control plane whose fleets have a proxy each.
+// site is a control plane with fleets.
 type site struct {
 	*stack.Stack
 	log *os.File
@@ -52,6 +51,7 @@ func (s *site) close() {
 		s.Close()
 	}
 	_ = s.log.Close()
+	_ = os.RemoveAll(filepath.Dir(s.log.Name())) // of proxies, there are a line for each request
 }
 
 // apply applies documents in YAML.
@@ -70,35 +70,35 @@ func (s *site) apply(ctx context.Context, text string) error {
 	return err
 }
 
-// fleet makes the fleet of a feature and starts its proxy, which serves after [site.ready].
-func (s *site) fleet(ctx context.Context, f feature, origins [2]string) (*system, error) {
+// fleet is a proxy of a fleet with a feature.
+func (b *bench) fleet(f feature) *system {
+	return &system{name: crossfade, c: map[string]any{"feature": f.name}, start: func(ctx context.Context, s *site) (*process, error) {
+		return s.fleet(ctx, f, b.addresses())
+	}}
+}
+
+// fleet makes the fleet of a feature, unless it is there already, and starts a proxy of it. Once that is ready an experiment begins, if the feature
+// is one: a comparator asks through proxies that it knows.
+func (s *site) fleet(ctx context.Context, f feature, origins [2]string) (*process, error) {
 	if err := s.apply(ctx, f.documents(origins)); err != nil {
-		return nil, fmt.Errorf("%s: %w", f.name, err)
+		return nil, err
 	}
 	p, err := s.AddProxy(ctx, f.id(), 1)
 	if err != nil {
 		return nil, err
 	}
-	plan := Plan{Target: net.JoinHostPort(p.Host, port), Hosts: f.hosts(), Protocol: f.clients}
-	return &system{name: crossfade, c: map[string]any{"feature": f.name}, plan: plan, pid: p.PID()}, nil
-}
-
-// ready waits until all proxies serve, and starts the experiments of features: a comparator asks through proxies that it knows.
-func (s *site) ready(ctx context.Context, all ...feature) error {
-	wait, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for _, p := range s.Proxies {
-		if err := p.AwaitReady(wait); err != nil {
+	out := &process{plan: Plan{Target: net.JoinHostPort(p.Host, port), Hosts: f.hosts(), Protocol: f.clients}, pid: p.PID(), ready: p.AwaitReady, end: p.Kill}
+	if f.mirror == "" {
+		return out, nil
+	}
+	out.ready = func(ctx context.Context) error {
+		if err := p.AwaitReady(ctx); err != nil {
 			return err
 		}
+		return s.apply(ctx, f.experiment())
 	}
-	for _, f := range all {
-		if f.mirror == "" {
-			continue
-		}
-		if err := s.apply(ctx, f.experiment()); err != nil {
-			return fmt.Errorf("%s: %w", f.name, err)
-		}
+	if f.mirror == whole { // of another share, a quick run may copy nothing
+		out.check = func(ctx context.Context, requests uint64) error { return s.copied(ctx, f, requests) }
 	}
-	return nil
+	return out, nil
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"net"
@@ -12,8 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/bench/internal/role"
+	"github.com/crossfade-proxy/crossfade/internal/loadgen"
+	"github.com/crossfade-proxy/crossfade/internal/stack"
 )
 
 // TestMain lets the test be its own load generator, as the program is.
@@ -89,37 +96,211 @@ func TestCPUTimeIsThatOfTheProcess(t *testing.T) {
 	}
 }
 
+// invented is a turn that went well, at a cost in seconds.
+func invented(cost float64) turn {
+	return turn{cpu: cost, rate: 98, offered: 100, latencies: []float64{1e-3}, memory: 1e6, sum: Sum{Done: 100}}
+}
+
+// ran is a system with a run of a turn for each cost.
+func ran(name string, costs ...float64) *entry {
+	e := &entry{system: &system{name: name, c: map[string]any{"services": 1}}}
+	for _, c := range costs {
+		e.begin(nil)
+		e.add(invented(c))
+	}
+	return e
+}
+
+// reporting is a bench that only reports.
+func reporting(size report.Size) *bench {
+	return &bench{options: &options{Options: report.Options{Size: size}}, r: report.NewRun("datapath", "", 1, time.Now())}
+}
+
 func TestATurnThatDidNotReachItsRateMeetsNoAim(t *testing.T) {
-	good := turn{cpu: 1, rate: 98, offered: 100, sum: Sum{Done: 100}}
-	slow, failed := good, good
-	slow.rate = 90
-	failed.sum.Failed, failed.sum.Failures = 1, map[string]uint64{"timeout": 1}
-	for _, c := range []struct {
-		turns []turn
-		valid bool
-		note  string
+	for name, want := range map[string]struct {
+		change func(*turn)
+		why    string
 	}{
-		{[]turn{good, good}, true, "lateness"},
-		{[]turn{good, slow}, false, "INVALID: in 1 of 2 runs"},
-		{[]turn{good, failed}, false, "1 of 200 requests failed: 1 × timeout"},
-		{nil, false, ""},
+		"nothing": {func(*turn) {}, ""},
+		"slow":    {func(t *turn) { t.rate = 96 }, "in 1 of 3 turns fewer requests were answered than were due"},
+		"failed":  {func(t *turn) { t.sum.Failed, t.sum.Failures = 1, map[string]uint64{"timeout": 1} }, "1 of 300 requests failed: 1 × timeout"},
 	} {
-		e := &entry{turns: c.turns}
-		if e.valid() != c.valid || !strings.Contains(e.note(), c.note) {
-			t.Errorf("%v: valid %t, %s", c.turns, e.valid(), e.note())
-		}
-		if peer := (&entry{turns: []turn{good, good}}); aimCounts(e, peer) != c.valid || aimCounts(peer, e) != c.valid {
-			t.Errorf("%v: an aim counts with it", c.turns)
+		for _, whose := range []string{crossfade, minimal} {
+			b, own, peer := reporting(report.Full), ran(crossfade, 1, 1.01, 1.02), ran(minimal, 1, 1.01, 1.02)
+			want.change(&map[string]*entry{crossfade: own, minimal: peer}[whose].runs[1][0])
+			b.reportDefaults([]*entry{own, peer}, peer)
+			for _, l := range b.r.Lines() {
+				doubted := want.why != "" && (l.System == whose || l.Ratio != nil)
+				if doubted == (l.Invalid == "") || doubted && !strings.Contains(l.Invalid, want.why) {
+					t.Errorf("%s of %s: %s %s is invalid because %q", name, whose, l.System, l.Metric, l.Invalid)
+				}
+				if l.Aim != nil && *l.Met == doubted {
+					t.Errorf("%s of %s: %s %s: met %t", name, whose, l.System, l.Metric, *l.Met)
+				}
+			}
 		}
 	}
 }
 
-func TestThin(t *testing.T) {
-	if got := thin([]float64{1, 2, 3, 4, 5}, 3); !slices.Equal(got, []float64{1, 3, 5}) {
+// TestPartsWithoutAnAimOfTheirOwn have one for failures, which no turn below its rate meets.
+func TestPartsWithoutAnAimOfTheirOwn(t *testing.T) {
+	b, base, other := reporting(report.Full), ran(crossfade, 1, 1, 1), ran(crossfade, 1, 2, 3)
+	base.runs[0][0].rate = 90
+	b.reportGroups(plain, [][]*entry{{base, other}})
+	var met []bool
+	for _, l := range b.r.Lines() {
+		if l.Aim != nil {
+			met = append(met, *l.Met)
+		}
+		if l.Ratio != nil && !strings.HasPrefix(l.Invalid, plain+": in 1 of 3 turns") {
+			t.Errorf("a ratio to what is in doubt is not: %q", l.Invalid)
+		}
+	}
+	if !slices.Equal(met, []bool{false, true}) {
+		t.Errorf("aims are met: %v", met)
+	}
+}
+
+// TestTurnsOfAProcessAreOneRun since it differs from its twin by more than they do from each other: in the intervals are processes.
+func TestTurnsOfAProcessAreOneRun(t *testing.T) {
+	b, own, peer := reporting(report.Full), ran(crossfade, 1.00, 1.02, 1.04), ran(minimal, 1, 1, 1)
+	for _, e := range []*entry{own, peer} {
+		for i, turns := range e.runs {
+			e.runs[i] = append(turns, turns[0])
+		}
+	}
+	l := b.cost(own, peer, minimal)
+	if got := ratioText(l); l.Runs != 3 || l.N != 6 || got != ", × 1.020 [0.971, 1.071] of envoy-static" { // two degrees of freedom: t is 4.3
+		t.Errorf("%d turns in %d runs%s", l.N, l.Runs, got)
+	}
+	b.rest(own)
+	for _, l := range b.r.Lines() {
+		if l.Runs != 3 {
+			t.Errorf("%s: %d runs", l.Metric, l.Runs)
+		}
+	}
+}
+
+func TestTheAimSaysOfWhatItIs(t *testing.T) {
+	b, own, peer := reporting(report.Full), ran(crossfade, 1.1, 1.11, 1.12), ran(minimal, 1, 1, 1)
+	b.reportDefaults([]*entry{own, peer}, peer)
+	for _, l := range b.r.Lines() {
+		if l.Metric != "cpu_per_request" || l.System != crossfade {
+			continue
+		}
+		const want = "the aim, CPU per request of a live proxy with defaults at the whole rate, ratioHigh <= 1.05, is not met: mean 1.11 [1.09, 1.14] of envoy-static"
+		if got := aimText(l); got != want {
+			t.Errorf("%s, not %s", got, want)
+		}
+		l.Invalidate("busy")
+		if got := aimText(l); got != want+"; busy" {
+			t.Error(got)
+		}
+	}
+}
+
+func TestFewPairsHaveNoInterval(t *testing.T) {
+	l := reporting(report.Full).cost(ran(crossfade, 2, 2), ran(minimal, 1, 1), minimal)
+	if got := ratioText(l); got != ", × 2.000 of envoy-static, too few pairs for an interval" {
 		t.Error(got)
 	}
-	if got := thin([]float64{1, 2}, 3); !slices.Equal(got, []float64{1, 2}) {
-		t.Error(got)
+}
+
+// TestSmallerRunsHaveIntervals of all ratios.
+func TestSmallerRunsHaveIntervals(t *testing.T) {
+	for args, most := range map[string]int{"": 3, "-full": 9} {
+		o, err := parse(strings.Fields(args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.pairs < most || (o.turns+perProcess-1)/perProcess < most {
+			t.Errorf("%q: %d pairs, %d turns, %d of each process", args, o.pairs, o.turns, perProcess)
+		}
+	}
+}
+
+// TestStarted: every process is one run, and ends whatever happens.
+func TestStarted(t *testing.T) {
+	broken := errors.New("broken")
+	for _, at := range []string{"", "start", "ready", "turn", "check"} {
+		ended := 0
+		fail := func(where string) func(context.Context) error {
+			return func(context.Context) error {
+				if at == where {
+					return broken
+				}
+				return nil
+			}
+		}
+		var err error
+		check := func(ctx context.Context, requests uint64) error {
+			if requests != 100 {
+				t.Errorf("%q: %d requests of the process", at, requests)
+			}
+			return fail("check")(ctx)
+		}
+		first := &entry{system: &system{name: "first", start: func(context.Context, *site) (*process, error) {
+			return &process{ready: fail("ready"), end: func() { ended++ }}, nil
+		}}}
+		second := &entry{system: &system{name: "second", start: func(ctx context.Context, _ *site) (*process, error) {
+			return &process{ready: fail("never"), check: check, end: func() { ended++ }}, fail("start")(ctx)
+		}}}
+		for range 2 {
+			if err = new(site).started(t.Context(), []*entry{first, second}, func() error {
+				second.add(invented(1))
+				return fail("turn")(t.Context())
+			}); err != nil {
+				break
+			}
+		}
+		want, runs := 2, 1
+		switch at {
+		case "":
+			want, runs = 4, 2
+		case "start": // the second has not begun
+			want = 1
+		}
+		if ended != want || len(first.runs) != runs || errors.Is(err, broken) != (at != "") {
+			t.Errorf("%q: %d ended, %d runs, %v", at, ended, len(first.runs), err)
+		}
+	}
+}
+
+// mirrored is an API whose experiments have made so many copies, and then end the asking.
+type mirrored struct {
+	crossfadev1.CrossfadeServiceClient
+	n   int64
+	end func()
+}
+
+func (m mirrored) GetMirrorReport(context.Context, *crossfadev1.GetMirrorReportRequest, ...grpc.CallOption) (*crossfadev1.GetMirrorReportResponse, error) {
+	m.end()
+	return &crossfadev1.GetMirrorReportResponse{Report: &crossfadev1.MirrorReport{Mirrored: m.n}}, nil
+}
+
+func TestThePriceOfAMirrorIsOfCopiesOfHalf(t *testing.T) {
+	for _, c := range []struct {
+		requests uint64
+		copies   int64
+		ok       bool
+	}{{2000, 1000, true}, {2000, 499, false}, {100, 1, true}, {100, 0, false}, {0, 0, false}} {
+		ctx, end := context.WithCancel(t.Context())
+		s := &site{Stack: &stack.Stack{API: mirrored{n: c.copies, end: end}}}
+		if err := s.copied(ctx, feature{}, c.requests); (err == nil) != c.ok {
+			t.Errorf("%d copies of %d requests: %v", c.copies, c.requests, err)
+		}
+	}
+}
+
+// TestAWindowHasAllLatencies of the answers in it: the 99th percentile of evenly spaced ones is another.
+func TestAWindowHasAllLatencies(t *testing.T) {
+	s := &stream{}
+	for i := range 3000 {
+		s.note(loadgen.Result{Done: time.Duration(i), Status: 200, Origin: "ecs"})
+	}
+	s.note(loadgen.Result{Done: 1500, Err: errors.New("timeout")})
+	if got := s.window(Span{From: 500, To: 2500}); got.Answered != 2000 || len(got.Latencies) != 2000 {
+		t.Errorf("%d answered, %d latencies", got.Answered, len(got.Latencies))
 	}
 }
 

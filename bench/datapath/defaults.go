@@ -8,31 +8,21 @@ import (
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
 
+// perProcess is how many turns of the part defaults the same processes have.
+const perProcess = 2
+
 // defaults is the part that has the aim: what a request costs an Envoy of ours, with everything as it is by default, beside others.
 func (b *bench) defaults(ctx context.Context) error {
-	s, err := b.site(ctx)
-	if err != nil {
+	if err := b.chooseRate(ctx); err != nil {
 		return err
 	}
-	defer s.close()
-	one, err := s.fleet(ctx, feature{name: "one"}, b.addresses())
-	if err != nil {
-		return err
-	}
-	many, err := s.fleet(ctx, feature{name: "many", others: b.services - 1, spread: true}, b.addresses())
-	if err != nil {
-		return err
-	}
-	one.c, many.c = map[string]any{"services": 1}, map[string]any{"services": b.services}
-	own, big, peer := &entry{system: one}, &entry{system: many}, &entry{}
-	var end func()
-	if peer.system, end, err = b.startMinimal(ctx); err != nil {
-		return err
-	}
-	defer end()
+	one := map[string]any{"services": 1, "part": "defaults"}
+	own, peer := &entry{system: b.fleet(feature{name: "one"})}, &entry{system: b.minimal(one)}
+	big := &entry{system: b.fleet(feature{name: "many", others: b.services - 1, spread: true})}
+	own.c, big.c = one, map[string]any{"services": b.services, "part": "defaults"}
 	all := []*entry{own, peer, big}
 	for _, p := range peers {
-		other, end, err := b.startPeer(ctx, p)
+		other, err := b.peer(ctx, p, one)
 		if errors.Is(err, errAbsent) {
 			fmt.Println(err)
 			continue
@@ -40,64 +30,78 @@ func (b *bench) defaults(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer end()
 		all = append(all, &entry{system: other})
 	}
-	if err := s.ready(ctx); err != nil {
-		return err
-	}
-	if err := b.chooseRate(ctx, one); err != nil {
-		return err
-	}
-	if err := b.inTurns(ctx, b.turns, all); err != nil {
-		return err
-	}
-	for _, e := range all {
-		l := b.cost(e, versus(e, peer), minimal)
-		if e == own && b.Size != report.Quick {
-			l.AimRatio(aim)
-			*l.Met = *l.Met && aimCounts(own, peer)
-		}
-		b.rest(e)
-	}
-	return b.saturate(ctx, all)
-}
-
-// aimCounts is false if the figures of either are of another load than they should be.
-func aimCounts(own, peer *entry) bool { return own.valid() && peer.valid() }
-
-// versus is the peer, for all but itself.
-func versus(e, peer *entry) *entry {
-	if e == peer {
-		return nil
-	}
-	return peer
-}
-
-// saturate measures how much each system answers when it is sent too much.
-func (b *bench) saturate(ctx context.Context, all []*entry) error {
 	most := make([]*entry, len(all))
 	for i, e := range all {
 		most[i] = &entry{system: e.system}
 	}
-	for round := range max(1, b.turns/4) {
-		for i := range most {
-			if err := b.turn(ctx, tooMuch, b.glance, most[(i+round)%len(most)]); err != nil {
-				return err
+	for round := 0; round < b.turns; round += perProcess {
+		if err := b.fresh(ctx, all, func() error {
+			for i := range min(perProcess, b.turns-round) {
+				if err := b.round(ctx, round+i, b.rate, b.window, all); err != nil {
+					return err
+				}
 			}
+			return b.saturate(ctx, round/perProcess, all, most)
+		}); err != nil {
+			return err
 		}
 	}
+	b.reportDefaults(all, peer)
+	b.reportMost(most, most[1])
+	return nil
+}
+
+// reportDefaults adds what the systems cost, compared with the minimal one. The first is ours, which has the aim.
+func (b *bench) reportDefaults(all []*entry, peer *entry) {
+	for i, e := range all {
+		other := peer
+		if e == peer {
+			other = nil
+		}
+		l := b.cost(e, other, minimal)
+		if i == 0 && b.Size != report.Quick {
+			l.AimRatio(aim)
+			fmt.Println(aimText(l))
+		}
+		b.rest(e)
+	}
+}
+
+// aimText says whether the aim is met, and of what.
+func aimText(l *report.Line) string {
+	met := "not met"
+	if *l.Met {
+		met = "met"
+	}
+	text := fmt.Sprintf("the aim, CPU per request of a live proxy with defaults at the whole rate, %s, is %s: %s", *l.Aim, met, l.Measured)
+	if l.Invalid != "" {
+		text += "; " + l.Invalid
+	}
+	return text
+}
+
+// saturate gives each system a turn in which it is sent too much, with the processes that it has.
+func (b *bench) saturate(ctx context.Context, round int, all, most []*entry) error {
+	for i, e := range most {
+		e.begin(all[i].now)
+	}
+	return b.round(ctx, round, tooMuch, b.glance, most)
+}
+
+// reportMost adds how much each system answers when it is sent too much.
+func (b *bench) reportMost(most []*entry, peer *entry) {
 	rate := func(e *entry) report.Series { return e.series(func(t turn) float64 { return t.rate }) }
 	for _, e := range most {
 		l := report.NewLine(e.name, "saturation", "requests/s", e.c, rate(e))
 		if l.Note = "the load generator, the origins and one worker of the proxy share this machine"; l.Max > 0.9*tooMuch {
 			l.Note += "; the load generator gives no more"
 		}
-		if peer := most[1]; e != peer && b.Size != report.Quick {
+		if e != peer && b.Size != report.Quick {
 			l.Compare(minimal, report.ByMean, rate(e), rate(peer))
 		}
 		b.r.Add(l)
-		fmt.Printf("%-64s %6.0f requests/s at most\n", e.name+", "+caseOf(e.c), l.Mean)
+		fmt.Printf("%-64s %6.0f requests/s at most\n", e.name+", "+l.CaseText(), l.Mean)
 	}
-	return nil
 }

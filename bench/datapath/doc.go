@@ -7,22 +7,29 @@
 //
 // # One turn
 //
-// The rate is 40 % of what our Envoy answers when it is sent too much, which keeps about half a core of it busy. A part of a second is for
-// connections and caches; then comes the window, in a full run one or two flushes of statistics long, so that what they cost is in it.
+// The rate is 40 % of what our Envoy answers when it is sent too much, which keeps about half a core of it busy. A second is for
+// connections and caches, since the process may have been started just now; then comes the window, in a full run one or two flushes of statistics long, so that what they cost is in it.
 // cpu_per_request is the CPU time of the whole process in the window, by its CPU clock (user and kernel, all threads), divided by the requests
-// that were answered in it. Latency counts from when a request was due. A turn in which less than 97 % of the rate was answered is marked and
-// meets no aim; so is one with a failed request.
+// that were answered in it. Latency counts from when a request was due. If in a turn less than 97 % of the rate was answered, or a request
+// failed, the figures of its system, and ratios to them, are marked as invalid and meet no aim. Where a system is sent too much, that is meant.
+//
+// # One run
+//
+// A process differs from its twin by up to 2 %, whatever is in it: more turns do not make that less, only more processes do. So all the turns of
+// a process are one run, and the runs of two systems are what is compared: intervals are over processes, by Student's t.
 //
 // # Parts
 //
-// defaults has the aim: one service with everything as it is by default, access log and statistics included, beside the smallest Envoy. Systems take
-// turns at the whole rate, each round another one first, and are compared round by round: what the machine does for longer than a round falls
-// out. Beside that, 200 services which are asked in turn, and what each system answers when it is sent too much; the load generator shares the
-// machine then.
+// defaults has the aim: one service with everything as it is by default, access log and statistics included, beside the smallest Envoy. That is a
+// proxy of a fleet, at the whole rate; the ratio is that of crossfade's cpu_per_request with 1 service in this part, and printed as the aim.
+// Systems take turns, each round another one first, and after every second round the control plane and all of them are started anew. A ratio is
+// of processes that took turns with each other: what the machine does for longer falls out. Beside that, 200 services which are asked in turn,
+// and what each system answers when it is sent too much, once for each process; the load generator shares the machine then.
 //
 // features compares one feature each with the defaults, attribution what we generate with the same less a piece. The differences are smaller
 // than what a machine differs in from second to second, so both of a pair are asked at the same time, each at half the rate: what happens
-// to one happens to the other. At a quarter of a core a request costs more than at half of one, in both.
+// to one happens to the other. At a quarter of a core a request costs more than at half of one, in both. Each pair has two processes of its own, and
+// in features a control plane, started for one turn.
 //
 // Of HTTP/2 and TLS the cost of connections is not in a feature's price: they stay open. TLS is done for the load and the origins by relays in this
 // process, whose latency is in that of the requests. Of mirrors the copies are in the price, and what the comparator asks through the same

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -55,7 +54,7 @@ type Span struct{ From, To time.Duration }
 // Seen is what was answered in a span.
 type Seen struct {
 	Answered  int       // without a failure
-	Latencies []float64 // seconds, sorted; of many, evenly spaced ones
+	Latencies []float64 // seconds
 }
 
 // Load is the service of the process: some plans that run at the same time.
@@ -148,27 +147,13 @@ func (l *Load) Window(span Span, out *[]Seen) error {
 }
 
 func (s *stream) window(span Span) Seen {
-	const most = 1000
 	var latencies []float64
 	for _, r := range s.seen {
 		if r.Done >= span.From && r.Done < span.To && good(r) {
 			latencies = append(latencies, r.Latency().Seconds())
 		}
 	}
-	slices.Sort(latencies)
-	return Seen{Answered: len(latencies), Latencies: thin(latencies, most)}
-}
-
-// thin keeps the ends of many sorted samples and evenly spaced ones between them.
-func thin(sorted []float64, most int) []float64 {
-	if len(sorted) <= most {
-		return sorted
-	}
-	out := make([]float64, most)
-	for i := range out {
-		out[i] = sorted[i*(len(sorted)-1)/(most-1)]
-	}
-	return out
+	return Seen{Answered: len(latencies), Latencies: latencies}
 }
 
 // loader is the load generator as its parent sees it.

@@ -34,16 +34,16 @@ func main() {
 
 // parse reads the flags. Windows of full size are whole flushes of statistics long, so that what these cost is in them.
 func parse(args []string) (*options, error) {
-	o := &options{services: 200, warm: 500 * time.Millisecond, window: 2 * flush, glance: flush}
+	o := &options{services: 200, warm: time.Second, window: 2 * flush, glance: flush}
 	f := o.Flags("datapath", report.Words{
-		Quick: "half a minute", Short: "5 minutes", Full: "30 minutes", Parts: "defaults, features, attribution", Seed: "the intervals",
+		Quick: "half a minute", Short: "8 minutes", Full: "32 minutes", Parts: "defaults, features, attribution", Seed: "nothing: nothing here is random",
 	})
 	f.Float64Var(&o.rate, "rate", 0, "requests per second (default: 40 % of what our Envoy can do, which is measured)")
-	f.IntVar(&o.turns, "turns", 20, "turns of each system in the part defaults")
-	f.IntVar(&o.pairs, "pairs", 10, "pairs of each feature, and of each piece of the attribution")
+	f.IntVar(&o.turns, "turns", 20, "turns of each system in the part defaults, two of each process")
+	f.IntVar(&o.pairs, "pairs", 9, "pairs of processes of each feature, and of each piece of the attribution")
 	if err := o.Parse(f, args, report.Smaller{
 		report.Quick: {"turns", "1", "pairs", "1"},
-		report.Short: {"turns", "5", "pairs", "2"},
+		report.Short: {"turns", "6", "pairs", "3"},
 	}); err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func parse(args []string) (*options, error) {
 	case report.Quick:
 		o.services, o.warm, o.window, o.glance = 5, 20*time.Millisecond, 100*time.Millisecond, 50*time.Millisecond
 	case report.Short:
-		o.warm, o.window = 250*time.Millisecond, flush
+		o.warm, o.window = time.Second/2, flush
 	case report.Full:
 	}
 	if o.rate != 0 && (o.rate < 10 || o.rate > 10_000) || o.turns < 1 || o.turns > 1000 || o.pairs < 1 || o.pairs > 1000 {

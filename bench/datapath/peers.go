@@ -53,9 +53,8 @@ func (b *bench) newPlace() (place, error) {
 
 func (p place) address() string { return net.JoinHostPort(p.Host, fmt.Sprint(p.Port)) }
 
-func (p place) system(name string, pid int) *system {
-	return &system{name: name, c: map[string]any{"services": 1}, plan: Plan{Target: p.address(), Hosts: []string{host("orders")}}, pid: pid}
-}
+// plan of a process at the place.
+func (p place) plan() Plan { return Plan{Target: p.address(), Hosts: []string{host("orders")}} }
 
 // config is the text of a peer's configuration.
 func (p place) config(file string) ([]byte, error) {
@@ -64,40 +63,34 @@ func (p place) config(file string) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// startMinimal starts the Envoy of somebody who wants a weighted split and no more.
-func (b *bench) startMinimal(ctx context.Context) (*system, func(), error) {
-	p, err := b.newPlace()
-	if err != nil {
-		return nil, nil, err
-	}
-	config, err := p.config("envoy-static.yaml.tmpl")
-	if err != nil {
-		return nil, nil, err
-	}
-	e, err := b.startEnvoy(ctx, config)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := ready(ctx, e); err != nil {
-		e.Kill()
-		return nil, nil, err
-	}
-	return p.system(minimal, e.PID()), e.Kill, nil
+// minimal is the Envoy of somebody who wants a weighted split and no more.
+func (b *bench) minimal(c map[string]any) *system {
+	return &system{name: minimal, c: c, start: func(ctx context.Context, _ *site) (*process, error) {
+		return b.startEnvoy(ctx, func(at place) ([]byte, error) { return at.config("envoy-static.yaml.tmpl") })
+	}}
 }
 
-// startEnvoy starts an Envoy of one worker. What it prints is read, as that of the fleet is, and forgotten.
-func (b *bench) startEnvoy(ctx context.Context, config []byte) (*envoyproc.Process, error) {
-	return envoyproc.Start(ctx, envoyproc.Config{Binary: b.envoy, Bootstrap: config, Concurrency: 1, Log: io.Discard})
-}
-
-// ready waits until an Envoy serves.
-func ready(ctx context.Context, e *envoyproc.Process) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if err := e.WaitReady(ctx); err != nil {
-		return fmt.Errorf("%w\n%s", err, e.LastLines(5))
+// startEnvoy starts an Envoy of one worker at a new place. What it prints is read, as that of the fleet is, and forgotten.
+func (b *bench) startEnvoy(ctx context.Context, config func(place) ([]byte, error)) (*process, error) {
+	at, err := b.newPlace()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	bootstrap, err := config(at)
+	if err != nil {
+		return nil, err
+	}
+	e, err := envoyproc.Start(ctx, envoyproc.Config{Binary: b.envoy, Bootstrap: bootstrap, Concurrency: 1, Log: io.Discard})
+	if err != nil {
+		return nil, err
+	}
+	ready := func(ctx context.Context) error {
+		if err := e.WaitReady(ctx); err != nil {
+			return fmt.Errorf("%w\n%s", err, e.LastLines(5))
+		}
+		return nil
+	}
+	return &process{plan: at.plan(), pid: e.PID(), ready: ready, end: e.Kill}, nil
 }
 
 // peer is a proxy of others, for context.
@@ -114,47 +107,53 @@ var errAbsent = errors.New("is not on PATH and missing from the results (Debian:
 
 var number = regexp.MustCompile(`\d+\.\d+[\w.-]*`)
 
-// startPeer starts a peer and waits until it listens.
-func (b *bench) startPeer(ctx context.Context, of peer) (*system, func(), error) {
+// peer looks for a peer, and which version it has.
+func (b *bench) peer(ctx context.Context, of peer, c map[string]any) (*system, error) {
 	path, err := exec.LookPath(of.name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s %w", of.name, errAbsent)
+		return nil, fmt.Errorf("%s %w", of.name, errAbsent)
 	}
 	version, err := exec.CommandContext(ctx, path, "-v").CombinedOutput()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s -v: %w", of.name, err)
+		return nil, fmt.Errorf("%s -v: %w", of.name, err)
 	}
 	b.r.Version(of.name, number.FindString(string(version)))
+	return &system{name: of.name, c: c, start: func(context.Context, *site) (*process, error) { return b.startPeer(of, path) }}, nil
+}
+
+// startPeer starts a peer.
+func (b *bench) startPeer(of peer, path string) (*process, error) {
 	p, err := b.newPlace()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	config, err := p.config(of.config)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	file := filepath.Join(b.dir, of.name+".conf")
 	if err := os.WriteFile(file, config, 0o600); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	cmd := exec.Command(path, append(of.args, file)...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = &out, &out, child.Attributes()
 	done := make(chan struct{})
 	if err := child.Start(cmd, done); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	end := func() {
 		_ = cmd.Process.Kill()
 		<-done
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := poll.Until(ctx, 10*time.Millisecond, p.listens); err != nil {
-		end()
-		return nil, nil, fmt.Errorf("%s: %w\n%s", of.name, err, out.String())
+	ready := func(ctx context.Context) error {
+		if err := poll.Until(ctx, 10*time.Millisecond, p.listens); err != nil {
+			end() // it writes no more
+			return fmt.Errorf("%w\n%s", err, out.String())
+		}
+		return nil
 	}
-	return p.system(of.name, cmd.Process.Pid), end, nil
+	return &process{plan: p.plan(), pid: cmd.Process.Pid, ready: ready, end: end}, nil
 }
 
 // listens is nil once somebody takes connections.

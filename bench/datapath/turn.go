@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
@@ -12,12 +13,22 @@ import (
 	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
-// system is a proxy that is asked.
+// system is a proxy that is asked. It is started again and again.
 type system struct {
-	name string         // in the report
-	c    map[string]any // its case
-	plan Plan           // the rate is added
-	pid  int
+	name  string         // in the report
+	c     map[string]any // its case
+	start func(context.Context, *site) (*process, error)
+}
+
+// process is one of a system.
+type process struct {
+	plan  Plan // the rate is added
+	pid   int
+	ready func(context.Context) error // waits until it serves
+	end   func()
+
+	// check is called after turns of so many requests; an error says that these were not of what they should be. May be nil.
+	check func(ctx context.Context, requests uint64) error
 }
 
 // turn is one measured window of a system.
@@ -33,10 +44,67 @@ type turn struct {
 // reached is false if fewer requests were answered than should have been sent: then others had the machine, and the figures are of another load.
 func (t turn) reached() bool { return t.rate >= 0.97*t.offered }
 
-// entry is a system with its turns.
+// entry is a system with its turns. Those of one process are a run: a process differs from its twin by more than its turns from each other.
 type entry struct {
 	*system
-	turns []turn
+	now  *process
+	runs [][]turn
+}
+
+func (e *entry) turns() []turn { return slices.Concat(e.runs...) }
+
+// begin begins the run of a process.
+func (e *entry) begin(p *process) { e.now, e.runs = p, append(e.runs, nil) }
+
+func (e *entry) add(t turn) {
+	last := len(e.runs) - 1
+	e.runs[last] = append(e.runs[last], t)
+}
+
+// fresh starts a control plane and a process of each system, and ends them all once f is done.
+func (b *bench) fresh(ctx context.Context, all []*entry, f func() error) error {
+	s, err := b.site(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	return s.started(ctx, all, f)
+}
+
+// started starts a process of each system beside the control plane, and ends them once f is done.
+func (s *site) started(ctx context.Context, all []*entry, f func() error) error {
+	for _, e := range all {
+		p, err := e.start(ctx, s)
+		if err != nil {
+			return fmt.Errorf("%s %v: %w", e.name, e.c, err)
+		}
+		defer p.end()
+		e.begin(p)
+	}
+	for _, e := range all {
+		wait, cancel := context.WithTimeout(ctx, patience)
+		err := e.now.ready(wait)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("%s %v: %w", e.name, e.c, err)
+		}
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	for _, e := range all {
+		if e.now.check == nil {
+			continue
+		}
+		requests := uint64(0)
+		for _, t := range e.runs[len(e.runs)-1] {
+			requests += t.sum.Done
+		}
+		if err := e.now.check(ctx, requests); err != nil {
+			return fmt.Errorf("%s %v: %w", e.name, e.c, err)
+		}
+	}
+	return nil
 }
 
 // beside puts each system beside the first one. A quick run compares nothing: there, all are in one group.
@@ -51,35 +119,26 @@ func (b *bench) beside(first *system, others []*system) (groups [][]*entry) {
 	return groups
 }
 
-// inTurns gives each system as many turns of its own, at the whole rate. Every round begins with another one.
-func (b *bench) inTurns(ctx context.Context, n int, all []*entry) error {
-	for round := range n {
-		for i := range all {
-			if err := b.turn(ctx, b.rate, b.window, all[(i+round)%len(all)]); err != nil {
-				return err
-			}
+// round gives each system a turn of its own. Every round begins with another one.
+func (b *bench) round(ctx context.Context, i int, rate float64, window time.Duration, all []*entry) error {
+	for j := range all {
+		if err := b.turn(ctx, rate, window, all[(i+j)%len(all)]); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // together gives all systems of a group the same turn, and each its share of the rate.
-func (b *bench) together(ctx context.Context, n int, groups [][]*entry) error {
-	for range n {
-		for _, g := range groups {
-			if err := b.turn(ctx, b.rate/float64(len(g)), b.glance, g...); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+func (b *bench) together(ctx context.Context, group []*entry) error {
+	return b.turn(ctx, b.rate/float64(len(group)), b.glance, group...)
 }
 
 // turn sends to some systems at the same time, waits until connections are open and caches warm, and then measures for a while.
 func (b *bench) turn(ctx context.Context, rate float64, window time.Duration, all ...*entry) error {
 	var plans []Plan
 	for _, e := range all {
-		plan := e.plan
+		plan := e.now.plan
 		if plan.Rate, plan.Timeout = rate, 10*time.Second; rate == tooMuch {
 			plan.Timeout = time.Second // of what is too much, most is never sent
 		}
@@ -92,16 +151,16 @@ func (b *bench) turn(ctx context.Context, rate float64, window time.Duration, al
 	span, used, err := b.watch(ctx, window, all)
 	sums, stopped := b.load.stop()
 	if err := errors.Join(err, stopped); err != nil {
-		return fmt.Errorf("%s, %s: %w", all[0].name, caseOf(all[0].c), err)
+		return fmt.Errorf("%s %v: %w", all[0].name, all[0].c, err)
 	}
 	seen, err := b.load.window(span)
 	if err != nil {
 		return err
 	}
 	for i, e := range all {
-		e.turns = append(e.turns, turn{
+		e.add(turn{
 			cpu: used[i].Seconds() / float64(max(1, seen[i].Answered)), rate: float64(seen[i].Answered) / (span.To - span.From).Seconds(), offered: rate,
-			latencies: seen[i].Latencies, memory: usage.Memory(e.pid, "VmRSS"), sum: sums[i],
+			latencies: seen[i].Latencies, memory: usage.Memory(e.now.pid, "VmRSS"), sum: sums[i],
 		})
 	}
 	return b.halves(origins)
@@ -145,7 +204,7 @@ func cpuTimes(all []*entry) ([]time.Duration, error) {
 	out := make([]time.Duration, len(all))
 	for i, e := range all {
 		var err error
-		if out[i], err = cpuTime(e.pid); err != nil {
+		if out[i], err = cpuTime(e.now.pid); err != nil {
 			return out, err
 		}
 	}
@@ -169,16 +228,16 @@ func (b *bench) await(ctx context.Context, more int, since []int) error {
 
 // chooseRate takes a share of what our Envoy answers when it is sent too much, unless a rate was given. That is about half a core of it: at lower
 // rates a request costs more.
-func (b *bench) chooseRate(ctx context.Context, s *system) error {
+func (b *bench) chooseRate(ctx context.Context) error {
 	const share = 0.4
 	if b.rate != 0 {
 		return nil
 	}
-	e := &entry{system: s}
-	if err := b.turn(ctx, tooMuch, max(b.window, time.Second/2), e); err != nil {
+	e := &entry{system: b.fleet(feature{name: "one"})}
+	if err := b.fresh(ctx, []*entry{e}, func() error { return b.turn(ctx, tooMuch, max(b.window, time.Second/2), e) }); err != nil {
 		return err
 	}
-	most := e.turns[0].rate
+	most := e.turns()[0].rate
 	b.rate = share * most
 	fmt.Printf("%.0f requests/s at most: the load is %.0f requests/s\n", most, b.rate)
 	return nil

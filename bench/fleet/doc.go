@@ -57,5 +57,6 @@
 //     squares) in each round. What grows with the product of both is in the first at the services of main, in the second at a hundred proxies.
 //
 // A server that needs more than -limit (12 GB) is ended, and so is a system of which a flip takes over a minute or a start over two. It is not
-// asked again in later rounds; its lines have n 0, and a note that says why.
+// asked again in later rounds. Its lines have the figures of the rounds before that, and say in how many rounds it gave up, and why; there is no ratio
+// then. Of ours they are invalid: no aim is met by the rounds that are left.
 package main

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
@@ -40,15 +41,21 @@ func (s subject) with(more map[string]any) map[string]any {
 	return c
 }
 
-// compare adds a ratio to a line. A quick run has neither ratios nor aims: it says nothing about speed.
-func (p *parts) compare(runs results, l *report.Line, m metric, own, other subject, peer string) *report.Line {
+// compare adds a ratio to a line, and to its note who gave up. A quick run has no ratios: its one round gives no interval.
+func (p *parts) compare(runs results, l *report.Line, by report.Statistic, own, other side, peer string) {
 	if p.Size == report.Quick {
-		return l
+		return
 	}
-	l.Compare(peer, m.by, runs.series(own, m), runs.series(other, m))
-	runs.remark(other, l)
-	runs.remark(own, l)
-	return l
+	l.Compare(peer, by, runs.series(own.subject, own.metric), runs.series(other.subject, other.metric))
+	if l.Invalid == "" {
+		l.Note = cmp.Or(runs.gaveUp(own.subject), runs.gaveUp(other.subject), l.Note)
+	}
+}
+
+// side is one of the two that a ratio compares.
+type side struct {
+	subject subject
+	metric  metric
 }
 
 // mainLines reports the part main: a case for each peer.
@@ -68,9 +75,9 @@ func (p *parts) mainLines(runs results) {
 			}
 			l := runs.line(own, crossfade, m, c)
 			if !m.oursOnly {
-				p.compare(runs, l, m, own, other, peer.name)
+				p.compare(runs, l, m.by, side{own, m}, side{other, m}, peer.name)
 			}
-			if m.limit > 0 && i == 0 && p.Size != report.Quick {
+			if m.limit > 0 && i == 0 {
 				l.AimRatio(m.limit)
 			}
 			p.report.Add(l)
@@ -79,9 +86,7 @@ func (p *parts) mainLines(runs results) {
 			}
 		}
 	}
-	if p.Size != report.Quick {
-		p.stormAims(runs, own)
-	}
+	p.stormAims(runs, own)
 }
 
 // stormAims are held for a reconnect storm: it is short, brings everybody what they missed and nothing besides, and needs no more than
@@ -92,7 +97,7 @@ func (p *parts) stormAims(runs results, own subject) {
 	p.report.Add(runs.line(own, crossfade, metricOf("reconnect_storm_resources"), c).AimP99(float64(own.Clients)))
 	peak, memory := metricOf("reconnect_storm_memory_peak"), metricOf("memory")
 	l := runs.line(own, crossfade, peak, c)
-	l.Compare("crossfade, memory after the flips", report.ByMean, runs.series(own, peak), runs.series(own, memory))
+	p.compare(runs, l, report.ByMean, side{own, peak}, side{own, memory}, "crossfade, memory after the flips")
 	p.report.Add(l.AimRatio(mostStormPeak))
 }
 
@@ -103,10 +108,10 @@ func (p *parts) proxiesLines(sizes []subject, runs results) {
 		own.system, other.system = crossfade, linear
 		p.sweepLines(runs, size, map[string]any{"part": "proxies"}, func(l *report.Line, m metric) {
 			if runs[other] != nil && l.System == crossfade && !m.oursOnly {
-				p.compare(runs, l, m, own, other, linear)
+				p.compare(runs, l, m.by, side{own, m}, side{other, m}, linear)
 			}
 		})
-		if size.Clients == mostProxies && p.Size != report.Quick { // a line of its own: what it is held against is no peer
+		if size.Clients == mostProxies { // a line of its own: what it is held against is no peer
 			p.report.Add(runs.line(own, crossfade, metricOf("flip_acked"), own.with(map[string]any{"part": "proxies", "aim": "p99"})).AimP99(mostFlip))
 		}
 	}
@@ -122,8 +127,8 @@ func (p *parts) servicesLines(sizes []subject, runs results) {
 			}
 			own, fewest := size, sizes[0]
 			own.system, fewest.system = l.System, l.System
-			p.compare(runs, l, m, own, fewest, fmt.Sprintf("%s, %d services", l.System, fewest.Workload.Services))
-			if l.System == crossfade && (m.name == "flip_cpu" || m.name == "flip_bytes") && p.Size != report.Quick {
+			p.compare(runs, l, m.by, side{own, m}, side{fewest, m}, fmt.Sprintf("%s, %d services", l.System, fewest.Workload.Services))
+			if l.System == crossfade && (m.name == "flip_cpu" || m.name == "flip_bytes") {
 				l.AimRatio(mostGrowth)
 			}
 		})

@@ -30,10 +30,8 @@ func (p *parts) mannersLines(subjects []subject, runs results) {
 			c := map[string]any{"part": "manners", "refusing": s.Manners.Refusing, "slow": s.Manners.Slow, "envoys": s.Envoys}
 			l := runs.line(s, s.system, unruly, s.with(c))
 			switch {
-			case p.Size == report.Quick:
 			case !m.unruly:
-				l.Compare(s.system+", all behave", m.by, runs.series(s, unruly), runs.series(s, behaving))
-				runs.remark(s, l)
+				p.compare(runs, l, m.by, side{s, unruly}, side{s, behaving}, s.system+", all behave")
 			case m.name == "responses_to_refusing" && s.system == crossfade:
 				l.AimP99(mostToRefusing)
 			}

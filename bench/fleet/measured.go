@@ -8,7 +8,7 @@ import (
 
 // measured is what one subject showed in one round.
 type measured struct {
-	GaveUp        string    // why it was measured no further; then nothing of it counts
+	GaveUp        string    // why it was measured no further; then nothing of this round counts
 	Cold          float64   // s: first connection attempt → every client holds everything
 	ColdCPU       float64   // s of the server until then
 	ColdBytes     int64     // sent by the server until then

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
@@ -76,21 +77,31 @@ func (runs results) series(s subject, m metric) (out report.Series) {
 	return out
 }
 
-// line sums up a metric of a subject under the name of a system. That it gave up is its note.
+// line sums up a metric of a subject under the name of a system. A round in which a peer gave up is noted; one of ours makes the line invalid: what
+// would have missed an aim is not in its figures.
 func (runs results) line(s subject, system string, m metric, c map[string]any) *report.Line {
 	l := report.NewLine(system, m.name, m.unit, c, runs.series(s, m))
-	runs.remark(s, l)
+	if why := runs.gaveUp(s); s.system != crossfade {
+		l.Note = why
+	} else if why != "" {
+		l.Invalidate("%s", why)
+	}
 	for _, r := range runs[s] {
 		l.Failed += r.Refused
 	}
 	return l
 }
 
-// remark says why a line has no figures.
-func (runs results) remark(s subject, l *report.Line) {
+// gaveUp says in how many rounds a subject gave up, and why; "" if it never did.
+func (runs results) gaveUp(s subject) string {
+	n, why := 0, ""
 	for _, r := range runs[s] {
 		if r.GaveUp != "" {
-			l.Note = s.system + " " + r.GaveUp
+			n, why = n+1, r.GaveUp
 		}
 	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s gave up in %d of %d rounds: %s", s.system, n, len(runs[s]), why)
 }

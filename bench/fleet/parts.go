@@ -42,9 +42,9 @@ func sizesOf(s report.Size, main subject) sizes {
 		out.unruly.rounds, out.unruly.flips = 1, 5
 		out.manners.Least, out.manners.Most = 100*time.Millisecond, 300*time.Millisecond
 	case report.Short:
-		out.proxies = []extent{{10, 2, 10}, {100, 2, 10}, {1000, 2, 10}}
-		out.services = []extent{{20, 2, 10}, {200, 2, 10}}
-		out.unruly.rounds, out.unruly.flips = 2, 20
+		out.proxies = []extent{{10, 3, 10}, {100, 3, 10}, {1000, 3, 10}}
+		out.services = []extent{{20, 3, 10}, {200, 3, 10}}
+		out.unruly.rounds, out.unruly.flips = 3, 20
 	case report.Full:
 	}
 	return out
@@ -127,6 +127,19 @@ func (p *parts) sweepServices(ctx context.Context) error {
 	return nil
 }
 
+// unrulySubjects are ours, and the first peer if it is wanted.
+func (p *parts) unrulySubjects() (subjects []subject) {
+	for _, system := range []string{crossfade, linear} {
+		if system != crossfade && !slices.Contains(p.peers, system) {
+			continue
+		}
+		s := subject{system: system, Clients: p.sizes.unruly.size, Envoys: 2, Manners: p.sizes.manners, Workload: p.one.Workload}
+		s.Workload.Host = loopback.Host()
+		subjects = append(subjects, s)
+	}
+	return subjects
+}
+
 // measureManners measures a fleet of which some misbehave for a while, with two real Envoys in it.
 func (p *parts) measureManners(ctx context.Context) error {
 	binary, err := envoybin.Find(ctx, envoybin.Newest, os.Stderr)
@@ -135,11 +148,8 @@ func (p *parts) measureManners(ctx context.Context) error {
 	}
 	p.report.Version("envoy", binary.Version)
 	e := p.sizes.unruly
-	l := &plan{rounds: e.rounds, flips: e.flips, limit: int64(p.limit * 1e9), envoy: binary, course: flipsAndManners, out: p.out}
-	for _, system := range []string{crossfade, linear} {
-		s := subject{system: system, Clients: e.size, Envoys: 2, Manners: p.sizes.manners, Workload: p.one.Workload}
-		s.Workload.Host = loopback.Host()
-		l.subjects = append(l.subjects, s)
+	l := &plan{
+		subjects: p.unrulySubjects(), rounds: e.rounds, flips: e.flips, limit: int64(p.limit * 1e9), envoy: binary, course: flipsAndManners, out: p.out,
 	}
 	got, err := l.measure(ctx)
 	if err != nil {

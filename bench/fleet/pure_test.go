@@ -136,3 +136,57 @@ func TestTheMeterCountsWhoMust(t *testing.T) {
 		t.Errorf("%d have not answered, want 1", left)
 	}
 }
+
+// TestAPeerThatGaveUp: its line is one of the rounds that are there, and says so; ours has no ratio, and says why.
+func TestAPeerThatGaveUp(t *testing.T) {
+	p := &parts{options: &options{}, report: &report.Run{}}
+	own, other := subject{system: crossfade, Clients: 1}, subject{system: linear, Clients: 1}
+	well := invented(own, 1)
+	runs := results{own: {well, well, well}, other: {well, {GaveUp: "needs over 12 GB"}, well}}
+	m := metricOf("memory")
+	const why = "linearcache gave up in 1 of 3 rounds: needs over 12 GB"
+	l := runs.line(other, linear, m, nil)
+	if l.N != 2 || l.Invalid != "" || l.Note != why {
+		t.Errorf("the peer's line %+v", l)
+	}
+	l = runs.line(own, crossfade, m, nil)
+	p.compare(runs, l, m.by, side{own, m}, side{other, m}, linear)
+	if l.N != 3 || l.Ratio != nil || l.Invalid != "" || l.Note != why {
+		t.Errorf("our line %+v", l)
+	}
+	if l.AimRatio(1); *l.Met {
+		t.Error("an aim is met without a ratio")
+	}
+}
+
+// TestOnlyWantedPeersMisbehave: the part manners has the first peer, if it is wanted at all.
+func TestOnlyWantedPeersMisbehave(t *testing.T) {
+	for peers, want := range map[string][]string{"": {crossfade}, snapshot: {crossfade}, linear + "," + snapshot: {crossfade, linear}} {
+		o, err := parse([]string{"-peers", peers})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range (&parts{options: o}).unrulySubjects() {
+			got = append(got, s.system)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("-peers %q: %q, want %q", peers, got, want)
+		}
+	}
+}
+
+// TestShortRunsHaveIntervals: of fewer than three rounds there is none.
+func TestShortRunsHaveIntervals(t *testing.T) {
+	o, err := parse(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rounds := []int{o.pairs, o.unruly.rounds}
+	for _, e := range slices.Concat(o.sizes.proxies, o.services) {
+		rounds = append(rounds, e.rounds)
+	}
+	if slices.Min(rounds) < 3 {
+		t.Errorf("rounds %v", rounds)
+	}
+}

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"net"
+	"os"
 	"runtime"
 	"slices"
 	"time"
 
 	"google.golang.org/grpc"
 
+	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 )
 
@@ -79,9 +81,9 @@ type FlipArgs struct {
 
 // FlipAnswer is when the acknowledgements came, in seconds after the publication.
 type FlipAnswer struct {
-	First, Median, Last float64
-	Refused             int
-	Late                int // streams that had not answered in time; then there are no times
+	Median, Last float64
+	Refused      int
+	Late         int // streams that had not answered in time; then there are no times
 }
 
 // flipTimeout bounds a flip.
@@ -112,7 +114,7 @@ func (r *serverRole) Flip(args FlipArgs, answer *FlipAnswer) (err error) {
 	}
 	slices.SortFunc(w.acks, time.Time.Compare)
 	after := func(i int) float64 { return w.acks[i].Sub(began).Seconds() }
-	*answer = FlipAnswer{First: after(0), Median: after(len(w.acks) / 2), Last: after(len(w.acks) - 1), Refused: w.refused}
+	*answer = FlipAnswer{Median: after(len(w.acks) / 2), Last: after(len(w.acks) - 1), Refused: w.refused}
 	return nil
 }
 
@@ -138,7 +140,6 @@ type Usage struct {
 	AllCPU             float64 // seconds, since the process began
 	Goroutines         int
 	Stacks             int64 // bytes
-	GCs                uint32
 }
 
 // UsageArgs say whether to collect garbage first, and whether the peak begins anew afterwards.
@@ -154,13 +155,14 @@ func (r *serverRole) Usage(args UsageArgs, u *Usage) (err error) {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	*u = Usage{Heap: int64(m.HeapAlloc), CPU: r.cpu, Flips: r.flips, Goroutines: runtime.NumGoroutine(), Stacks: int64(m.StackInuse), GCs: m.NumGC}
+	*u = Usage{Heap: int64(m.HeapAlloc), CPU: r.cpu, Flips: r.flips, Goroutines: runtime.NumGoroutine(), Stacks: int64(m.StackInuse)}
 	r.cpu, r.flips = 0, 0
 	if u.AllCPU, err = cpuSeconds(); err != nil {
 		return err
 	}
-	if u.RSS, u.PeakRSS, err = memory(); err == nil && args.NewPeak {
-		err = newPeak()
+	u.RSS, u.PeakRSS = int64(usage.Memory(os.Getpid(), "VmRSS")), int64(usage.Memory(os.Getpid(), "VmHWM"))
+	if args.NewPeak {
+		return newPeak()
 	}
-	return err
+	return nil
 }

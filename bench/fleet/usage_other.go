@@ -8,6 +8,4 @@ var errLinux = errors.New("the fleet bench reads memory and CPU time of processe
 
 func cpuSeconds() (float64, error) { return 0, errLinux }
 
-func memory() (rss, peak int64, err error) { return 0, 0, errLinux }
-
 func newPeak() error { return errLinux }

@@ -119,11 +119,13 @@ func (b *bench) cells(ctx context.Context, s *site, cells []*cell, rnd *rand.Ran
 		return err
 	}
 	note := fmt.Sprintf("%v; %v", sent, s.cores().since(was))
+	first := len(b.r.Lines())
 	for _, c := range cells {
 		what := map[string]any{"proxies": proxies, "requests at eks": fmt.Sprintf("%.0f/s", c.rate), "failing": fmt.Sprintf("%.0f%%", c.share*100), "quiet": b.quietly().String()}
-		b.reactions("curve", what, got[:len(c.apps)], sent, note)
+		b.reactions("curve", what, got[:len(c.apps)], sent, note, 0)
 		got = got[len(c.apps):]
 	}
+	b.hold(first, sent)
 	return nil
 }
 

@@ -8,6 +8,8 @@
 // known once the data plane has proven the rollback. The gap between two requests is in it. Between them, as far as a watcher of the rollout sees it: "seen"
 // (a guard shows the failure; watchers hear of that every 200 ms) and "decided" (the rollout says that it goes back).
 //
+// Where less than 98 % of the rate of a load was sent, the lines of its rollouts are invalid and meet no aim.
+//
 // # Errors
 //
 // The one with an aim: 5 % errors at the 10 % step, of 2,000 requests a second, after 20 s of nothing wrong; the worst run counts.
@@ -15,7 +17,7 @@
 // # Curve
 //
 // The same for few requests, by how many of them fail: twenty services side by side for each pair, half of their requests at eks. What is not
-// found in ten minutes is counted as that.
+// found in ten minutes counts as ten minutes, the least that it took; so does a rollout that froze, or went back before anything was wrong.
 //
 // # Latency
 //

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
-	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
 
 const (
@@ -51,10 +50,9 @@ func (b *bench) errors(ctx context.Context) error {
 		return err
 	}
 	c := map[string]any{"proxies": proxies, "failing": "5%", "step": "10%", "quiet": b.quiet.String()}
-	last := b.reactions("errors", c, all, sent, fmt.Sprintf("%v; %v", sent, s.cores().since(was)))
-	if b.Size != report.Quick {
-		last.aimWorst(aim)
-	}
+	first := len(b.r.Lines())
+	b.reactions("errors", c, all, sent, fmt.Sprintf("%v; %v", sent, s.cores().since(was)), aim)
 	b.failures("errors", c, sent)
+	b.hold(first, sent)
 	return nil
 }

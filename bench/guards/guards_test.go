@@ -3,9 +3,12 @@ package main
 import (
 	"math"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
 )
 
@@ -76,6 +79,59 @@ func TestTheLimitOfARareShare(t *testing.T) {
 			t.Errorf("%d of %d: at most %.4f, not %.4f", c.k, c.n, got, c.want)
 		}
 	}
+}
+
+// TestWhatIsNotFoundCounts as long as it was waited for: left out, it would make the rest look better.
+func TestWhatIsNotFoundCounts(t *testing.T) {
+	b := testBench()
+	all := []reaction{{left: 1}, {left: 2}, {left: 600, lost: "it was Baking when time was up"}}
+	b.reactions("errors", map[string]any{}, all, sum{}, "", 3)
+	if l := b.r.Lines()[0]; l.N != 3 || l.Failed != 1 || l.P50 != 2 || l.P90 != 600 || l.Max != 600 || *l.Met || !strings.Contains(l.Note, "1 not found") {
+		t.Errorf("%+v", l)
+	}
+	b.reactions("errors", map[string]any{}, all[:2], sum{}, "", 3)
+	if l := b.r.Lines()[1]; l.N != 2 || l.Failed != 0 || !*l.Met || l.Measured != "max 2 s, 0 of 2 not found" {
+		t.Errorf("%+v", l)
+	}
+}
+
+// TestAReaction: a rollback is as soon as its last request, and everything else as late as it could be.
+func TestAReaction(t *testing.T) {
+	a := app{name: "orders", eks: &side{tallies: map[string]*tally{host("orders"): {}}}}
+	a.tally().note(10*time.Second, true)
+	a.tally().note(12*time.Second, false)
+	for _, c := range []struct {
+		before, after string
+		left          float64
+	}{{"Baking", "RolledBack", 2}, {"RolledBack", "RolledBack", 60}, {"Baking", "Baking", 60}, {"Baking", "Frozen", 60}} {
+		got := a.reaction(&crossfadev1.RolloutStatus{State: c.before}, &crossfadev1.RolloutStatus{State: c.after}, time.Minute)
+		if got.left != c.left || (got.lost == "") != (c.left < 60) {
+			t.Errorf("%s, then %s: %+v", c.before, c.after, got)
+		}
+	}
+}
+
+// TestASlowLoadMeetsNoAim: a candidate with fewer requests than it should have is another.
+func TestASlowLoadMeetsNoAim(t *testing.T) {
+	for _, c := range []struct {
+		achieved float64
+		met      bool
+	}{{99, true}, {97, false}} {
+		b, sent := testBench(), sum{done: 100, offered: 100, achieved: c.achieved}
+		b.failures("before", map[string]any{}, sent)
+		first := len(b.r.Lines())
+		b.reactions("errors", map[string]any{}, []reaction{{left: 1}}, sent, "", 3)
+		b.failures("errors", map[string]any{}, sent)
+		b.hold(first, sent)
+		lines := b.r.Lines()
+		if !*lines[0].Met || *lines[1].Met != c.met || *lines[2].Met != c.met || (lines[1].Invalid == "") != c.met {
+			t.Errorf("at %g %% of the rate: %+v", c.achieved, lines[1])
+		}
+	}
+}
+
+func testBench() *bench {
+	return &bench{options: &options{}, r: report.NewRun("guards", "", 1, time.Time{})}
 }
 
 // TestWhenThingsWereSeen: stages are after the first wrong answer, and evidence of before is not that of the failure.

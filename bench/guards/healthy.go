@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
+	"github.com/crossfade-proxy/crossfade/pkg/shadow/stats"
 )
 
 const healthyRate = 80 // requests per second of each service
@@ -161,6 +161,7 @@ func (b *bench) again(ctx context.Context, s *site, a app, st *crossfadev1.Rollo
 
 func (b *bench) healthyLines(tales map[string]*tale, sent sum, used cores) {
 	var all tale
+	first := len(b.r.Lines())
 	note := fmt.Sprintf("%v; %v", sent, used)
 	line := func(kind string, t tale) {
 		n, bad := t.whole(), t.back+t.frozen
@@ -168,9 +169,10 @@ func (b *bench) healthyLines(tales map[string]*tale, sent sum, used cores) {
 		fmt.Printf("healthy, %s: %s\n", kind, text)
 		l := b.amount("healthy", map[string]any{"proxies": proxies, "kind": kind}, "rollouts", "rollouts", float64(n), text+"; "+note)
 		l.N, l.Failed = n, bad
-		if kind == "all" && b.Size != report.Quick {
-			l.aim(n > 0 && bad == 0, "0 rolled back or frozen")
+		if kind == "all" {
+			l.AimOf("0 rolled back or frozen", fmt.Sprintf("%d of %d whole rollouts", bad, n), bad == 0)
 		}
+		b.r.Add(l)
 	}
 	for _, kind := range healthyKinds {
 		t := *tales[kind]
@@ -178,34 +180,12 @@ func (b *bench) healthyLines(tales map[string]*tale, sent sum, used cores) {
 		line(kind, t)
 	}
 	line("all", all)
+	b.hold(first, sent)
 	fmt.Printf("healthy: %s\n", note)
 }
 
-// upper is the one-sided 95 % limit of Clopper and Pearson for a share of which k of n were seen.
+// upper is the one-sided 95 % limit for a share of which k of n were seen: the end of an interval that leaves out as much on either side.
 func upper(k, n int) float64 {
-	if n == 0 || k >= n {
-		return 1
-	}
-	low, high := 0.0, 1.0
-	for range 60 {
-		p := (low + high) / 2
-		if atMost(k, n, p) > 0.05 {
-			low = p
-		} else {
-			high = p
-		}
-	}
+	_, high := stats.Interval(uint64(k), uint64(n), 0.9)
 	return high
-}
-
-// atMost is the chance of at most k of n, each with chance p.
-func atMost(k, n int, p float64) float64 {
-	sum := 0.0
-	for i := range k + 1 {
-		a, _ := math.Lgamma(float64(n + 1))
-		x, _ := math.Lgamma(float64(i + 1))
-		y, _ := math.Lgamma(float64(n - i + 1))
-		sum += math.Exp(a - x - y + float64(i)*math.Log(p) + float64(n-i)*math.Log1p(-p))
-	}
-	return sum
 }

@@ -78,10 +78,12 @@ func (b *bench) slowed(ctx context.Context, each time.Duration) error {
 		return err
 	}
 	note := fmt.Sprintf("%v; %v", sent, s.cores().since(was))
+	first := len(b.r.Lines())
 	for _, times := range factors {
 		for _, kind := range kinds {
-			b.reactions("latency", map[string]any{"proxies": proxies, "slower": times, "guard": kind, "statistics": each.String(), "quiet": b.quiet.String()}, all[times][kind], sent, note)
+			b.reactions("latency", map[string]any{"proxies": proxies, "slower": times, "guard": kind, "statistics": each.String(), "quiet": b.quiet.String()}, all[times][kind], sent, note, 0)
 		}
 	}
+	b.hold(first, sent)
 	return nil
 }

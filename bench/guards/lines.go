@@ -2,35 +2,30 @@ package main
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
 
-// line is one of the report.
-type line struct{ *report.Line }
-
-// reactions adds what rollouts did to the report, and returns the line that matters. What was not found is what failed.
-func (b *bench) reactions(part string, c map[string]any, all []reaction, sent sum, note string) line {
+// reactions adds what rollouts did to the report. What was not found failed, and counts as long as it was waited for. The worst should be at most limit
+// seconds; 0: there is no aim.
+func (b *bench) reactions(part string, c map[string]any, all []reaction, sent sum, note string, limit float64) {
 	c["part"] = part
 	var lost []string
 	var left, seen, decided, proven, rates []float64
 	for _, r := range all {
-		rates = append(rates, r.rate)
-		if r.lost != "" {
+		rates, left = append(rates, r.rate), append(left, r.left)
+		switch {
+		case r.lost != "":
 			lost = append(lost, r.lost)
-			continue
-		}
-		left = append(left, r.left)
-		if r.decided > 0 {
+		case r.decided > 0:
 			seen, decided, proven = append(seen, r.seen), append(decided, r.decided), append(proven, r.proven)
 		}
 	}
 	note = fmt.Sprintf("%.1f requests/s at eks; %s", report.Mean(rates), note)
 	if len(lost) > 0 {
-		note = fmt.Sprintf("%d not found, the first: %s; %s", len(lost), lost[0], note)
+		note = fmt.Sprintf("%d not found, each counted as the time after which it was given up, which is the least that it took; the first: %s; %s", len(lost), lost[0], note)
 	}
-	add := func(metric string, samples []float64) *report.Line {
+	line := func(metric string, samples []float64) *report.Line {
 		var each report.Series // a run each
 		for _, v := range samples {
 			each = append(each, []float64{v})
@@ -39,57 +34,47 @@ func (b *bench) reactions(part string, c map[string]any, all []reaction, sent su
 		if l.Note = note; sent.done > 0 {
 			l.OfferedRPS, l.AchievedRPS = &sent.offered, &sent.achieved
 		}
-		b.r.Add(l)
 		return l
 	}
-	l := add("last_request", left)
-	l.Failed = len(lost)
-	if len(decided) > 0 {
-		add("seen", seen)
-		add("decided", decided)
-		add("proven", proven)
+	l := line("last_request", left)
+	if l.Failed = len(lost); limit > 0 {
+		l.AimOf(fmt.Sprintf("max <= %g s, 0 not found", limit), fmt.Sprintf("max %s, %d of %d not found", report.Amount(l.Max, l.Unit), l.Failed, l.N),
+			l.Max <= limit && l.Failed == 0)
 	}
-	fmt.Printf("%s: %v: p50 %.2f s, p90 %.2f, max %.2f of %d found, %d not; %s\n", part, caseOf(c), l.P50, l.P90, l.Max, len(left), len(lost), note)
-	return line{l}
+	b.r.Add(l)
+	if len(decided) > 0 {
+		b.r.Add(line("seen", seen))
+		b.r.Add(line("decided", decided))
+		b.r.Add(line("proven", proven))
+	}
+	fmt.Printf("%s: %s: p50 %.2f s, p90 %.2f, max %.2f of %d, %d of them not found; %s\n", part, l.CaseText(), l.P50, l.P90, l.Max, l.N, len(lost), note)
 }
 
-// aimWorst says that the worst should be at most so many seconds, and nothing be lost.
-func (l line) aimWorst(limit float64) {
-	l.aim(l.N > 0 && l.Max <= limit && l.Failed == 0, "max <= %g s, 0 not found", limit)
-}
-
-func (l line) aim(met bool, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	l.Aim, l.Met = &text, &met
+// hold makes the lines since the first ones invalid if the machine did not keep the rate of their load: a candidate with fewer requests is another.
+func (b *bench) hold(first int, sent sum) {
+	const enough = 0.98
+	if sent.achieved >= enough*sent.offered {
+		return
+	}
+	fmt.Printf("THE MACHINE DID NOT KEEP THE RATE: %v\n", sent)
+	for _, l := range b.r.Lines()[first:] {
+		l.Invalidate("%.0f of %.0f requests/s were sent", sent.achieved, sent.offered)
+	}
 }
 
 // failures adds the requests of a load that failed though no origin meant that. None may.
 func (b *bench) failures(part string, c map[string]any, sent sum) {
 	l := b.amount(part, c, "requests", "requests", float64(sent.done), sent.String())
 	l.N, l.Failed = int(sent.done), int(sent.failed)
-	if b.Size != report.Quick {
-		l.aim(sent.done > 0 && sent.failed == 0, "0 failed by proxies, or without an answer")
-	}
+	b.r.Add(l.AimOf("0 failed by proxies, or without an answer", fmt.Sprintf("%d of %d failed", sent.failed, sent.done), sent.failed == 0))
 }
 
-// amount adds one figure.
-func (b *bench) amount(part string, c map[string]any, metric, unit string, v float64, note string) line {
+// amount is a line of one figure. The caller adds it.
+func (b *bench) amount(part string, c map[string]any, metric, unit string, v float64, note string) *report.Line {
 	c["part"] = part
 	l := report.NewLine(system, metric, unit, c, report.Series{{v}})
 	l.Note = note
-	b.r.Add(l)
-	return line{l}
-}
-
-func caseOf(c map[string]any) string {
-	var parts []string
-	for k, v := range c {
-		if k != "part" && k != "proxies" {
-			parts = append(parts, fmt.Sprint(k, " ", v))
-		}
-	}
-	slices.Sort(parts)
-	return fmt.Sprint(parts)
+	return l
 }
 
 // peers says what others document of themselves. Nothing of it was measured.

@@ -83,10 +83,5 @@ func (s sum) String() string {
 	if len(why) > 0 {
 		text += " (" + strings.Join(why, ", ") + ")"
 	}
-	text += fmt.Sprintf("; lateness of the generator p99 %.1f ms", s.lateness*1e3)
-	const enough = 0.98
-	if s.achieved < enough*s.offered {
-		text += "; THE MACHINE DID NOT KEEP THE RATE"
-	}
-	return text
+	return text + fmt.Sprintf("; lateness of the generator p99 %.1f ms", s.lateness*1e3)
 }

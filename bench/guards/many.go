@@ -58,10 +58,12 @@ func (b *bench) many(ctx context.Context) error {
 		one.stop()
 		return err
 	}
+	first := len(b.r.Lines())
 	err = c.measure(ctx)
 	sent := one.stop().plus(others.stop())
 	if err == nil {
 		c.lines(sent)
+		b.hold(first, sent)
 	}
 	return err
 }
@@ -189,8 +191,8 @@ func (c *crowd) atOnce(ctx context.Context, what string, apps []app) error {
 	for _, a := range apps {
 		last = max(last, time.Duration(a.tally().last.Load()))
 	}
-	c.b.reactions("many", c.what(what), got, sum{}, used.String())
-	c.b.amount("many", c.what(what), "last_of_all", "s", (last - failed).Seconds(), "from when the candidates began to fail to the last request that one of them got")
+	c.b.reactions("many", c.what(what), got, sum{}, used.String(), 0)
+	c.b.r.Add(c.b.amount("many", c.what(what), "last_of_all", "s", (last - failed).Seconds(), "from when the candidates began to fail to the last request that one of them got"))
 	fmt.Printf("many, %s: the last request at eks %.2f s after they began to fail\n", what, (last - failed).Seconds())
 	return nil
 }
@@ -212,10 +214,10 @@ func (c *crowd) lines(sent sum) {
 		l := report.NewLine(system, "cpu of the control plane", "cores", what, each)
 		l.Note = sent.String()
 		c.b.r.Add(l)
-		c.b.amount("many", what, "memory of the control plane", "bytes", c.memory[i], "resident, in the last turn")
+		c.b.r.Add(c.b.amount("many", what, "memory of the control plane", "bytes", c.memory[i], "resident, in the last turn"))
 		fmt.Printf("many: %d rollouts: control plane %.3f cores (%.3f to %.3f), %.0f MB\n", x.rollouts, report.Mean(x.cores), slices.Min(x.cores), slices.Max(x.cores), c.memory[i]/1e6)
 	}
-	c.b.reactions("many", c.what("one, no other on its way"), c.lone, sent, sent.String())
-	c.b.reactions("many", c.what(fmt.Sprintf("one of %d", c.b.services)), c.beside, sent, sent.String())
+	c.b.reactions("many", c.what("one, no other on its way"), c.lone, sent, sent.String(), 0)
+	c.b.reactions("many", c.what(fmt.Sprintf("one of %d", c.b.services)), c.beside, sent, sent.String(), 0)
 	c.b.failures("many", c.what("all"), sent)
 }

@@ -51,10 +51,13 @@ func (b *bench) ramp(ctx context.Context) error {
 		bakes.Seconds(), sent, s.cores().since(was))
 	fmt.Println("ramp:", note)
 	c := map[string]any{"proxies": proxies, "steps": len(weights), "bake": b.bake.String()}
+	first, failed := len(b.r.Lines()), sent.failed+sent.bad
 	done := b.amount("ramp", c, "requests", "requests", float64(sent.done), note)
-	done.N, done.Failed = int(sent.done), int(sent.failed+sent.bad)
-	done.aim(end.GetState() == "Completed" && end.GetWeight() == whole && sent.failed+sent.bad == 0, "Completed at 100%%, 0 failed")
-	b.amount("ramp", c, "beside_the_bakes", "s", seconds-bakes.Seconds(), note)
+	done.N, done.Failed = int(sent.done), int(failed)
+	b.r.Add(done.AimOf("Completed at 100 %, 0 failed", fmt.Sprintf("%s at %.4g %%, %d of %d failed", end.GetState(), float64(end.GetWeight())/100, failed, sent.done),
+		end.GetState() == "Completed" && end.GetWeight() == whole && failed == 0))
+	b.r.Add(b.amount("ramp", c, "beside_the_bakes", "s", seconds-bakes.Seconds(), note))
+	b.hold(first, sent)
 	return nil
 }
 

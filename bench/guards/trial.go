@@ -29,7 +29,7 @@ type trial struct {
 
 // reaction is how one rollout met what went wrong, in seconds after the first request that it befell.
 type reaction struct {
-	left    float64 // the last request at eks
+	left    float64 // the last request at eks; of what is lost, for how long it was waited for at least
 	seen    float64 // a guard showed it to a watcher; 0: not known
 	decided float64 // the rollout said that it goes back, to a watcher; 0: not known
 	proven  float64 // it was over, for a watcher; 0: not known
@@ -77,7 +77,7 @@ func (s *site) try(ctx context.Context, t trial) ([]reaction, error) {
 	out := make([]reaction, len(t.apps))
 	for i, a := range t.apps {
 		name := t.plan(a).GetName()
-		out[i] = a.reaction(early[name], states[name])
+		out[i] = a.reaction(early[name], states[name], t.patience)
 		out[i].rate = float64(after[i]-before[i]) / seconds
 	}
 	if w != nil {
@@ -103,9 +103,9 @@ func counts(apps []app) (out []uint64) {
 	return out
 }
 
-// reaction is what the log of a service says, and its rollout before and after something went wrong.
-func (a app) reaction(before, after *crossfadev1.RolloutStatus) reaction {
-	r := reaction{why: after.GetReason(), wrong: a.tally().wrong.Load()}
+// reaction is what the log of a service says, and its rollout before and after something went wrong. Patience is how long a rollback was waited for.
+func (a app) reaction(before, after *crossfadev1.RolloutStatus, patience time.Duration) reaction {
+	r := reaction{why: after.GetReason(), wrong: a.tally().wrong.Load(), left: patience.Seconds()}
 	left, ok := a.tally().left()
 	switch {
 	case before.GetState() != "Baking":

@@ -9,27 +9,33 @@
 // Everything is copied while clients ask by HTTP/1.1, HTTP/2 and gRPC for 16 B to 20 MB, down and up, and know every byte of the right answer
 // (package exact). Meanwhile the comparator, or the candidate, is slow, frozen or killed again and again. A slow comparator is stopped for 200 ms of
 // every 220; a candidate that is frozen accepts nothing and answers nothing. gRPC has no message of 20 MB by default: those go as messages of
-// 1 MB of one stream. Memory is looked at ten times per second.
+// 1 MB of one stream. Memory is looked at ten times per second. A state in which copies stopped says nothing: nine tenths of the requests must have
+// been copied, and some of the copies asked. To a comparator that is disturbed some must have been sent: proxies send none to one that they hold for dead.
 //
 // # Latency
 //
 // Runs with a mirror and without one alternate, at the same open-loop rate, chosen so that everything that belongs to the run needs about a third of
-// the machine. A pair is two neighbouring runs; the interval of the difference is a bootstrap over pairs. What the whole machine was busy
-// with, others included, is in the notes.
+// the machine. A pair is two neighbouring runs; the interval of the difference is Student's t over pairs. What the whole machine was busy
+// with, others included, is in the notes. Figures are invalid if a run did not reach 97 % of its rate, or if in a run with a mirror fewer copies were asked
+// than nine tenths of the share, less three standard deviations of the drawing; at 1 % also if the machine was busier than 40 %. The same holds of
+// rollbacks, of which it may be 50 %, and of the load and the copies of the jump.
 //
 // # Uploads
 //
 // Single uploads through a proxy that copies all of them, right after its comparator was frozen and once the proxy has noticed, against the same
-// without a mirror. They alternate in rounds.
+// without a mirror. They alternate in rounds. In each, copies must have been sent to the comparator after it was frozen.
 //
 // # Rollback
 //
-// As in bench/rollback: from before the call until the last live request at eks, by the clock of its log, with everything copied and without a
-// mirror in turn. The last copy that reaches eks is told as well.
+// From before the call until every proxy has acknowledged and the last live request has come to eks, by the clock of its log, with everything copied
+// and without a mirror in turn. The last request alone, as in bench/rollback, is 0 in half of the rollbacks at this rate: the gap between two requests
+// through a proxy, which is in the notes, is longer than they take. Rounds of five are compared by their means, since the 99th percentile of five is the longest one,
+// that is the machine; the ratio of the 99th percentiles of all is told beside it. The aim is on the whole interval of the ratio. The last copy that
+// reaches eks is told as well. A rollback that fails ends the benchmark.
 //
 // # Capacity and counts
 //
 // The load rises until the comparator compares no more pairs per second: everything on this machine shares its cores, and the comparator gives way
 // to the rest. At half of that and at all of it the report is held against the logs of the origins. Then traffic grows tenfold in a moment, and the
-// requests at the candidate are counted in every span of one second.
+// requests at each origin are counted in every span of one second; the cap has to be pressed against all the time.
 package main

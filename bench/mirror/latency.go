@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"math"
+	"slices"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/internal/envoybin"
@@ -58,11 +58,13 @@ func (s *site) startFlowing(ctx context.Context, share int32) error {
 }
 
 // pair is the same run with a mirror and without.
-type pair struct{ with, without sum }
+type pair struct {
+	with, without sum
+	copying       copying // in the one with
+}
 
 func (b *bench) latencyAt(ctx context.Context, s *site, rate float64, share int32, pairs int) error {
 	var all []pair
-	var copies int64
 	for i := range pairs {
 		var p pair
 		for n := range 2 {
@@ -70,9 +72,8 @@ func (b *bench) latencyAt(ctx context.Context, s *site, rate float64, share int3
 			if (i+n)%2 == 0 {
 				p.without, err = s.during(ctx, rate, b.perRun)
 			} else {
-				var more int64
-				p.with, more, err = b.mirroredRun(ctx, s, rate, share)
-				copies += more
+				p.with, p.copying.copies, err = b.mirroredRun(ctx, s, rate, share)
+				p.copying.requests = int64(p.with.done)
 			}
 			if err != nil {
 				return err
@@ -80,38 +81,47 @@ func (b *bench) latencyAt(ctx context.Context, s *site, rate float64, share int3
 		}
 		all = append(all, p)
 	}
-	b.latencyLines(rate, share, all, fmt.Sprintf("%d copies came", copies))
+	b.latencyLines(share, all)
 	return s.exited()
 }
 
-// mirroredRun is one with a mirror, which is started before it and ended after it, and how many copies came.
+// mirroredRun is one with a mirror, which is started before it and ended after it, and how many copies were asked.
 func (b *bench) mirroredRun(ctx context.Context, s *site, rate float64, share int32) (got sum, copies int64, err error) {
 	if err := s.startFlowing(ctx, share); err != nil {
 		return got, 0, err
 	}
-	before, err := s.found(ctx, "one")
+	before, err := s.fresh(ctx, "one")
 	if err != nil {
 		return got, 0, err
 	}
 	if got, err = s.during(ctx, rate, b.perRun); err != nil {
 		return got, 0, err
 	}
-	after, err := s.found(ctx, "one") // of up to a second ago
+	after, err := s.fresh(ctx, "one")
 	if err != nil {
 		return got, 0, err
 	}
-	return got, after.GetMirrored() - before.GetMirrored(), s.stop(ctx, "one")
+	return got, asked(after) - asked(before), s.stop(ctx, "one")
 }
 
-func (b *bench) latencyLines(rate float64, share int32, all []pair, note string) {
+// latencyLines adds what pairs of runs say.
+func (b *bench) latencyLines(share int32, all []pair) {
 	c := map[string]any{"mirrored": fmt.Sprintf("%g%%", float64(share)/100), "proxies": 1, "runs": len(all)}
-	with, without := all[len(all)-1].with, all[len(all)-1].without
-	note += fmt.Sprintf("; of the last pair, with: %v; without: %v", with, without)
-	failed, busy := 0, []float64{}
+	var with, without []sum
+	var copied []copying
+	var busy []float64
+	copies := int64(0)
 	for _, p := range all {
+		with, without, copied = append(with, p.with), append(without, p.without), append(copied, p.copying)
 		busy = append(busy, p.with.used.share(), p.without.used.share())
-		failed += int(p.with.failed + p.without.failed)
+		copies += p.copying.copies
 	}
+	both := slices.Concat(with, without)
+	wrong := []string{tooSlow(both...), tooFew(share, copied...)}
+	if share == 100 {
+		wrong = append(wrong, tooBusy(busy, mostBusy))
+	}
+	note := fmt.Sprintf("%d copies were asked; with: %v; without: %v", copies, total(with), total(without))
 	for _, metric := range []struct {
 		name string
 		of   func(sum) float64
@@ -122,21 +132,23 @@ func (b *bench) latencyLines(rate float64, share int32, all []pair, note string)
 			x, y := metric.of(p.with), metric.of(p.without)
 			own, other, more = append(own, []float64{x}), append(other, []float64{y}), append(more, x-y)
 		}
-		line := func(system, name string, s report.Series) *report.Line {
-			l := report.NewLine(system, name, "s", c, s)
-			l.OfferedRPS, l.AchievedRPS, l.Note, l.Failed = &rate, &with.achieved, note, failed
-			b.r.Add(l)
+		line := func(system, name string, s report.Series, runs []sum) *report.Line {
+			l, of := report.NewLine(system, name, "s", c, s), total(runs)
+			l.OfferedRPS, l.AchievedRPS, l.Note, l.Failed = &of.offered, &of.achieved, note, int(of.failed)
+			b.r.Add(invalidate(l, wrong...))
 			return l
 		}
-		line(system, metric.name, own).Compare(peer, report.ByMean, own, other)
-		line(peer, metric.name, other)
-		d := differenceOf(more, b.Seed)
-		l := line(system, metric.name+"_difference", report.Series{more})
-		l.Note = fmt.Sprintf("mean %.3f ms [%.3f, %.3f]; %s", d.mid*1e3, d.low*1e3, d.high*1e3, note)
-		if most := max(moreOf*report.Mean(other.All()), moreTime); metric.name == "latency_p99" && share == 100 && b.Size != report.Quick {
-			aim(l, d.high <= most && failed == 0, "all of the interval at most %.3f ms, 0 failed", most*1e3)
+		line(system, metric.name, own, with).Compare(peer, report.ByMean, own, other)
+		line(peer, metric.name, other, without)
+		mid, low, high := report.MeanInterval(more)
+		l := line(system, metric.name+"_difference", report.Series{more}, both)
+		measured := fmt.Sprintf("mean %.3f ms [%.3f, %.3f]", mid*1e3, low*1e3, high*1e3)
+		l.Note = measured + "; " + note
+		if most := max(moreOf*report.Mean(other.All()), moreTime); metric.name == "latency_p99" && share == 100 {
+			l.AimOf(fmt.Sprintf("all of the interval of the mean at most %.3f ms, 0 failed", most*1e3), fmt.Sprintf("%s, %d failed", measured, l.Failed),
+				high <= most && l.Failed == 0)
 		}
-		fmt.Printf("latency, %v mirrored: %s %.3f ms, without %.3f; difference %s\n", c["mirrored"], metric.name, report.Mean(own.All())*1e3, report.Mean(other.All())*1e3, l.Note)
+		fmt.Printf("latency, %v mirrored: %s %.3f ms, without %.3f; difference %s %s\n", c["mirrored"], metric.name, report.Mean(own.All())*1e3, report.Mean(other.All())*1e3, l.Note, l.Invalid)
 	}
 	if share == 100 {
 		b.busyLine("latency at 1 %", busy, mostBusy)
@@ -144,23 +156,10 @@ func (b *bench) latencyLines(rate float64, share int32, all []pair, note string)
 }
 
 // busyLine says how busy the whole machine was in runs. Figures of latency from one that was busier than most say more of that than of what was
-// measured.
+// measured, see [tooBusy].
 func (b *bench) busyLine(part string, shares []float64, most float64) {
 	line := report.NewLine(system, "machine_busy", "share", map[string]any{"part": part}, report.Series{shares})
-	if b.Size != report.Quick {
-		aim(line, line.Mean <= most, "mean at most %g", most)
-	}
+	line.AimOf(fmt.Sprintf("mean at most %g", most), fmt.Sprintf("mean %.3g", line.Mean), line.Mean <= most)
 	b.r.Add(line)
 	fmt.Printf("%s: the machine was busy %.0f %% of the time, at most %.0f %%\n", part, line.Mean*100, line.Max*100)
-}
-
-// difference is a mean over pairs with its 95 % interval, a bootstrap over them as that of ratios is.
-type difference struct{ mid, low, high float64 }
-
-func differenceOf(pairs []float64, seed uint64) difference {
-	if len(pairs) == 0 {
-		return difference{math.NaN(), math.NaN(), math.NaN()}
-	}
-	mid, low, high := report.MeanInterval(pairs)
-	return difference{mid, low, high}
 }

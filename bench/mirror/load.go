@@ -51,6 +51,21 @@ func (s *site) load(ctx context.Context, rate float64) (*load, error) {
 	return l, nil
 }
 
+// total is all runs together: their requests, and the means of their rates and latencies.
+func total(runs []sum) sum {
+	out, n := sum{failures: map[string]uint64{}}, float64(len(runs))
+	for _, r := range runs {
+		out.done, out.failed = out.done+r.done, out.failed+r.failed
+		out.offered, out.achieved = out.offered+r.offered/n, out.achieved+r.achieved/n
+		out.p50, out.p99, out.lateness = out.p50+r.p50/n, out.p99+r.p99/n, max(out.lateness, r.lateness)
+		out.used = out.used.plus(r.used)
+		for why, failed := range r.failures {
+			out.failures[why] += failed
+		}
+	}
+	return out
+}
+
 // stop ends the sending and waits for every answer.
 func (l *load) stop() sum {
 	out := sum{failures: map[string]uint64{}, used: l.site.spent().minus(l.was)}

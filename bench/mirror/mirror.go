@@ -158,6 +158,15 @@ func accounted(r *crossfadev1.MirrorReport) int64 {
 	return n
 }
 
+// asked is how many copies were asked, or are being asked.
+func asked(r *crossfadev1.MirrorReport) int64 {
+	n := r.GetMirrored()
+	for _, dropped := range r.GetDropped() {
+		n -= dropped
+	}
+	return n
+}
+
 // results lists what became of copies.
 func results(r *crossfadev1.MirrorReport) string {
 	out := []string{fmt.Sprintf("mirrored %d", r.GetMirrored())}

@@ -21,15 +21,6 @@ func TestInSecondFindsTheBusiestSecond(t *testing.T) {
 	}
 }
 
-func TestDifferenceOfPairs(t *testing.T) {
-	if d := differenceOf([]float64{1, 1, 1}, 1); d != (difference{1, 1, 1}) {
-		t.Error(d)
-	}
-	if d := differenceOf([]float64{-1, 0, 1, 2, 3}, 1); d.mid != 1 || d.low >= 1 || d.high <= 1 || d.low < -1 || d.high > 3 {
-		t.Error(d)
-	}
-}
-
 func TestAuditFindsWhatDoesNotFit(t *testing.T) {
 	fits := func() audit {
 		return audit{live: 110, sent: 105, candidate: 100, control: 100, report: &crossfadev1.MirrorReport{

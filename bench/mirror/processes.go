@@ -75,6 +75,11 @@ func (c spent) minus(o spent) spent {
 	return spent{c.server - o.server, c.comparator - o.comparator, c.proxies - o.proxies, c.self - o.self, c.busy - o.busy, c.total - o.total}
 }
 
+// plus is what was used in two times together.
+func (c spent) plus(o spent) spent {
+	return spent{c.server + o.server, c.comparator + o.comparator, c.proxies + o.proxies, c.self + o.self, c.busy + o.busy, c.total + o.total}
+}
+
 // own is what everything that belongs to the benchmark has used.
 func (c spent) own() float64 { return c.server + c.comparator + c.proxies + c.self }
 

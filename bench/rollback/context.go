@@ -71,7 +71,7 @@ func (b *bench) runPeer(ctx context.Context, p peer) error {
 	q := func(share float64) float64 { return report.Quantile(last, share) * 1e3 }
 	fmt.Printf("%-24s %-9s %d flips: last request p50 %.0f ms max %.0f; %d of %d requests failed %s; latency p99 %.1f ms; load average %s\n",
 		s, p.name(), len(got.flips), q(0.5), q(1), got.sum.Failed, got.sum.Done, reasons(got.sum.Failures), got.sum.P99*1e3, got.load)
-	b.systemLines(s.describe(b.proxies), p.name(), map[string][]*round{p.name(): {got}}, []string{p.note()}, 0)
+	b.systemLines(s.describe(b.proxies), p.name(), map[string][]*round{p.name(): {got}}, meanwhile{notes: []string{p.note()}})
 	return nil
 }
 

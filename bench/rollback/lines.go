@@ -13,7 +13,7 @@ import (
 const aim = 0.025
 
 // perspective is what the aim means beside what others say of themselves.
-const perspective = ": 600 × below the 15 s of ALB (cited)"
+const perspective = "the aim is 600 × below the 15 s of ALB (cited)"
 
 // progress says how a round went.
 func progress(s setting, sys system, r *round) {
@@ -87,57 +87,68 @@ func proofError(f flip) []float64 {
 	return []float64{f.proof - f.last}
 }
 
-// lines adds the figures of a case to the report. A quick run has no aims: it says nothing about speed.
+// meanwhile is what went on beside the flips of a case.
+type meanwhile struct {
+	notes   []string
+	failed  int    // changes
+	invalid string // why the case is not what it says; empty: it is
+}
+
+// changed is what the changes of others were, per second: fewer of them than there were to be are an easier case.
+func changed(endpoints, routes float64, neighbours int) (m meanwhile) {
+	m.notes = []string{fmt.Sprintf("%.1f endpoint and %.2f route changes per second, over %d neighbours in turn", endpoints, routes, neighbours)}
+	if endpoints < enough*endpointChanges {
+		m.invalid = fmt.Sprintf("others changed %.1f times per second, and not %d times", endpoints, endpointChanges)
+	}
+	return m
+}
+
+// lines adds the figures of a case to the report.
 func (b *bench) lines(s setting, systems []system, rounds map[string][]*round, ch *churn) {
-	c := s.describe(b.proxies)
-	var notes []string
-	failedChanges := 0
+	var m meanwhile
 	if ch != nil {
 		endpoints, routes, failed := ch.stop()
-		failedChanges = int(failed)
-		notes = append(notes, fmt.Sprintf("%.1f endpoint and %.2f route changes per second, over %d neighbours in turn", endpoints, routes, b.neighbours))
-		if failed > 0 {
-			notes = append(notes, fmt.Sprintf("%d of them failed, the last with: %v", failed, ch.lastErr.Load()))
+		m = changed(endpoints, routes, b.neighbours)
+		if m.failed = int(failed); failed > 0 {
+			m.notes = append(m.notes, fmt.Sprintf("%d of them failed, the last with: %v", failed, ch.lastErr.Load()))
 		}
 	}
 	for _, sys := range systems {
-		b.systemLines(c, sys.name(), rounds, notes, failedChanges)
+		b.systemLines(s.describe(b.proxies), sys.name(), rounds, m)
 	}
 }
 
-func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*round, notes []string, failedChanges int) {
-	own := rounds[name]
+func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*round, m meanwhile) {
+	own, ours := rounds[name], name == b.cf.name()
 	total, failed, note := totals(own)
-	notes = append(slices.Clone(notes), note)
-	short := tooSlow(own)
-	if short > 0 {
-		invalid := fmt.Sprintf("INVALID: the offered rate was not reached in %d of %d runs", short, len(own))
-		fmt.Println(name+":", invalid)
-		notes = append(notes, invalid)
-	}
-	aims := b.Size != report.Quick
-	add := func(metric, unit string, s report.Series) *report.Line {
+	note = strings.Join(append(slices.Clone(m.notes), note), "; ")
+	offered, achieved := mean(own, func(s Sum) float64 { return s.Offered }), mean(own, func(s Sum) float64 { return s.Achieved })
+	line := func(metric, unit string, s report.Series) *report.Line {
 		l := report.NewLine(name, metric, unit, c, s)
-		l.OfferedRPS, l.AchievedRPS = mean(own, func(r *round) float64 { return r.sum.Offered }), mean(own, func(r *round) float64 { return r.sum.Achieved })
-		l.Note = strings.Join(notes, "; ")
-		b.r.Add(l)
+		l.OfferedRPS, l.AchievedRPS, l.Note = &offered, &achieved, note
+		hold(l, own)
+		if m.invalid != "" {
+			l.Invalidate("%s", m.invalid)
+		}
 		return l
 	}
-	l := add("last_request", "s", series(own, lastIn))
-	l.Failed = failed + failedChanges
-	if peer := rounds["haproxy"]; name != "haproxy" && len(peer) > 0 && aims {
+	add := func(metric, unit string, s report.Series) { b.r.Add(line(metric, unit, s)) }
+	l := line("last_request", "s", series(own, lastIn))
+	l.Failed = failed + m.failed
+	if peer := rounds["haproxy"]; name != "haproxy" && len(peer) > 0 {
 		l.Compare("haproxy", report.ByMean, series(own, lastIn), series(peer, lastIn))
 	}
-	if name == b.cf.name() && aims {
-		hold(l.AimP99(aim), short)
-		*l.Aim += perspective
+	if ours {
+		l.AimP99(aim)
+		l.Note += "; " + perspective
 	}
+	b.r.Add(l)
 	add("last_request_proxy", "s", series(own, func(f flip) []float64 { return f.proxies }))
 	add("late_requests", "requests", series(own, func(f flip) []float64 { return []float64{f.late} }))
 	if acked := series(own, ackedIn); len(acked.All()) > 0 {
 		add("acked", "s", acked)
 	}
-	if name == b.cf.name() {
+	if ours {
 		add("proxy_main_cpu", "s", series(own, ran))
 		add("proxy_main_waited", "s", series(own, waited))
 		add("answer_proven", "s", series(own, provenIn))
@@ -147,28 +158,30 @@ func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*
 	add("mean_gap_proxy", "s", gaps(own, false))
 	add("latency_p99", "s", sums(own, func(s Sum) float64 { return s.P99 }))
 	add("load_lateness_p99", "s", sums(own, func(s Sum) float64 { return s.Lateness }))
-	l = add("requests", "requests", sums(own, func(s Sum) float64 { return float64(s.Done) }))
+	l = line("requests", "requests", sums(own, func(s Sum) float64 { return float64(s.Done) }))
 	l.N, l.Failed = total, failed
-	if name == b.cf.name() && aims {
-		hold(l.AimNone(), short)
+	if ours {
+		l.AimNone()
+	}
+	b.r.Add(l)
+	if l.Invalid != "" {
+		fmt.Printf("%s: INVALID: %s\n", name, l.Invalid)
 	}
 }
 
-// tooSlow counts the runs that did not reach the rate they were to have.
-func tooSlow(rounds []*round) (n int) {
-	const enough = 0.98
+// enough of a rate is what was reached of it, at least.
+const enough = 0.98
+
+// hold makes a line invalid if runs did not reach the rate they were to have.
+func hold(l *report.Line, rounds []*round) {
+	slow := 0
 	for _, r := range rounds {
 		if r.sum.Achieved < enough*r.sum.Offered {
-			n++
+			slow++
 		}
 	}
-	return n
-}
-
-// hold has no run meet an aim that was not the run it should be.
-func hold(l *report.Line, invalid int) {
-	if invalid > 0 {
-		*l.Met = false
+	if slow > 0 {
+		l.Invalidate("the offered rate was not reached in %d of %d runs", slow, len(rounds))
 	}
 }
 
@@ -230,14 +243,7 @@ func gaps(rounds []*round, fleet bool) (s report.Series) {
 	return s
 }
 
-func mean(rounds []*round, of func(*round) float64) *float64 {
-	sum := 0.0
-	for _, r := range rounds {
-		sum += of(r)
-	}
-	sum /= float64(max(1, len(rounds)))
-	return &sum
-}
+func mean(rounds []*round, of func(Sum) float64) float64 { return report.Mean(sums(rounds, of).All()) }
 
 func (b *bench) capacityLine() {
 	c := map[string]any{"services": 1, "proxies": b.proxies}

@@ -32,10 +32,10 @@ func main() {
 
 func parse(args []string) (*options, error) {
 	o := &options{}
-	f := o.Flags("rollback", report.Words{Quick: "half a minute", Short: "5 minutes", Full: "20 minutes", Parts: "1 service, quiet; 1 service, changing; 200 services, quiet; 200 services, changing; context; pools", Seed: "the moments at which flips begin, and of the intervals"})
+	f := o.Flags("rollback", report.Words{Quick: "half a minute", Short: "5 minutes", Full: "25 minutes", Parts: "1 service, quiet; 1 service, changing; 200 services, quiet; 200 services, changing; context; pools", Seed: "the moments at which flips begin, and of the intervals"})
 	f.IntVar(&o.proxies, "proxies", 4, "Envoys, and HAProxies")
 	f.IntVar(&o.services, "services", 200, "services of the big cases")
-	f.IntVar(&o.flips, "flips", 255, "flips of each case")
+	f.IntVar(&o.flips, "flips", 400, "flips of each case")
 	f.IntVar(&o.rounds, "rounds", 5, "runs of each case; with HAProxy they alternate")
 	f.IntVar(&o.context, "context", 10, "flips of each peer that is shown as context: nginx, Traefik, clients of a name")
 	f.IntVar(&o.pools, "pools", 6, "flips with many requests open")

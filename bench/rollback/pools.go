@@ -143,25 +143,20 @@ func (b *bench) poolLines(slow time.Duration, p *pools) {
 	_, failed, note := totals(own)
 	failed += int(p.overflows)
 	note += fmt.Sprintf("; %d overflows by Envoy's statistics", p.overflows)
-	short := tooSlow(own)
-	if short > 0 {
-		note += "; INVALID: the offered rate was not reached"
-	}
-	add := func(metric, unit string, s report.Series) *report.Line {
+	line := func(metric, unit string, s report.Series) *report.Line {
 		l := report.NewLine(b.cf.name(), metric, unit, c, s)
 		l.OfferedRPS, l.AchievedRPS, l.Note = &p.sum.Offered, &p.sum.Achieved, note
-		b.r.Add(l)
+		hold(l, own)
 		return l
 	}
+	add := func(metric, unit string, s report.Series) { b.r.Add(line(metric, unit, s)) }
 	add("pools_last_request", "s", series(own, lastIn))
 	add("pools_open_requests", "requests", report.Series{p.open})
 	add("pools_added_latency_second_before", "s", p.before)
 	add("pools_added_latency_first_second", "s", p.after)
-	l := add("pools_requests", "requests", report.Series{{float64(p.sum.Done)}})
+	l := line("pools_requests", "requests", report.Series{{float64(p.sum.Done)}})
 	l.N, l.Failed = int(p.sum.Done), failed
-	if b.Size != report.Quick {
-		hold(l.AimNone(), short)
-	}
+	b.r.Add(l.AimNone())
 	fmt.Printf("pools: %d of %d requests failed %s; %s\n", failed, p.sum.Done, reasons(p.sum.Failures), strings.TrimSpace(note))
 }
 

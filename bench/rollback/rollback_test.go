@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/bench/internal/role"
@@ -84,7 +85,7 @@ func TestMistakes(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
-	for args, want := range map[string]string{"": "50 5 2", "-quick": "3 1 1", "-full": "255 10 2", "-context 0": "50 0 2"} {
+	for args, want := range map[string]string{"": "50 5 2", "-quick": "3 1 1", "-full": "400 10 2", "-context 0": "50 0 2"} {
 		o, err := parse(strings.Fields(args))
 		if err != nil {
 			t.Fatal(err)
@@ -111,13 +112,29 @@ func TestPartsAreToldApart(t *testing.T) {
 
 // TestASlowRunMeetsNoAim: what was not sent cannot have been late.
 func TestASlowRunMeetsNoAim(t *testing.T) {
-	fine, slow := &round{sum: Sum{Offered: 100, Achieved: 99}}, &round{sum: Sum{Offered: 100, Achieved: 97}}
-	for want, rounds := range [][]*round{{fine, fine}, {fine, slow}} {
-		l := report.NewLine("crossfade", "last_request", "s", nil, report.Series{{0.001}}).AimP99(aim)
-		hold(l, tooSlow(rounds))
-		if got := tooSlow(rounds); got != want || *l.Met != (want == 0) {
-			t.Errorf("%d of %d runs were too slow, the aim is met: %t", got, len(rounds), *l.Met)
-		}
+	flips := []flip{{last: 0.001}}
+	fine, slow := &round{flips: flips, sum: Sum{Done: 1, Offered: 100, Achieved: 99}}, &round{flips: flips, sum: Sum{Done: 1, Offered: 100, Achieved: 97}}
+	holdCase(t, "at its rate", []*round{fine, fine}, meanwhile{}, true)
+	holdCase(t, "a slow run", []*round{fine, slow}, meanwhile{}, false)
+}
+
+// TestTooFewChangesMeetNoAim: a case in which others change less than it says is an easier one.
+func TestTooFewChangesMeetNoAim(t *testing.T) {
+	rounds := []*round{{flips: []flip{{last: 0.001}}, sum: Sum{Done: 1, Offered: 100, Achieved: 100}}}
+	holdCase(t, "50 changes", rounds, changed(50, 1, 199), true)
+	holdCase(t, "49.1 changes", rounds, changed(49.1, 1, 199), true)
+	holdCase(t, "48.9 changes", rounds, changed(48.9, 1, 199), false)
+	holdCase(t, "a failed change", rounds, meanwhile{failed: 1}, false)
+}
+
+// holdCase reports a case and looks at the aim of last_request.
+func holdCase(t *testing.T, name string, rounds []*round, m meanwhile, met bool) {
+	t.Helper()
+	b := &bench{options: &options{}, r: report.NewRun("rollback", "", 1, time.Time{})}
+	b.systemLines(setting{services: 1}.describe(4), "crossfade", map[string][]*round{"crossfade": rounds}, m)
+	l := b.r.Lines()[0]
+	if l.Met == nil || *l.Met != met || strings.Contains(*l.Aim, "ALB") || !strings.Contains(l.Note, "ALB") {
+		t.Errorf("%s: the aim is met: %+v", name, l)
 	}
 }
 

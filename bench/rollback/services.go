@@ -48,12 +48,12 @@ func originOf(name string, endpoints []string) *crossfadev1.Origin {
 	return &crossfadev1.Origin{Name: name, Discovery: &crossfadev1.Origin_Static{Static: &crossfadev1.StaticEndpoints{Endpoints: endpoints}}}
 }
 
-// neighbourService is another service of the fleet. spare is a second address for its eks.
+// neighbourService is another service of the fleet.
 func neighbourService(i int, ecs, eks string) *crossfadev1.Service {
 	return service(neighbour(i), []string{neighbour(i) + ".test"}, []string{ecs}, []string{eks})
 }
 
-// withRoute changes the structure of a service: its idle timeout, and so its routes.
+// withIdle changes the structure of a service: its idle timeout, and so its routes.
 func withIdle(s *crossfadev1.Service, seconds int64) *crossfadev1.Service {
 	s.Timeouts = &crossfadev1.Timeouts{Idle: &durationpb.Duration{Seconds: seconds}}
 	return s

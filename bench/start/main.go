@@ -69,7 +69,7 @@ func run(ctx context.Context, args []string) error {
 // lines reports the starts of one size.
 func (o *options) lines(r *report.Run, services int, m *measured) {
 	c := map[string]any{"services": services, "proxies": o.proxies}
-	aimed := services == aimServices && o.proxies == aimProxies && o.Size != report.Quick
+	aimed := services == aimServices && o.proxies == aimProxies
 	for _, l := range []struct {
 		metric, unit string
 		of           report.Series

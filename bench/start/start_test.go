@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
@@ -21,6 +23,33 @@ func TestQuick(t *testing.T) {
 	for _, metric := range []string{"ready", "first_complete", "all_complete", "resident", "resident_peak"} {
 		if !slices.ContainsFunc(lines, func(l *report.Line) bool { return l.Metric == metric && l.N == 1 && l.Max > 0 }) {
 			t.Errorf("%s was not measured", metric)
+		}
+	}
+}
+
+// TestAims are amounts that people can read, of the size that they are stated for, and can be missed.
+func TestAims(t *testing.T) {
+	runs := func(v float64) report.Series { return report.Series{{v}} }
+	for _, c := range []struct {
+		services      int
+		first, memory float64
+		want          string
+	}{
+		{aimServices, 0.2, 90e6, "p99 <= 300 ms, 0 failed: true; p99 <= 100.0 MB, 0 failed: true; "},
+		{aimServices, 0.4, 101e6, "p99 <= 300 ms, 0 failed: false; p99 <= 100.0 MB, 0 failed: false; "},
+		{1000, 0.2, 90e6, ""},
+	} {
+		r := report.NewRun("start", "", 1, time.Time{})
+		o := &options{proxies: aimProxies}
+		o.lines(r, c.services, &measured{ready: runs(0.1), first: runs(c.first), all: runs(1), resident: runs(c.memory), peak: runs(200e6)})
+		got := ""
+		for _, l := range r.Lines() {
+			if l.Aim != nil {
+				got += fmt.Sprintf("%s: %t; ", *l.Aim, *l.Met)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%d services: %s, not %s", c.services, got, c.want)
 		}
 	}
 }

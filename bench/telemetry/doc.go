@@ -1,6 +1,6 @@
 // Command telemetry measures what the statistics of a large fleet cost the control plane, and what guards see of them.
 //
-//	go run ./bench/telemetry -only cost -pairs 1        -quick shows that it works
+//	go run ./bench/telemetry -only cost        -quick shows that it works
 //
 // The control plane is a process of its own. A simulated fleet is another: each of its proxies has one connection, on which it follows its configuration
 // (internal/deltaclient) and sends its statistics (bench/internal/statsim): flushes of OTLP at an interval, from a moment of its own on, and load reports
@@ -27,8 +27,8 @@
 // how much that is of all. flush_until_known is from when a flush is due until it is answered: by then the control plane has it in its windows. What
 // it knows is up to an interval older.
 //
-// The simulator has the same cores as the control plane, so its CPU is said too. A window in which not all flushes came in time, or one failed, is marked,
-// counts as failed and meets no aim: it says only that the machine was too small or too busy.
+// The simulator has the same cores as the control plane, so its CPU is said too. A window in which not all flushes came in time, or one failed, counts as
+// failed. The lines of its case are invalid, and so is what is compared with them; neither meets an aim: they say only that the machine was too small or too busy.
 //
 // Counts are held, always: what the control plane has counted of each class in the end is what was sent, to the request, by simulated and by real proxies.
 //

@@ -178,7 +178,6 @@ func (r *fleetRole) Read(_ struct{}, out *Reading) error {
 	return nil
 }
 
-// end hangs up.
 // Close hangs up.
 func (r *fleetRole) Close() error {
 	if r.stopFlush != nil {

@@ -70,7 +70,7 @@ func (s *site) failures(ctx context.Context) error {
 		}
 	}
 	what := map[string]any{"proxies": s.proxies, "serving": s.proxies, "interval_s": s.interval.Seconds(), "rate": s.traffic.Rate, "errors": s.b.failing}
-	s.b.amount("guards", what, "failing_until_decided", "s", decided...)
+	s.b.r.Add(s.b.amount("guards", what, "failing_until_decided", "s", decided...))
 	return nil
 }
 

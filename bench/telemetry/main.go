@@ -64,7 +64,7 @@ func parse(args []string) (*options, error) {
 		fails: 5, failing: 0.05, window: 10 * time.Second, guarded: time.Minute,
 	}
 	f := o.Flags("telemetry", report.Words{
-		Quick: "half a minute", Short: "6 minutes", Full: "45 minutes", Parts: "cost, rates, intervals, sizes, guards", Seed: "when each proxy flushes",
+		Quick: "half a minute", Short: "10 minutes", Full: "45 minutes", Parts: "cost, rates, intervals, sizes, guards", Seed: "when each proxy flushes",
 	})
 	f.IntVar(&o.proxies, "proxies", aimProxies, "simulated proxies")
 	f.IntVar(&o.services, "services", aimServices, "services with two origins, of which the primary is busy at every proxy")
@@ -75,7 +75,7 @@ func parse(args []string) (*options, error) {
 	f.StringVar(&o.profiles, "profiles", "", "folder for CPU profiles of the control plane, which cost time")
 	if err := o.Parse(f, args, report.Smaller{
 		report.Quick: {"proxies", "20", "services", "20", "rollouts", "2", "interval", "500ms", "pairs", "1"},
-		report.Short: {"pairs", "1"},
+		report.Short: {"pairs", "3"},
 	}); err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (b *bench) cost(ctx context.Context) error {
 		slices.Reverse(turns)
 	}
 	b.lines("cost", without, versus{})
-	b.lines("cost", with, versus{without, "no rollouts", 0}).aims()
+	b.lines("cost", with, versus{without, "no rollouts", 0})
 	return b.exactly(ctx, s, "cost")
 }
 
@@ -158,6 +158,7 @@ func (b *bench) bySize(ctx context.Context) error {
 	what := map[string]any{"services": b.services, "rollouts": b.rollouts, "interval_s": b.interval.Seconds(), "rate": b.rate}
 	l := b.amount("sizes", what, "largest_fleet", "proxies", float64(largest))
 	l.Note = why + "; the simulator had the same cores"
+	b.r.Add(l)
 	fmt.Printf("sizes: %d proxies are possible; %s\n", largest, why)
 	return b.exactly(ctx, s, "sizes")
 }

@@ -107,7 +107,7 @@ func (r *reality) failures(ctx context.Context) error {
 	}
 	what := r.what()
 	what["errors"] = r.s.b.failing
-	r.s.b.amount("guards", what, "failing_until_decided", "s", decided...)
+	r.s.b.r.Add(r.s.b.amount("guards", what, "failing_until_decided", "s", decided...))
 	return nil
 }
 
@@ -121,7 +121,7 @@ func (r *reality) walk(ctx context.Context) error {
 	}
 	took := time.Since(began).Seconds()
 	fmt.Printf("guards: the rollout that %d real Envoys serve completed after %.0f s\n", realProxies, took)
-	b.amount("guards", what, "real_rollout_completed", "s", took)
+	b.r.Add(b.amount("guards", what, "real_rollout_completed", "s", took))
 	return r.counts(ctx, what)
 }
 
@@ -156,9 +156,9 @@ func (r *reality) counts(ctx context.Context, what map[string]any) error {
 	}
 	l := r.s.b.amount("guards", what, "real_requests_counted", "requests", float64(got.requests))
 	l.N, l.Failed = int(done), int(failed)
-	l.AimNone()
 	l.Note = fmt.Sprintf("the load generator sent %d, of which %d failed without an origin and %d at one; the origins had %d, %d of them at the candidate",
 		done, failed, bad, origins.requests, r.eks.Total())
+	r.s.b.r.Add(l.AimNone())
 	fmt.Printf("guards: %s; the control plane counted %d, %d of them failed\n", l.Note, got.requests, got.failed)
 	return nil
 }

@@ -67,7 +67,6 @@ func TestLoads(t *testing.T) {
 
 // TestKept: what was late, or failed, meets no aim.
 func TestKept(t *testing.T) {
-	b := &bench{options: &options{services: aimServices}, r: report.NewRun("telemetry", "", 1, time.Time{})}
 	for name, c := range map[string]struct {
 		spoil func(*window)
 		met   bool
@@ -79,14 +78,62 @@ func TestKept(t *testing.T) {
 		"too late":        {func(w *window) { w.delays = []float64{11} }, false},
 		"too dear":        {func(w *window) { w.server = 1.1 }, false},
 	} {
-		w := &window{proxies: aimProxies, rollouts: aimRollouts, interval: 10 * time.Second, seconds: 10, server: 0.5, delays: []float64{0.1}}
-		w.sent.Flushes, w.sent.FlushBytes = 1000, 450_000_000
+		w := kept()
 		c.spoil(w)
-		r := b.lines("cost", windows{w}, versus{})
-		r.aims()
-		if l := r.lines["cpu_of_control_plane"]; *l.Met != c.met || *l.OfferedRPS != 100 {
-			t.Errorf("%s: the aim is met: %v; %v flushes/s were offered", name, *l.Met, *l.OfferedRPS)
+		l := linesOf("cost", windows{w}, versus{})["cpu_of_control_plane"]
+		if l.Met == nil || *l.Met != c.met || *l.OfferedRPS != 100 || (l.Invalid == "") != w.kept() {
+			t.Errorf("%s: %+v", name, l)
 		}
+	}
+}
+
+// TestFlat: what more requests cost is held against windows of few requests, and disturbed ones on either side meet no aim, though they may be dear.
+func TestFlat(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(own, base *window)
+		met   bool
+	}{
+		"as it should be":       {func(_, _ *window) {}, true},
+		"dearer":                {func(own, _ *window) { own.server = 0.9 }, false},
+		"disturbed":             {func(own, _ *window) { own.sent.Flushes = 970 }, false},
+		"beside a disturbed":    {func(_, base *window) { base.server, base.delays = 2, []float64{11} }, false},
+		"with too few flushes":  {func(_, base *window) { base.sent.Flushes = 970 }, false},
+		"both of them are such": {func(own, base *window) { own.sent.Refused, base.sent.Refused = 1, 1 }, false},
+	} {
+		var own, base windows
+		for range 3 {
+			own, base = append(own, kept()), append(base, kept())
+			c.spoil(own[len(own)-1], base[len(base)-1])
+		}
+		l := linesOf("rates", own, versus{base, "1 requests/s", aimFlat})["cpu_of_control_plane"]
+		if l.Met == nil || *l.Met != c.met {
+			t.Errorf("%s: %+v", name, l)
+		}
+	}
+}
+
+// kept is a window as it should be.
+func kept() *window {
+	w := &window{proxies: aimProxies, rollouts: aimRollouts, interval: 10 * time.Second, seconds: 10, server: 0.5, delays: []float64{0.1}}
+	w.sent.Flushes, w.sent.FlushBytes = 1000, 450_000_000
+	return w
+}
+
+// linesOf are the lines of windows, by metric.
+func linesOf(part string, ws windows, v versus) map[string]*report.Line {
+	b := &bench{options: &options{services: aimServices}, r: report.NewRun("telemetry", "", 1, time.Time{})}
+	b.lines(part, ws, v)
+	out := map[string]*report.Line{}
+	for _, l := range b.r.Lines() {
+		out[l.Metric] = l
+	}
+	return out
+}
+
+// TestShortHasIntervals: of fewer pairs there is none, and so no aim of a ratio could be met.
+func TestShortHasIntervals(t *testing.T) {
+	if o, err := parse(nil); err != nil || o.pairs < 3 {
+		t.Errorf("%d pairs, %v", o.pairs, err)
 	}
 }
 

@@ -96,7 +96,7 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, again *relo
 	for _, m := range p.fleets.Remember(p.roster.Read()) {
 		p.telemetry.Remember(m.Fleet, m.Proxy, m.LastSeen)
 	}
-	if err := errors.Join(m.Observe(p.control, p.requests, p.finders.calls), m.ObserveStore(d.usage)); err != nil {
+	if err := errors.Join(m.Observe(p.control, p.requests, p.finders.calls), m.ObserveStore(d.usage), m.ObserveStatistics(p.statistics)); err != nil {
 		p.closeControl()
 		return nil, wrap("set up metrics", err)
 	}
@@ -123,6 +123,12 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, again *relo
 // newXDS returns the gRPC server for proxies, with room for what they report.
 func newXDS(more ...grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(append(xds.GRPCOptions(), grpc.MaxRecvMsgSize(telemetry.MaxMessage)), more...)...)
+}
+
+// statistics are the counters of what takes the proxies' statistics, for metrics.
+func (p *parts) statistics() metrics.Statistics {
+	s := p.telemetry.Stats()
+	return metrics.Statistics{Flushes: s.Messages, LoadReports: s.LoadReports, Bytes: s.Bytes, Waiting: s.Waiting, Refused: s.Refused}
 }
 
 // requests are the counters of the proxies, for metrics.

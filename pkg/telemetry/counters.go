@@ -17,10 +17,12 @@ const (
 	refusedTooLarge
 	refusedTooMany
 	refusedStranger
+	refusedBusy      // several of the proxy wait already
+	refusedAbandoned // the proxy hung up while it waited
 	numRefused
 )
 
-var refusalNames = [numRefused]string{"malformed", "nameless", "too_large", "too_many", "stranger"}
+var refusalNames = [numRefused]string{"malformed", "nameless", "too_large", "too_many", "stranger", "busy", "abandoned"}
 
 // refuse counts a refused message and returns its error.
 func (t *Telemetry) refuse(why refusal, err error) error {
@@ -33,7 +35,8 @@ type Stats struct {
 	Messages        uint64            // OTLP messages
 	Bytes           uint64            // of them
 	LoadReports     uint64            // LRS messages
-	Refused         map[string]uint64 // messages by reason: malformed, nameless, too_large, too_many, stranger
+	Waiting         int               // OTLP messages that are not decoded yet
+	Refused         map[string]uint64 // messages by reason: malformed, nameless, too_large, too_many, stranger, busy, abandoned
 	DroppedClusters uint64            // cluster × flush for which there was no place
 }
 
@@ -41,7 +44,7 @@ type Stats struct {
 func (t *Telemetry) Stats() Stats {
 	s := Stats{
 		Messages: t.counters.messages.Load(), Bytes: t.counters.bytes.Load(), LoadReports: t.counters.reports.Load(),
-		DroppedClusters: t.counters.dropped.Load(), Refused: map[string]uint64{},
+		DroppedClusters: t.counters.dropped.Load(), Waiting: t.decoders.waiting(), Refused: map[string]uint64{},
 	}
 	for i, name := range refusalNames {
 		s.Refused[name] = t.counters.refused[i].Load()

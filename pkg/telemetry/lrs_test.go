@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/mem"
 
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	loadstats "github.com/envoyproxy/go-control-plane/envoy/service/load_stats/v3"
@@ -32,11 +31,7 @@ func (p *pipe) RecvMsg(m any) error {
 		if !ok {
 			return io.EOF
 		}
-		buffer := pool.Get(len(b))
-		copy(*buffer, b)
-		frames := mem.BufferSlice{mem.NewBuffer(buffer, pool)}
-		m.(*message).TakeWire(frames)
-		frames.Free()
+		*m.(*message) = *received(b)
 		return nil
 	case <-p.ctx.Done():
 		return p.ctx.Err()
@@ -62,6 +57,10 @@ func proxyPipe(t *testing.T, tel *Telemetry, id string) (p *pipe, end func()) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("the stream ended with %v", err)
+		}
+		synctest.Wait()
+		if n := lent.out.Load(); n != 0 {
+			t.Errorf("%d pieces of memory are not given back", n)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 )
 
 // loadNode is who sends load reports.
@@ -18,27 +18,55 @@ type loadNode struct {
 	version   version
 }
 
-// readLoadNode reads the node of a stream's first LoadStatsRequest.
+// readLoadNode reads the node of a stream's first LoadStatsRequest. It is not decoded: an extension travels in two bytes, and would take a hundred.
 func readLoadNode(raw []byte) (loadNode, error) {
-	node := &core.Node{}
+	var n loadNode
 	r := reader{rest: raw}
 	for r.next() {
-		if r.is(1, protowire.BytesType) {
-			if err := (proto.UnmarshalOptions{Merge: true}).Unmarshal(r.bytes, node); err != nil {
-				return loadNode{}, fmt.Errorf("node: %w", err)
-			}
+		if r.is(1, protowire.BytesType) && r.err == nil {
+			r.err = n.read(r.bytes)
 		}
 	}
 	if r.err != nil {
 		return loadNode{}, r.err
 	}
-	for _, name := range []string{node.GetId(), node.GetCluster()} {
-		if name == "" || len(name) > maxNameLength {
+	for _, name := range []string{n.id, n.fleet} {
+		if name == "" || len(name) > maxNameLength || !utf8.ValidString(name) {
 			return loadNode{}, fmt.Errorf("the first message must say node.id and node.cluster, 1 to %d characters each", maxNameLength)
 		}
 	}
-	v := node.GetUserAgentBuildVersion().GetVersion()
-	return loadNode{id: node.GetId(), fleet: node.GetCluster(), version: version{v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch()}}, nil
+	return n, nil
+}
+
+// read reads a Node on top of what an earlier piece of it said.
+func (n *loadNode) read(b []byte) error {
+	r := reader{rest: b}
+	for r.next() {
+		switch {
+		case r.is(1, protowire.BytesType):
+			n.id = string(r.bytes[:min(len(r.bytes), maxNameLength+1)])
+		case r.is(2, protowire.BytesType):
+			n.fleet = string(r.bytes[:min(len(r.bytes), maxNameLength+1)])
+		case r.is(7, protowire.BytesType): // user_agent_version, in place of the next one
+			n.version = version{}
+		case r.is(8, protowire.BytesType) && r.err == nil: // user_agent_build_version
+			r.err = n.build(r.bytes)
+		}
+	}
+	return r.err
+}
+
+// build reads a BuildVersion.
+func (n *loadNode) build(b []byte) error {
+	r := reader{rest: b}
+	for r.next() {
+		if r.is(1, protowire.BytesType) && r.err == nil {
+			v := &typev3.SemanticVersion{MajorNumber: n.version.major, MinorNumber: n.version.minor, Patch: n.version.patch}
+			r.err = proto.UnmarshalOptions{Merge: true}.Unmarshal(r.bytes, v)
+			n.version = version{v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch()}
+		}
+	}
+	return r.err
 }
 
 // loadReport is what a LoadStatsRequest says of one cluster.

@@ -103,6 +103,7 @@ func TestLoadReportsLikeGenerated(t *testing.T) {
 			continue
 		}
 		valid++
+		sameNode(t, raw)
 		if err != nil {
 			t.Fatalf("mutation %d: refused: %v\n%x", i, err, raw)
 		}
@@ -127,7 +128,8 @@ func TestLoadNode(t *testing.T) {
 	}
 	for name, raw := range map[string][]byte{
 		"no node": nil, "no id": loadRequest(t, node("", "default", 40)), "no fleet": loadRequest(t, node("p1", "", 40)),
-		"long id": loadRequest(t, node(string(make([]byte, 300)), "default", 40)), "cut": loadRequest(t, node("p1", "default", 40))[:10],
+		"more of it cut": append(loadRequest(t, node("p1", "default", 40)), 0x0a, 0x05, 0x42),
+		"long id":        loadRequest(t, node(string(make([]byte, 300)), "default", 40)), "cut": loadRequest(t, node("p1", "default", 40))[:10],
 	} {
 		if got, err := readLoadNode(raw); err == nil {
 			t.Errorf("%s: taken as %+v", name, got)
@@ -143,6 +145,21 @@ func FuzzLoadReports(f *testing.F) {
 		if ok && (err != nil || len(got) != len(want)) {
 			t.Fatalf("%+v, %v, want %+v", got, err, want)
 		}
-		_, _ = readLoadNode(raw)
+		sameNode(t, raw)
 	})
+}
+
+// sameNode holds what is read of a node against what the generated types read.
+func sameNode(t *testing.T, raw []byte) {
+	t.Helper()
+	got, err := readLoadNode(raw)
+	var m loadstats.LoadStatsRequest
+	if proto.Unmarshal(raw, &m) != nil {
+		return // it may say anything, and does not panic
+	}
+	v := m.GetNode().GetUserAgentBuildVersion().GetVersion()
+	want := loadNode{id: m.GetNode().GetId(), fleet: m.GetNode().GetCluster(), version: version{v.GetMajorNumber(), v.GetMinorNumber(), v.GetPatch()}}
+	if ok := want.id != "" && want.fleet != "" && len(want.id) <= maxNameLength && len(want.fleet) <= maxNameLength; ok != (err == nil) || ok && got != want {
+		t.Fatalf("node %+v, %v, want %+v\n%x", got, err, want, raw)
+	}
 }

@@ -2,9 +2,11 @@ package telemetry
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -20,18 +22,17 @@ import (
 type lender struct{ lent, out atomic.Int64 }
 
 func (l *lender) Get(n int) *[]byte {
-	if !mem.IsBelowBufferPoolingThreshold(n) { // those are not given back
-		l.lent.Add(1)
-		l.out.Add(1)
-	}
-	b := make([]byte, n)
+	l.lent.Add(1)
+	l.out.Add(1)
+	b := make([]byte, n, max(n, 2<<10)) // less does not come back
 	return &b
 }
 
 func (l *lender) Put(b *[]byte) {
 	l.out.Add(-1)
-	for i := range *b {
-		(*b)[i] = 0xff
+	all := (*b)[:cap(*b)]
+	for i := range all {
+		all[i] = 0xff
 	}
 }
 
@@ -39,8 +40,8 @@ var lent lender
 
 func init() { pool = &lent }
 
-// exportRaw takes a message as it comes from gRPC, in frames.
-func (t *Telemetry) exportRaw(ctx context.Context, raw []byte) error {
+// received is a message as it comes from gRPC, in frames.
+func received(raw []byte) *message {
 	var frames mem.BufferSlice
 	for piece := range slices.Chunk(raw, 16<<10) {
 		b := pool.Get(len(piece))
@@ -50,6 +51,12 @@ func (t *Telemetry) exportRaw(ctx context.Context, raw []byte) error {
 	m := &message{}
 	m.TakeWire(frames)
 	frames.Free()
+	return m
+}
+
+// exportRaw takes a message and gives its memory back.
+func (t *Telemetry) exportRaw(ctx context.Context, raw []byte) error {
+	m := received(raw)
 	defer m.free()
 	return t.export(ctx, m)
 }
@@ -93,28 +100,86 @@ func TestMessagesGiveTheirMemoryBack(t *testing.T) {
 	}
 }
 
-// TestFlushesWaitAsTheyCame: only some are whole and decoded at a time, and who hangs up waits no longer.
-func TestFlushesWaitAsTheyCame(t *testing.T) {
+// TestNothingIsKeptOfTheMemory: of a message in several frames, what was read is the same after the memory is another's.
+func TestNothingIsKeptOfTheMemory(t *testing.T) {
 	tel := New(Options{})
-	raw := busyFlush(t, 1)
-	for range cap(tel.decoding) {
-		tel.decoding <- struct{}{}
+	before := lent.out.Load()
+	if err := tel.exportRaw(asProxy(t.Context()), busyFlush(t, 50)); err != nil {
+		t.Fatal(err)
 	}
+	if n := lent.out.Load() - before; n != 0 {
+		t.Errorf("%d pieces of memory are not given back", n)
+	}
+	for i := range 50 {
+		name := fmt.Sprintf("service-%03d", i)
+		if got := tel.Traffic("default", name, "eks", time.Now(), time.Minute); got.Requests == 0 || got.P99 == 0 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// TestFlushesWaitAsTheyCame: only some are whole and decoded at a time, who hangs up waits no longer, and one proxy does not fill the line.
+func TestFlushesWaitAsTheyCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel := New(Options{})
+		raw := busyFlush(t, 50)
+		slots := tel.decoders.slots
+		for range cap(slots) {
+			slots <- struct{}{}
+		}
+		lent.lent.Store(0)
+		ctx, hangUp := context.WithCancel(asProxy(t.Context()))
+		ended := make(chan error)
+		for range maxCalls {
+			go func() { ended <- tel.exportRaw(ctx, raw) }()
+		}
+		synctest.Wait()
+		if n, frames := lent.lent.Load(), int64(maxCalls*(len(raw)+16<<10-1)/(16<<10)); n > frames+maxCalls-1 || tel.Stats().Waiting != maxCalls {
+			t.Errorf("%d pieces of memory for frames of %d, %+v", n, frames, tel.Stats())
+		}
+		if err := tel.exportRaw(ctx, raw); status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("one more of that proxy: %v", err)
+		}
+		hangUp()
+		for range maxCalls {
+			if err := <-ended; status.Code(err) != codes.Canceled {
+				t.Errorf("who hung up: %v", err)
+			}
+		}
+		go func() { ended <- tel.exportRaw(asProxy(t.Context()), raw) }()
+		synctest.Wait()
+		<-slots
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if s := tel.Stats(); len(slots) != cap(slots)-1 || s.Waiting != 0 || s.Refused["busy"] != 1 || s.Refused["abandoned"] != maxCalls {
+			t.Errorf("%d of %d decode, %+v", len(slots), cap(slots)-1, s)
+		}
+	})
+}
+
+// TestAFlushThatIsThereIsTaken: also if its proxy has hung up since, where nobody has to wait.
+func TestAFlushThatIsThereIsTaken(t *testing.T) {
+	tel := New(Options{})
 	gone, hangUp := context.WithCancel(asProxy(t.Context()))
 	hangUp()
-	if err := tel.exportRaw(gone, raw); status.Code(err) != codes.Canceled {
-		t.Errorf("who hung up: %v", err)
+	for range 20 { // by chance, half of them would be lost
+		if err := tel.exportRaw(gone, busyFlush(t, 1)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if got := tel.Traffic("default", "service-000", "eks", time.Now(), time.Minute); got.Requests != 0 {
-		t.Errorf("it was taken before its turn: %+v", got)
-	}
-	taken := make(chan error)
-	go func() { taken <- tel.exportRaw(asProxy(t.Context()), raw) }()
-	<-tel.decoding
-	if err := <-taken; err != nil {
-		t.Error(err)
-	}
-	if n := len(tel.decoding); n != cap(tel.decoding)-1 {
-		t.Errorf("%d decode, of %d", n, cap(tel.decoding)-1)
+}
+
+func TestBuffers(t *testing.T) {
+	p := &buffers{}
+	for _, n := range []int{0, 1, 1 << 10, 1<<10 + 1, 1 << 16, 1<<16 + 1, MaxMessage, MaxMessage + 1} {
+		b := p.Get(n)
+		if len(*b) != n || n > 1<<10 && n <= MaxMessage && cap(*b)&(cap(*b)-1) != 0 {
+			t.Errorf("%d bytes: %d of %d", n, len(*b), cap(*b))
+		}
+		p.Put(b)
+		if again := p.Get(n); len(*again) != n {
+			t.Errorf("again %d bytes: %d", n, len(*again))
+		}
 	}
 }

@@ -63,12 +63,11 @@ func (t *Telemetry) export(ctx context.Context, m *message) error {
 	if err != nil {
 		return t.refuse(refusedTooMany, err)
 	}
-	select {
-	case t.decoding <- struct{}{}:
-		defer func() { <-t.decoding }()
-	case <-ctx.Done():
-		return status.FromContextError(ctx.Err()).Err()
+	leave, err := t.enterDecoders(ctx, fleetName, id)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	fl := t.flushes.Get().(*flush)
 	defer func() {
 		fl.reset(nil)

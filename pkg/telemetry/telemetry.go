@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"log/slog"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -54,8 +53,8 @@ type Telemetry struct {
 	tryAgain   func(service string) bool
 	layouts    layouts
 	lanes      lanes
-	flushes    sync.Pool     // of *flush
-	decoding   chan struct{} // has an element for each flush that is being decoded
+	flushes    sync.Pool // of *flush
+	decoders   decoders
 	counters   counters
 	proxies    atomic.Int64
 	room       room
@@ -80,7 +79,7 @@ func New(o Options) *Telemetry {
 		t.maxProxies = defaultMaxProxies
 	}
 	t.lanes.init(o.MaxFollowed)
-	t.decoding = make(chan struct{}, 2*runtime.GOMAXPROCS(0)) // the others wait as they came: whole and decoded, a flush takes several times the memory
+	t.decoders.init()
 	t.flushes.New = func() any { return &flush{} }
 	return t
 }

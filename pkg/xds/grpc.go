@@ -12,7 +12,7 @@ const maxFromProxy = 16 << 20
 
 // Bounds of a connection: streams at once, bytes of the headers of one, and how long it may be there for nothing.
 const (
-	maxStreams = 1000
+	maxStreams = 100 // an Envoy has a handful
 	maxHeaders = 64 << 10
 	maxIdle    = time.Minute
 )

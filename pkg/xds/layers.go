@@ -24,6 +24,9 @@ type leverTables struct {
 	variants map[string]*layers
 }
 
+// maxVariants bounds what is kept of layers of proxies that lag.
+const maxVariants = 128
+
 // layers are what one proxy should have.
 type layers struct {
 	*table
@@ -132,6 +135,9 @@ func (t *leverTables) forSession(f fit) *layers {
 		return l
 	}
 	l.render()
+	if len(t.variants) >= maxVariants { // a proxy chooses what is stale of it
+		clear(t.variants)
+	}
 	t.variants[key] = l
 	return l
 }

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
@@ -61,5 +62,24 @@ func TestAStrangeProxyGetsNoLeversOfServicesThatCome(t *testing.T) {
 	}
 	if top := tables.forSession(fit{seq: 1}).top; !mapHas(top, "new") {
 		t.Errorf("an ordinary proxy has levers of %v", sortedKeys(top))
+	}
+}
+
+// TestVariantsAreBounded: which services are stale of a proxy, it says itself, anew with each stream.
+func TestVariantsAreBounded(t *testing.T) {
+	s := newLeverState()
+	for i := range 200 {
+		name := fmt.Sprint("s", i)
+		s.set(name, []translate.Lever{{Key: "w." + name + "/ecs", Value: 10000, Primary: true}}, 1, true)
+	}
+	tables := s.tables(nil, "")
+	for i := range 200 {
+		name := fmt.Sprint("s", i)
+		if l := tables.forSession(fit{seq: 1, stale: map[string]bool{name: true}}); mapHas(l.top, name) || len(l.top) != 199 {
+			t.Fatalf("%s is stale, and %d services have levers", name, len(l.top))
+		}
+	}
+	if n := len(tables.variants); n > maxVariants {
+		t.Errorf("%d variants are kept", n)
 	}
 }

@@ -63,7 +63,7 @@ func (s *session) proceed() news {
 // tell tells others. No lock is held.
 func (s *session) tell(n news) {
 	if n.rebuilt {
-		s.fleet.turns.giveBack(s)
+		s.fleet.turns.giveAway()
 	}
 	for _, r := range n.refusals {
 		if s.server.onRefusal != nil {
@@ -238,7 +238,6 @@ const maxOvertaken = 8
 func (s *session) leversFirst() bool {
 	sent := s.kinds[levers].sent
 	if sent == nil || s.overtaken >= maxOvertaken {
-		s.overtaken, s.overtook = 0, nil
 		return false
 	}
 	if s.overtook != sent {
@@ -353,10 +352,16 @@ func (s *session) onlyWithheld(c *config) bool {
 	})
 }
 
+// withFresh adds what the proxy asked for although it may have it. Each of it is due until it is sent, but for what the proxy refused or asks for no more.
 func (s *session) withFresh(state *kindState, w *want, d *diff) *diff {
 	var again []string // what the proxy lacks is in d already
 	for name := range state.fresh {
-		if v := w.to.version(name); v == "" || v == state.have.version(name) {
+		v := w.to.version(name)
+		refused, parked := state.parked[name]
+		switch {
+		case parked && refused == v, !state.names.has(name):
+			delete(state.fresh, name)
+		case v == "" || v == state.have.version(name):
 			again = append(again, name)
 		}
 	}
@@ -428,8 +433,15 @@ func (s *session) send(k kind, c *config, w want) {
 	if state.answer && w.delta.empty() && !w.full && len(w.to.names) > 0 {
 		return // what there is may not be sent yet
 	}
-	state.answer = false
-	state.fresh, state.at = nil, nil
+	state.answer, state.at = false, nil
+	if len(state.fresh) > 0 {
+		for name := range w.delta.versions() {
+			delete(state.fresh, name)
+		}
+	}
+	if k == virtualHosts {
+		s.overtaken, s.overtook = 0, nil
+	}
 	nonce := s.nextNonce()
 	state.sent = &sending{want: w, nonce: nonce, of: c.reached()}
 	if k == clusters {

@@ -102,10 +102,10 @@ func newSession(server *Server, remote string, now time.Time) *session {
 	return s
 }
 
-// subscribed takes what a request says of the proxy's interest.
-func (s *session) subscribed(k kind, req *discovery.DeltaDiscoveryRequest) {
+// subscribed takes what a request says of the proxy's interest, and says whether it is the first for its kind.
+func (s *session) subscribed(k kind, req *discovery.DeltaDiscoveryRequest) (first bool) {
 	state := &s.kinds[k]
-	first := !state.asked
+	first = !state.asked
 	state.asked = true
 	if first {
 		state.resumed = len(req.GetInitialResourceVersions()) > 0
@@ -131,7 +131,7 @@ func (s *session) subscribed(k kind, req *discovery.DeltaDiscoveryRequest) {
 		s.lacksLayer = lacksLayer(state.names)
 	}
 	if !k.named() {
-		return
+		return first
 	}
 	for _, name := range req.GetResourceNamesSubscribe() {
 		if first && state.resumed && state.have.version(name) != "" {
@@ -142,6 +142,7 @@ func (s *session) subscribed(k kind, req *discovery.DeltaDiscoveryRequest) {
 			s.forgetVirtualHosts(name)
 		}
 	}
+	return first
 }
 
 // target is what the fleet should have of a kind now.

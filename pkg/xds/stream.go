@@ -82,17 +82,20 @@ func (s *session) asked(k kind, req *discovery.DeltaDiscoveryRequest) {
 	s.mu.Lock()
 	state := &s.kinds[k]
 	state.at = nil
-	s.subscribed(k, req)
+	first := s.subscribed(k, req)
 	if sent := state.sent; sent != nil && sent.nonce == req.GetResponseNonce() {
 		state.sent = nil
-		s.news.rebuilt = s.news.rebuilt || k == virtualHosts
+		if k == virtualHosts {
+			s.news.rebuilt = true
+			s.fleet.turns.over(s)
+		}
 		if req.GetErrorDetail() == nil {
 			s.acknowledged(k, sent)
 		} else {
 			s.refused(k, sent, req.GetErrorDetail().GetMessage())
 		}
 	}
-	if k == virtualHosts && state.resumed && req.GetResponseNonce() == "" {
+	if k == virtualHosts && first && state.resumed {
 		s.findStale()
 	}
 	n := s.proceed()

@@ -10,7 +10,7 @@ import (
 // virtual hosts, and takes no levers meanwhile: so only a part of a fleet is at it at a time, and a rollback finds the others free. A proxy
 // that does not answer gives its turn back after a while, and holds nobody up.
 //
-// While a turn is free and somebody waits, one goroutine is in [turns.giveBack] and gives it away.
+// While a turn is free and somebody waits, a goroutine is about to call [turns.giveAway], or in it.
 type turns struct {
 	mu       sync.Mutex
 	sessions int // of the fleet
@@ -51,11 +51,22 @@ func (t *turns) give(s *session) {
 
 // giveBack ends a turn, if the session has one, and gives it to those that wait. No session's lock is held.
 func (t *turns) giveBack(s *session) {
+	if t.over(s) {
+		t.giveAway()
+	}
+}
+
+// over ends the turn of a session that has answered, before it asks for another one: that goes behind those that wait. [turns.giveAway] has to follow.
+func (t *turns) over(s *session) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.end(s) {
-		return
-	}
+	return t.end(s)
+}
+
+// giveAway gives free turns to those that wait. No session's lock is held.
+func (t *turns) giveAway() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	for len(t.queue) > 0 && t.free() {
 		next := t.queue[0]
 		t.queue = t.queue[1:]

@@ -50,6 +50,34 @@ func TestAChangeOfRoutesIsTakenInTurns(t *testing.T) {
 	f.acked(w)
 }
 
+// Whoever has answered and has more to take goes behind those that wait: else more than a part of the fleet is at it.
+func TestANewTurnIsBehindThoseThatWait(t *testing.T) {
+	f := deltaFixtureWith(t, xds.Options{TurnTime: time.Hour})
+	f.apply(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks"))
+	at := newGate()
+	var fleet []*simulated
+	for i := range 8 {
+		id := fmt.Sprint("p", i)
+		fleet = append(fleet, f.simulate(id, func(r deltaclient.Response) deltaclient.Verdict { return at.answer(id, r) }))
+	}
+	for _, p := range fleet {
+		p.holds(nil, "orders")
+	}
+	t.Cleanup(at.open) // before the streams are waited for
+	at.close()
+	f.apply(f.service("one", map[string]int32{"ecs": 10000}, "ecs", "new"))
+	f.await("a part of the fleet has its turn", func() bool { return len(at.inside()) == 2 })
+	first := at.inside()
+	w := f.apply(f.service("two", map[string]int32{"ecs": 10000}, "ecs", "new"))
+	at.letOut(first)
+	f.await("others have a turn", func() bool { return len(at.inside()) >= 2 })
+	if in := at.inside(); len(in) != 2 || slices.Contains(in, first[0]) || slices.Contains(in, first[1]) {
+		t.Errorf("after %v, %v have a turn", first, in)
+	}
+	at.open()
+	f.acked(w)
+}
+
 // Whoever does not answer gives its turn back, and whoever leaves does so at once.
 func TestATurnEnds(t *testing.T) {
 	f := deltaFixture(t)

@@ -1,6 +1,8 @@
 package xds
 
 import (
+	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"google.golang.org/grpc/encoding"
@@ -96,7 +98,7 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 }
 
 // Unmarshal implements encoding.CodecV2. Nearly all of a stream's first request is the list of what an Envoy was built with, 61 kB that take
-// 137 kB when decoded: it is left out.
+// 137 kB when decoded: it is left out, as are other lists that nobody reads and of which an element travels in two bytes and takes a hundred.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if t, ok := v.(taker); ok {
 		t.TakeWire(data)
@@ -111,9 +113,11 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	if acknowledgement(whole.ReadOnlyData(), r) {
 		return nil
 	}
-	b := without(whole.ReadOnlyData(), requestNode, nodeExtensions)
-	for _, locators := range []protowire.Number{requestLocatorsAdded, requestLocatorsRemoved} {
-		b = without(b, locators) // of a kind of names that we do not serve, and 64 B for each byte or two that travels
+	b := whole.ReadOnlyData()
+	b = without(b, nodeLists, requestNode)
+	b = without(b, locators) // of a kind of names that we do not serve
+	if n := lengthOf(b, requestNode); n > maxNodeBytes {
+		return fmt.Errorf("the node has %d bytes, extensions aside; at most %d are taken", n, maxNodeBytes)
 	}
 	if len(b) == whole.Len() {
 		return proto.Unmarshal(b, r)
@@ -167,14 +171,40 @@ const (
 	requestLocatorsAdded   = 8
 	requestLocatorsRemoved = 9
 
-	nodeExtensions  = 9 // of a Node
+	nodeExtensions  = 9 // of a Node, like the next ones
+	nodeFeatures    = 10
+	nodeAddresses   = 11
 	responseTypeURL = 4 // of a DeltaDiscoveryResponse, like the next ones
 	responseNonce   = 5
 	responseRemoved = 6
 )
 
-// without returns a message without the fields that a path of numbers leads to. What is malformed stays, for the decoder to complain of.
-func without(message []byte, path ...protowire.Number) []byte {
+// What is left out of requests: elements of lists that nobody reads.
+var (
+	nodeLists = []protowire.Number{nodeExtensions, nodeFeatures, nodeAddresses}
+	locators  = []protowire.Number{requestLocatorsAdded, requestLocatorsRemoved}
+)
+
+// maxNodeBytes bounds a node without those lists: decoded, metadata takes up to thirty times what it takes on its way.
+const maxNodeBytes = 64 << 10
+
+// lengthOf is how many bytes the fields of a number have, all together.
+func lengthOf(message []byte, of protowire.Number) (sum int) {
+	for len(message) > 0 {
+		number, _, n := protowire.ConsumeField(message)
+		if n < 0 {
+			break
+		}
+		if number == of {
+			sum += n
+		}
+		message = message[n:]
+	}
+	return sum
+}
+
+// without returns a message without some fields, of the messages that a path of numbers leads to. What is malformed stays, for the decoder to complain of.
+func without(message []byte, fields []protowire.Number, path ...protowire.Number) []byte {
 	var out []byte
 	done := 0 // how much of the message out stands for
 	for at := 0; at < len(message); {
@@ -182,13 +212,16 @@ func without(message []byte, path ...protowire.Number) []byte {
 		if n < 0 {
 			break
 		}
-		if number == path[0] && kind == protowire.BytesType {
+		switch {
+		case kind != protowire.BytesType:
+		case len(path) == 0 && slices.Contains(fields, number):
 			out = append(out, message[done:at]...)
-			if len(path) > 1 {
-				_, _, tag := protowire.ConsumeTag(message[at:])
-				inner, _ := protowire.ConsumeBytes(message[at+tag:])
-				out = protowire.AppendBytes(protowire.AppendTag(out, number, kind), without(inner, path[1:]...))
-			}
+			done = at + n
+		case len(path) > 0 && number == path[0]:
+			_, _, tag := protowire.ConsumeTag(message[at:])
+			inner, _ := protowire.ConsumeBytes(message[at+tag:])
+			out = append(out, message[done:at]...)
+			out = protowire.AppendBytes(protowire.AppendTag(out, number, kind), without(inner, fields, path[1:]...))
 			done = at + n
 		}
 		at += n

@@ -26,6 +26,7 @@ type Change struct {
 type Comparison struct {
 	Changes    []Change // of lines with an interval, in the order of the second report
 	Bare       []Change // of lines without: nobody knows what of it is noise
+	Invalid    []*Line  // of the second report; they, or what they were, say nothing
 	OnlyBefore []*Line
 	OnlyAfter  []*Line
 }
@@ -44,6 +45,10 @@ func CompareReports(before, after []*Line) Comparison {
 			continue
 		}
 		delete(was, l.key())
+		if b.Invalid != "" || l.Invalid != "" {
+			c.Invalid = append(c.Invalid, l)
+			continue
+		}
 		if d := change(b, l); d.known {
 			c.Changes = append(c.Changes, d)
 		} else {

@@ -43,6 +43,21 @@ func TestWhatHasNotChangedSeldomShows(t *testing.T) {
 	}
 }
 
+func TestInvalidLinesAreNotCompared(t *testing.T) {
+	of := func() *Line { return NewLine("own", "m", "s", nil, Series{{1}, {1.1}, {1.2}}) }
+	for name, c := range map[string]struct {
+		before, after    *Line
+		compared, wanted int
+	}{
+		"neither": {of(), of(), 1, 0}, "before": {of().Invalidate("slow"), of(), 0, 1}, "after": {of(), of().Invalidate("slow"), 0, 1},
+	} {
+		got := CompareReports([]*Line{c.before}, []*Line{c.after})
+		if len(got.Changes) != c.compared || len(got.Invalid) != c.wanted || len(got.Bare)+len(got.OnlyBefore)+len(got.OnlyAfter) != 0 {
+			t.Errorf("%s is invalid: %+v", name, got)
+		}
+	}
+}
+
 func anySure(c Comparison) bool {
 	for _, d := range c.Changes {
 		if d.Sure {

@@ -24,8 +24,24 @@ const (
 	Full              // as much as the aims need: these results are committed
 )
 
-// suffix ends the names of the folders of what is not kept.
-func (s Size) suffix() string { return [...]string{Short: "-short", Quick: "-quick", Full: ""}[s] }
+// suffix ends the name of the folder of a report: what is not full, or is full of flags that were given by hand, is not what others are compared with.
+func (o *Options) suffix() string {
+	if o.Size == Full && o.custom {
+		return custom
+	}
+	return [...]string{Short: "-short", Quick: "-quick", Full: ""}[o.Size]
+}
+
+// What ends the names of folders of full reports that others cannot repeat by the command of the benchmark and a commit.
+const (
+	custom = "-custom"
+	dirty  = "-dirty"
+)
+
+// mayBeLatest says that a report in a folder of this name may be the latest of its benchmark.
+func mayBeLatest(folder string) bool {
+	return !slices.ContainsFunc([]string{"-short", "-quick", custom, dirty}, func(end string) bool { return strings.HasSuffix(folder, end) })
+}
 
 // Options are what every benchmark takes.
 type Options struct {
@@ -34,8 +50,9 @@ type Options struct {
 	Results string // folder; empty: bench/results
 	Seed    uint64
 
-	bench string
-	args  []string
+	bench  string
+	args   []string
+	custom bool // a flag that is of the measuring was given
 }
 
 // Words are what differs between benchmarks in the help of their common flags.
@@ -84,7 +101,10 @@ func (o *Options) Parse(f *flag.FlagSet, args []string, smaller Smaller) error {
 		return fmt.Errorf("%q is not a flag", f.Arg(0))
 	}
 	given := map[string]bool{}
-	f.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	f.Visit(func(f *flag.Flag) {
+		given[f.Name] = true
+		o.custom = o.custom || !slices.Contains([]string{"quick", "full", "results", "seed", "only"}, f.Name)
+	})
 	for pair := range slices.Chunk(smaller[o.Size], 2) {
 		if given[pair[0]] {
 			continue
@@ -102,13 +122,27 @@ func (o *Options) Report(measure func(*Run) error, modules ...string) error {
 	if o.Results, err = Results(o.Results); err != nil {
 		return err
 	}
-	command := strings.Join(append([]string{"go run ./bench/" + o.bench}, o.args...), " ")
-	r := NewRun(o.bench, command, o.Seed, time.Now(), modules...)
+	r := NewRun(o.bench, command(o.bench, o.args), o.Seed, time.Now(), modules...)
 	if err := measure(r); err != nil {
 		return err
 	}
 	return r.conclude(o)
 }
+
+// command is what a POSIX shell runs a benchmark with these arguments by.
+func command(bench string, args []string) string {
+	out := "go run ./bench/" + bench
+	for _, arg := range args {
+		if arg == "" || strings.ContainsFunc(arg, func(r rune) bool { return !strings.ContainsRune(plain, r) }) {
+			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+		}
+		out += " " + arg
+	}
+	return out
+}
+
+// plain are the characters that mean themselves to a shell wherever they stand.
+const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./,:=+@%"
 
 // Part is one of a benchmark's.
 type Part struct {

@@ -75,7 +75,7 @@ func latest(results string) (all []*Line, err error) {
 	}
 	last := map[string][]*Line{}
 	for _, name := range files {
-		if dir := filepath.Dir(name); strings.HasSuffix(dir, Quick.suffix()) || strings.HasSuffix(dir, Short.suffix()) {
+		if !mayBeLatest(filepath.Dir(name)) {
 			continue
 		}
 		lines, err := readFile(name)
@@ -102,7 +102,8 @@ func pages(folder, title string, lines []*Line) error {
 		return err
 	}
 	var page bytes.Buffer
-	if err := pageTemplate.Execute(&page, map[string]any{"Title": title, "Origins": origins(lines), "Groups": groups(lines), "Aims": aims(lines)}); err != nil {
+	data := map[string]any{"Title": title, "Method": method, "Origins": origins(lines), "Groups": groups(lines), "Aims": aims(lines)}
+	if err := pageTemplate.Execute(&page, data); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(folder, "index.html"), page.Bytes(), 0o644)
@@ -118,14 +119,32 @@ func aims(lines []*Line) (out []*Line) {
 	return out
 }
 
-// origin says where the lines of one bench come from.
+// method is what both pages say about all figures.
+const method = "Every figure is repeated by the commands above its table, unless it says there that they cannot. Ratios are geometric means over pairs of runs that took turns, " +
+	"or ran at the same time where the benchmark says so, with a 95 % interval by Student's t (reports of before 2026-11-28: by a bootstrap, which is narrower). " +
+	"An aim that is a ratio is met only by the worse end of its interval; one of p99 is met by the 99th percentile of all samples together, which has no interval."
+
+// origin says where the lines of one bench come from. Repeat are the commands for that; Doubt is why they may not do.
 type origin struct {
-	Bench, Command, Commit, Time, Machine, Versions string
+	Bench, Repeat, Doubt, Commit, Time, Machine, Versions string
+	rated                                                 bool // there are lines with a rate
+}
+
+// repeat is how a report is repeated, and why it cannot be.
+func (l *Line) repeat() (commands, doubt string) {
+	switch clean, changed := strings.CutSuffix(l.Commit, dirty); {
+	case changed:
+		return l.Command, "It cannot be repeated: files differed from commit " + clean + ". "
+	case l.Commit == "" || l.Commit == unknown:
+		return l.Command, "It cannot be repeated: nobody knows of which commit it is. "
+	}
+	return "git checkout " + l.Commit + " && " + l.Command, ""
 }
 
 func origins(lines []*Line) (out []origin) {
 	for _, l := range lines {
-		if slices.ContainsFunc(out, func(o origin) bool { return o.Bench == l.Bench }) {
+		if i := slices.IndexFunc(out, func(o origin) bool { return o.Bench == l.Bench }); i >= 0 {
+			out[i].rated = out[i].rated || l.rate() != ""
 			continue
 		}
 		machine := map[string]string{}
@@ -135,8 +154,9 @@ func origins(lines []*Line) (out []origin) {
 		if bytes, ok := l.Machine["memoryBytes"].(float64); ok {
 			machine["memoryBytes"] = Amount(bytes, "bytes")
 		}
+		repeat, doubt := l.repeat()
 		out = append(out, origin{
-			l.Bench, l.Command, l.Commit, l.Time.Format("2006-01-02 15:04 UTC"), pairs(machine), pairs(l.Versions),
+			l.Bench, repeat, doubt, l.Commit, l.Time.Format("2006-01-02 15:04 UTC"), pairs(machine), pairs(l.Versions), l.rate() != "",
 		})
 	}
 	return out
@@ -152,10 +172,14 @@ func pairs(m map[string]string) string {
 
 func summary(title string, lines []*Line) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n", title)
+	fmt.Fprintf(&b, "# %s\n\n%s\n", title, method)
 	for _, o := range origins(lines) {
-		fmt.Fprintf(&b, "\n## %s\n\n    %s\n\nCommit %s, %s. Machine: %s. Versions: %s.\n", o.Bench, o.Command, o.Commit, o.Time, o.Machine, o.Versions)
-		b.WriteString("\n| case | metric | system | n | p50 | p90 | p99 | max | ratio [95 %] | aim |\n|---|---|---|---|---|---|---|---|---|---|\n")
+		fmt.Fprintf(&b, "\n## %s\n\n    %s\n\n%sCommit %s, %s. Machine: %s. Versions: %s.\n", o.Bench, o.Repeat, o.Doubt, o.Commit, o.Time, o.Machine, o.Versions)
+		columns := []string{"case", "metric", "system", "n", "p50", "p90", "p99", "max", "ratio [95 %]", "aim"}
+		if o.rated {
+			columns = append(columns, "per second: reached of offered")
+		}
+		fmt.Fprintf(&b, "\n| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
 		for _, g := range groups(lines) {
 			if g.Bench != o.Bench {
 				continue
@@ -166,7 +190,11 @@ func summary(title string, lines []*Line) string {
 				if l.N == 0 {
 					figures[0] = l.Note
 				}
-				fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", g.Case, g.Metric, l.System, l.count(), strings.Join(figures, " | "), l.ratioText(), l.aimText())
+				cells := slices.Concat([]string{g.Case, g.Metric, l.System, l.count()}, figures, []string{l.ratioText(), l.aimText()})
+				if o.rated {
+					cells = append(cells, l.rate())
+				}
+				fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
 			}
 		}
 	}
@@ -200,17 +228,31 @@ func (l *Line) ratioText() string {
 	return fmt.Sprintf("%s %.3g [%.3g, %.3g] of %s", *l.RatioOf, *l.Ratio, *l.RatioLow, *l.RatioHigh, *l.Peer)
 }
 
+// rate is how many requests (or whatever the bench offers) came in a second, and how many should have.
+func (l *Line) rate() string {
+	if l.OfferedRPS == nil || l.AchievedRPS == nil {
+		return ""
+	}
+	return short(*l.AchievedRPS) + " of " + short(*l.OfferedRPS)
+}
+
+// notes is what stands below a line.
+func (l *Line) notes() string {
+	if l.rate() == "" {
+		return l.Note
+	}
+	return strings.TrimSuffix(fmt.Sprintf("offered %s/s, %s reached; %s", short(*l.OfferedRPS), short(*l.AchievedRPS), l.Note), "; ")
+}
+
 func (l *Line) aimText() string {
-	if l.Aim == nil {
-		return l.Invalid
+	var parts []string
+	if l.Aim != nil {
+		parts = append(parts, map[bool]string{true: "met: ", false: "not met: "}[*l.Met]+*l.Aim)
 	}
 	if l.Invalid != "" {
-		return "not met: " + *l.Aim + ": " + l.Invalid
+		parts = append(parts, "invalid: "+l.Invalid)
 	}
-	if *l.Met {
-		return "met: " + *l.Aim
-	}
-	return "not met: " + *l.Aim
+	return strings.Join(parts, "; ")
 }
 
 // texts are the cells of a line that are not plain figures.
@@ -262,5 +304,6 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"lines":    (*Line).texts,
 	"figures":  (*Line).figures,
 	"measured": (*Line).measured,
+	"notes":    (*Line).notes,
 	"deref":    func(b *bool) bool { return b != nil && *b },
 }).Parse(pageText))

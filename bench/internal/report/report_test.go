@@ -2,9 +2,7 @@ package report
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -139,9 +137,6 @@ func TestWrite(t *testing.T) {
 		if got := r.Missed(); len(got) != 1 || !strings.Contains(got[0], "p99 0.5 [0.5, 0.5] of theirs") {
 			t.Errorf("missed: %q", got)
 		}
-		if got := filepath.Base(r.Folder("x", Full)); !strings.HasPrefix(got, "2026-03-01-") || len(got) > len("2026-03-01-1234567") {
-			t.Errorf("folder %s", got)
-		}
 		if err := r.Write(folder); err != nil {
 			t.Fatal(err)
 		}
@@ -193,6 +188,8 @@ func TestLatestPages(t *testing.T) {
 	report("two", "z-older", 1, 333)
 	report("two", "b-quick", 3, 444)
 	report("two", "b-short", 4, 555)
+	report("two", "b-custom", 5, 666)
+	report("two", "b-dirty", 6, 777)
 	if err := LatestPages(results); err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +197,7 @@ func TestLatestPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for figure, want := range map[string]bool{"111": false, "222": true, "333": true, "444": false, "555": false} {
+	for figure, want := range map[string]bool{"111": false, "222": true, "333": true, "444": false, "555": false, "666": false, "777": false} {
 		if got := strings.Contains(string(b), "| "+figure+" s |"); got != want {
 			t.Errorf("%s: %v", figure, got)
 		}
@@ -249,41 +246,5 @@ func TestAmountsReadWell(t *testing.T) {
 		if got := Amount(c.v, c.unit); got != c.want {
 			t.Errorf("%g %s is %q, want %q", c.v, c.unit, got, c.want)
 		}
-	}
-}
-
-func TestOptions(t *testing.T) {
-	parse := func(args ...string) (o Options, n int, err error) {
-		f := o.Flags("x", Words{Quick: "seconds", Short: "minutes", Full: "an hour", Parts: "one, two", Seed: "nothing"})
-		f.SetOutput(io.Discard)
-		f.IntVar(&n, "n", 100, "how many")
-		err = o.Parse(f, args, Smaller{Quick: {"n", "1"}})
-		return o, n, err
-	}
-	for args, want := range map[string]struct {
-		size Size
-		n    int
-	}{"": {Short, 100}, "-full": {Full, 100}, "-quick": {Quick, 1}, "-quick -n 7": {Quick, 7}, "-n 7 -full": {Full, 7}} {
-		if o, n, err := parse(strings.Fields(args)...); err != nil || o.Size != want.size || n != want.n {
-			t.Errorf("%q: size %v, n %d, %v", args, o.Size, n, err)
-		}
-	}
-	for args, want := range map[string]string{"-quick -full": "exclude each other", "now": `"now" is not a flag`, "-seed x": "invalid value"} {
-		if _, _, err := parse(strings.Fields(args)...); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v", args, err)
-		}
-	}
-	o, _, err := parse("-only", "tw")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ran []string
-	parts := []Part{{"one", nil}, {"two", func(context.Context) error { ran = append(ran, "two"); return nil }}}
-	if err := o.Parts(t.Context(), parts); err != nil || len(ran) != 1 {
-		t.Errorf("%v, %v", ran, err)
-	}
-	o.Only = "three"
-	if err := o.Parts(t.Context(), parts); err == nil {
-		t.Error("a part that is not there was run")
 	}
 }

@@ -76,42 +76,73 @@ func (r *Run) Missed() (out []string) {
 	return out
 }
 
-// measured is what an aim was held against, in words.
+// measured is what an aim was held against, in words. Reports of before that was written down have it by the first word of the aim.
 func (l *Line) measured() string {
-	switch {
-	case l.Measured != "":
+	if l.Measured != "" {
 		return l.Measured
-	case l.Ratio != nil && strings.HasPrefix(*l.Aim, "ratio"): // a report of before that was written down
-		return l.ratioText()
-	case strings.HasPrefix(*l.Aim, "p99 <="):
-		return "p99 " + Amount(l.P99, l.Unit)
 	}
-	return l.failures()
+	var out string
+	switch aim := *l.Aim; {
+	case strings.HasPrefix(aim, "ratio"):
+		return l.ratioText()
+	case strings.HasPrefix(aim, "p99"):
+		out = "p99 " + Amount(l.P99, l.Unit)
+	case strings.HasPrefix(aim, "p50"):
+		out = "p50 " + Amount(l.P50, l.Unit)
+	case strings.HasPrefix(aim, "mean"):
+		out = "mean " + Amount(l.Mean, l.Unit)
+	case strings.Contains(aim, "at most") || strings.HasPrefix(aim, "max"):
+		out = "at most " + Amount(l.Max, l.Unit)
+	default:
+		return l.failures()
+	}
+	if l.Failed > 0 {
+		out += ", " + l.failures()
+	}
+	return out
 }
 
-// Folder is where a report belongs below results, for example bench/results/2026-03-01-abcdef0. What is no full run has a folder of its own, which
-// is not kept.
-func (r *Run) Folder(results string, size Size) string {
-	return filepath.Join(results, r.started.Format(time.DateOnly)+"-"+r.commit[:min(7, len(r.commit))]+size.suffix())
+// folder is where a report belongs below results, for example bench/results/2026-03-01-abcdef0. What is no full run of a commit has a folder of its own.
+func (r *Run) folder(o *Options) string {
+	return filepath.Join(o.Results, r.started.Format(time.DateOnly)+"-"+r.commit+o.suffix())
 }
 
-// conclude prints which aims were missed and, unless only a part was run, writes the report and prints where.
+// conclude prints which aims were missed and, unless only a part was run, writes the report and prints where. A quick run says nothing about speed, so
+// its lines lose their aims, whenever they were given.
 func (r *Run) conclude(o *Options) error {
+	if o.Size == Quick {
+		for _, l := range r.lines {
+			l.Aim, l.Met, l.Measured = nil, nil, ""
+		}
+	}
 	for _, missed := range r.Missed() {
 		fmt.Println("aim missed:", missed)
 	}
 	if o.Only != "" {
 		return nil
 	}
-	folder := r.Folder(o.Results, o.Size)
+	folder := r.folder(o)
 	if err := r.Write(folder); err != nil {
 		return err
 	}
-	fmt.Println(filepath.Join(folder, "summary.md"))
-	if o.Size != Full {
+	fmt.Println(filepath.Join(folder, "summary.md") + r.aside(o))
+	if !mayBeLatest(folder) {
 		return nil
 	}
 	return LatestPages(o.Results)
+}
+
+// aside says why a full report is not the latest of its benchmark.
+func (r *Run) aside(o *Options) string {
+	switch {
+	case o.Size != Full:
+		return ""
+	case o.custom:
+		return " (not on the page of the latest: flags of the measuring were given by hand)"
+	case strings.HasSuffix(r.commit, dirty):
+		return " (not on the page of the latest: files differ from the commit)"
+	}
+	return ""
 }
 
 // Write writes BENCH.jsonl into a folder, and makes summary.md and index.html of all reports there.
@@ -187,18 +218,21 @@ func Root() (string, error) {
 	}
 }
 
-// commit is the short hash of HEAD, with "-dirty" if tracked files differ from it.
+// commit is the short hash of HEAD, with "-dirty" if tracked files differ from it, reports aside: those of the benchmark before this one are among them.
 func commit() string {
 	head, err := exec.Command("git", "rev-parse", "--short=7", "HEAD").Output()
 	if err != nil {
-		return "unknown"
+		return unknown
 	}
 	hash := strings.TrimSpace(string(head))
-	if changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no").Output(); err != nil || len(changed) > 0 {
-		hash += "-dirty"
+	if changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)bench/results").Output(); err != nil || len(changed) > 0 {
+		hash += dirty
 	}
 	return hash
 }
+
+// unknown is the commit of what was not measured in a clone of the repository.
+const unknown = "unknown"
 
 // machine describes where it ran.
 func machine() map[string]any {

@@ -133,3 +133,14 @@ func TestLoadCountsEveryRequest(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// TestLongUploadsHaveNoCopies: downloads of that size have some.
+func TestLongUploadsHaveNoCopies(t *testing.T) {
+	l := Load{sum: Sum{Faults: map[Kind]uint64{}, Reasons: map[string]uint64{}}}
+	for _, a := range []Ask{{Bytes: 16, Upload: true}, {Bytes: maxCopied, Upload: true}, {Bytes: 1 << 20}, {Bytes: 1 << 20, Upload: true}} {
+		l.note(Stream{Ask: a}, nil, time.Second)
+	}
+	if sum := l.Sum(); sum.Done != 4 || sum.Copied() != 3 {
+		t.Errorf("%d of %d have copies", sum.Copied(), sum.Done)
+	}
+}

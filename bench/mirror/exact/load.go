@@ -35,6 +35,7 @@ func (s Stream) String() string {
 // Sum is what became of requests.
 type Sum struct {
 	Done    uint64            // in whatever way
+	Long    uint64            // of Done, uploads that are longer than what proxies copy
 	Faults  map[Kind]uint64   // of Done
 	Reasons map[string]uint64 // of faults, by stream and error; at most maxReasons
 	Longest time.Duration     // of those that went well
@@ -43,6 +44,12 @@ type Sum struct {
 
 // maxReasons bounds what is kept of errors.
 const maxReasons = 50
+
+// maxCopied is how many bytes of a body proxies copy. Of what is longer there is no copy.
+const maxCopied = 256 << 10
+
+// Copied is how many requests there should be copies of, where all are copied.
+func (s Sum) Copied() int64 { return int64(s.Done - s.Long) }
 
 // Bad is how many went wrong.
 func (s Sum) Bad() (n uint64) {
@@ -106,6 +113,9 @@ func (l *Load) note(s Stream, err error, took time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sum.Done++
+	if s.Upload && s.Bytes > maxCopied {
+		l.sum.Long++
+	}
 	if err == nil {
 		if took > l.sum.Longest {
 			l.sum.Longest, l.sum.Slowest = took, s.String()

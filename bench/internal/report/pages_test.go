@@ -1,0 +1,95 @@
+package report
+
+import (
+	"html"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// written are both pages of a report of a commit that has these lines, as they are read.
+func written(t *testing.T, commit string, lines ...*Line) (summary, page string) {
+	t.Helper()
+	r := NewRun("x", "go run ./bench/x -full", 1, time.Now())
+	r.commit = commit
+	for _, l := range lines {
+		r.Add(l)
+	}
+	folder := t.TempDir()
+	if err := r.Write(folder); err != nil {
+		t.Fatal(err)
+	}
+	var texts [2]string
+	for i, name := range []string{"summary.md", "index.html"} {
+		b, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[i] = html.UnescapeString(string(b))
+	}
+	return texts[0], texts[1]
+}
+
+func line(metric string) *Line { return NewLine("s", metric, "s", nil, Series{{1, 2, 3}}) }
+
+// TestPagesSayHowTheyAreRepeated by the commands as they were at the commit; what is of none is not.
+func TestPagesSayHowTheyAreRepeated(t *testing.T) {
+	const checkout = "git checkout abcdef0 && go run ./bench/x -full"
+	for commit, want := range map[string]string{
+		"abcdef0": checkout, "abcdef0-dirty": "cannot be repeated: files differed from commit abcdef0", unknown: "cannot be repeated: nobody knows",
+	} {
+		summary, page := written(t, commit, line("m"))
+		for name, text := range map[string]string{"summary.md": summary, "index.html": page} {
+			if !strings.Contains(text, want) || !strings.Contains(text, "go run ./bench/x -full") || !strings.Contains(text, method) {
+				t.Errorf("%s of %s lacks %q, the command or the method:\n%s", name, commit, want, text)
+			}
+			if want != checkout && strings.Contains(text, "git checkout") {
+				t.Errorf("%s of %s says that it is repeated by a commit", name, commit)
+			}
+		}
+	}
+}
+
+func TestPagesShowRatesAndWhatIsInvalid(t *testing.T) {
+	slow := line("slow").AimP99(9).Invalidate("the rate was not reached")
+	slow.OfferedRPS, slow.AchievedRPS, slow.Note = ptr(4000.0), ptr(3990.4), "cores 0.2"
+	summary, page := written(t, "abcdef0", slow, line("plain").Invalidate("the machine was busy"))
+	for _, want := range []string{
+		"| aim | per second: reached of offered |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
+		"| not met: p99 <= 9 s, 0 failed; invalid: the rate was not reached | 3990 of 4000 |\n", "| invalid: the machine was busy |  |\n",
+	} {
+		if !strings.Contains(summary, want) {
+			t.Errorf("summary.md lacks %q:\n%s", want, summary)
+		}
+	}
+	for _, want := range []string{
+		"offered 4000/s, 3990 reached; cores 0.2</td>", "p99 3 s; invalid: the rate was not reached</td>",
+		`missed">not met: p99 <= 9 s, 0 failed; invalid: the rate was not reached</td>`, `missed">invalid: the machine was busy</td>`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("index.html lacks %q:\n%s", want, page)
+		}
+	}
+	if summary, _ := written(t, "abcdef0", line("plain")); strings.Contains(summary, "per second") {
+		t.Errorf("there is a column of rates, and there are none:\n%s", summary)
+	}
+}
+
+// TestOldReportsSayWhatWasMeasured, which they do not have in words.
+func TestOldReportsSayWhatWasMeasured(t *testing.T) {
+	for aim, want := range map[string]string{
+		"ratioHigh <= 2": "mean 1 [1, 1] of peer", "p99 <= 5 s, 0 failed": "p99 3 s", "p50 at most 2 s; none longer than 5 s": "p50 2 s", "mean at most 0.4": "mean 2 s",
+		"max <= 3 s, 0 not found": "at most 3 s", "at most 1024 MiB": "at most 3 s", "0 failed": "0 of 9 failed",
+	} {
+		s := Series{{1, 2, 3}, {1, 2, 3}, {1, 2, 3}}
+		l := NewLine("s", "m", "s", nil, s).Compare("peer", ByMean, s, s).AimOf(aim, "", true)
+		if got := l.measured(); got != want {
+			t.Errorf("%s: %q, want %q", aim, got, want)
+		}
+		if l.Failed = 1; strings.Contains(aim, "most") && l.measured() != want+", 1 of 9 failed" {
+			t.Errorf("%s: %q lacks what failed", aim, l.measured())
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package telemetry
+
+import (
+	"context"
+	"runtime"
+	"sync"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// maxCalls is how many flushes of one proxy are waited for: an Envoy sends one, then the next.
+const maxCalls = 4
+
+// decoders let some flushes be decoded at a time, in the order in which they came. The others wait as they came: whole and decoded, a flush takes
+// several times the memory.
+type decoders struct {
+	slots chan struct{} // one element for each that is being decoded
+
+	mu    sync.Mutex
+	calls map[[2]string]int // that wait or are decoded, by fleet and proxy
+}
+
+func (d *decoders) init() {
+	d.slots, d.calls = make(chan struct{}, 2*runtime.GOMAXPROCS(0)), map[[2]string]int{}
+}
+
+// enterDecoders waits for a slot, which leave gives back.
+func (t *Telemetry) enterDecoders(ctx context.Context, fleet, proxy string) (leave func(), err error) {
+	d, of := &t.decoders, [2]string{fleet, proxy}
+	if !d.call(of) {
+		return nil, t.refuse(refusedBusy, status.Errorf(codes.ResourceExhausted, "%d messages of proxy %q wait already", maxCalls, proxy))
+	}
+	select {
+	case d.slots <- struct{}{}:
+	default:
+		select {
+		case d.slots <- struct{}{}:
+		case <-ctx.Done():
+			d.hangUp(of)
+			return nil, t.refuse(refusedAbandoned, status.FromContextError(ctx.Err()).Err())
+		}
+	}
+	return func() {
+		<-d.slots
+		d.hangUp(of)
+	}, nil
+}
+
+func (d *decoders) call(of [2]string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.calls[of] == maxCalls {
+		return false
+	}
+	d.calls[of]++
+	return true
+}
+
+func (d *decoders) hangUp(of [2]string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.calls[of]--; d.calls[of] == 0 {
+		delete(d.calls, of)
+	}
+}
+
+// waiting is how many flushes are not decoded yet.
+func (d *decoders) waiting() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, calls := range d.calls {
+		n += calls
+	}
+	return n
+}
