@@ -44,13 +44,13 @@ type options struct {
 func parse(args []string) (*options, error) {
 	o := &options{}
 	f := o.Flags("fleet", report.Words{
-		Quick: "half a minute", Short: "9 minutes", Full: "70 minutes", Parts: "main, proxies, services, manners", Seed: "nothing: the pauses of slow proxies are not drawn by it",
+		Quick: "half a minute", Short: "9 minutes", Full: "55 minutes", Parts: "main, proxies, services, manners", Seed: "nothing: the pauses of slow proxies are not drawn by it",
 	})
 	f.IntVar(&o.one.Clients, "clients", 1000, "simulated proxies of the part main, and of manners")
 	f.IntVar(&o.one.Workload.Services, "services", 200, "services of the parts main, proxies and manners")
 	f.IntVar(&o.one.Workload.Flipping, "flipping", 20, "services whose weights change, in turn")
 	f.IntVar(&o.flips, "flips", 200, "measured changes per run of the part main")
-	f.IntVar(&o.pairs, "pairs", 5, "rounds of the part main, in each of which every system runs")
+	f.IntVar(&o.pairs, "pairs", 8, "rounds of the part main, in each of which every system runs")
 	peers := f.String("peers", strings.Join(allPeers(), ","), "what to compare with, empty for nothing; in other parts than main only "+linear+" and "+snapshot+", in manners only "+linear)
 	f.StringVar(&o.profiles, "profiles", "", "folder for CPU and heap profiles of servers and fleets, which cost time")
 	f.Float64Var(&o.limit, "limit", 12, "GB of memory beyond which a server is ended, and reported as such")

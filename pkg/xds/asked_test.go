@@ -60,7 +60,7 @@ func (a *asker) next() *response {
 	synctest.Wait()
 	select {
 	case r := <-a.sent:
-		for _, i := range r.items {
+		for _, i := range r.upserts {
 			a.got[i.Name]++
 		}
 		for _, name := range r.removals {
@@ -108,7 +108,7 @@ func TestWhatIsAskedForIsAnswered(t *testing.T) {
 			a, names := newAsker(t, 400)
 			a.ask(names...)
 			first := a.next()
-			again := first.items[0].Name
+			again := first.upserts[0].Name
 			a.ask(again) // it waits until the first piece is acknowledged, and then there is no room for it in the second
 			a.take(&discovery.DeltaDiscoveryRequest{ResponseNonce: first.nonce})
 			if n := a.accept(); n < 2 {

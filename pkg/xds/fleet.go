@@ -23,6 +23,7 @@ type Fleet struct {
 	moves atomic.Int64 // counts what may change slowest
 
 	mu          sync.Mutex
+	open        []*session // sessions as one list; nil: to be made
 	slowest     slowest
 	levers      leverState
 	lastChange  time.Time
@@ -139,14 +140,17 @@ func (f *Fleet) publish(next *config) {
 	}
 }
 
+// sessions of all proxies; not changed. The fleet's lock is held.
 func (f *Fleet) sessions() []*session {
-	out := make([]*session, 0, len(f.proxies))
-	for _, p := range f.proxies {
-		for s := range p.sessions {
-			out = append(out, s)
+	if f.open == nil {
+		f.open = make([]*session, 0, len(f.proxies))
+		for _, p := range f.proxies {
+			for s := range p.sessions {
+				f.open = append(f.open, s)
+			}
 		}
 	}
-	return out
+	return f.open
 }
 
 func cmpOr(a, b string) string {
@@ -226,7 +230,7 @@ func (f *Fleet) add(s *session, id, version, bootstrap string) {
 		f.proxies[id] = p
 	}
 	p.version, p.bootstrap, p.remembered = version, bootstrap, false
-	p.sessions[s] = true
+	p.sessions[s], f.open = true, nil
 	f.moves.Add(1)
 	f.turns.join()
 	s.fleet, s.proxy, s.lastSeq, s.firstSeq = f, p, p.structureSeq, f.config.Load().seq
@@ -255,6 +259,7 @@ func (f *Fleet) remove(s *session) {
 	}
 	s.mu.Unlock()
 	delete(p.sessions, s)
+	f.open = nil
 	f.moves.Add(1)
 	p.lastSeen = f.server.now()
 	f.makeRoom()

@@ -240,8 +240,8 @@ func (s *session) leversFirst() bool {
 	if sent == nil || s.overtaken >= maxOvertaken {
 		return false
 	}
-	if s.overtook != sent {
-		s.overtook = sent
+	if s.overtook != sent.nonce {
+		s.overtook = sent.nonce
 		s.overtaken++
 	}
 	return true
@@ -440,14 +440,15 @@ func (s *session) send(k kind, c *config, w want) {
 		}
 	}
 	if k == virtualHosts {
-		s.overtaken, s.overtook = 0, nil
+		s.overtaken, s.overtook = 0, ""
 	}
 	nonce := s.nextNonce()
-	state.sent = &sending{want: w, nonce: nonce, of: c.reached()}
+	state.place = sending{want: w, nonce: nonce, of: c.reached()}
+	state.sent = &state.place
 	if k == clusters {
 		s.rewarm(w.delta.upserts)
 	}
-	s.out.put(&response{typeURL: kindURLs[k], nonce: nonce, items: w.delta.upserts, removals: w.delta.removals})
+	s.out.put(&response{kindURLs[k], nonce, w.delta})
 }
 
 // rewarm makes the endpoints of changed clusters be sent again. Envoy puts a changed cluster in use, and acknowledges it, only when

@@ -40,20 +40,19 @@ func (s *session) askedForSecrets(req *discovery.DeltaDiscoveryRequest) {
 	if len(state.onWay) > 0 || len(state.due) == 0 {
 		return
 	}
-	resp := &response{typeURL: resource.SecretType}
+	d := &diff{}
 	for _, name := range state.due {
 		if r, ok := s.secret(name); ok {
-			resp.items = append(resp.items, wrap(r))
+			d.upserts = append(d.upserts, wrap(r))
 		} else {
-			resp.removals = append(resp.removals, name) // nobody waits for what will not come
+			d.removals = append(d.removals, name) // nobody waits for what will not come
 		}
 	}
 	state.onWay, state.due = state.due, nil
 	s.mu.Lock()
 	state.nonce = s.nextNonce()
 	s.mu.Unlock()
-	resp.nonce = state.nonce
-	s.out.put(resp)
+	s.out.put(&response{resource.SecretType, state.nonce, d})
 }
 
 // secret returns the secret of a name: what the name says, or what this proxy calls its own.

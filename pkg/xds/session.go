@@ -47,7 +47,7 @@ type session struct {
 	held         string    // stamp of levers that we do not know; see held.go
 	decided      decided   // what it acknowledged while it was held
 	news         news      // since the last step
-	overtook     *sending  // levers for which virtual hosts waited last
+	overtook     string    // nonce of the levers for which virtual hosts waited last
 	overtaken    int       // how many responses of levers they waited for
 	again        time.Time // when what names files is tried again that was refused; zero: not said
 	unread       bool      // it could not read files of secrets
@@ -64,7 +64,8 @@ type kindState struct {
 	answer  bool            // an answer is due even if it is empty
 	fresh   map[string]bool // to be sent although the proxy may have them
 	have    holding
-	sent    *sending          // not acknowledged yet
+	sent    *sending // not acknowledged yet; in place
+	place   sending
 	parked  map[string]string // name → version that was refused
 	solo    *soloPass         // trying one at a time, after a refusal of several
 	inSync  bool              // at the last step, nothing was missing

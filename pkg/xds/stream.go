@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -94,6 +95,7 @@ func (s *session) asked(k kind, req *discovery.DeltaDiscoveryRequest) {
 		} else {
 			s.refused(k, sent, req.GetErrorDetail().GetMessage())
 		}
+		*sent = sending{} // it has tables that nobody else may have any more
 	}
 	if k == virtualHosts && first && state.resumed {
 		s.findStale()
@@ -129,7 +131,8 @@ type outbox struct {
 	send func(any) error // blocks while the proxy reads nothing
 
 	mu     sync.Mutex
-	queue  []*response
+	queue  []*response // what is sent, and from first on what waits
+	first  int
 	busy   bool
 	failed bool // the stream is gone
 	idle   sync.Cond
@@ -141,7 +144,8 @@ func (o *outbox) put(r *response) {
 	if o.failed {
 		return
 	}
-	o.queue = append(o.queue, r)
+	o.queue = append(slices.Delete(o.queue, 0, o.first), r)
+	o.first = 0
 	if !o.busy {
 		o.busy = true
 		go o.drain()
@@ -158,14 +162,14 @@ func (o *outbox) drain() {
 func (o *outbox) next(err error) *response {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.failed = err != nil; o.failed || len(o.queue) == 0 {
-		o.queue, o.busy = nil, false
+	if o.failed = err != nil; o.failed || o.first == len(o.queue) {
+		clear(o.queue)
+		o.queue, o.first, o.busy = o.queue[:0], 0, false
 		o.idle.Broadcast()
 		return nil
 	}
-	r := o.queue[0]
-	o.queue = o.queue[1:]
-	return r
+	o.first++
+	return o.queue[o.first-1]
 }
 
 // finish waits until everything is sent, or nothing can be.

@@ -69,6 +69,9 @@ func TestANewTurnIsBehindThoseThatWait(t *testing.T) {
 	f.await("a part of the fleet has its turn", func() bool { return len(at.inside()) == 2 })
 	first := at.inside()
 	w := f.apply(f.service("two", map[string]int32{"ecs": 10000}, "ecs", "new"))
+	f.rollback = true // so that the waiter asks for levers alone: while these are on their way, nobody asks for a turn
+	flip := f.flip(f.service("orders", map[string]int32{"eks": 10000}, "ecs", "eks"))
+	f.await("levers", func() bool { return slices.Equal(flip.Pending(), first) })
 	at.letOut(first)
 	f.await("others have a turn", func() bool { return len(at.inside()) >= 2 })
 	if in := at.inside(); len(in) != 2 || slices.Contains(in, first[0]) || slices.Contains(in, first[1]) {

@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -15,9 +14,10 @@ type Waiter struct {
 	leversOnly bool
 	decides    []string // services, see [Update].Decides
 
+	began    time.Time
 	mu       sync.Mutex
 	behind   map[*session]bool
-	acks     map[string]time.Time
+	acks     []ack
 	partial  map[string]bool // proxies that have all but what they refused
 	refusals []Refusal
 	done     chan struct{}
@@ -25,12 +25,18 @@ type Waiter struct {
 	changed  chan struct{}
 }
 
+// ack is when a proxy acknowledged, after the waiter began.
+type ack struct {
+	proxy *proxy
+	after time.Duration
+}
+
 // follow makes a waiter for a publication. The fleet's lock is held, so that no session comes or is stepped in between.
 func (f *Fleet) follow(was, is *config, leversOnly bool, decides []string) *Waiter {
 	sessions := f.sessions()
 	w := &Waiter{
 		fleet: f, seq: is.seq, was: was, is: is, leversOnly: leversOnly, decides: decides,
-		behind: make(map[*session]bool, len(sessions)), acks: make(map[string]time.Time, len(sessions)), partial: map[string]bool{},
+		behind: make(map[*session]bool, len(sessions)), acks: make([]ack, 0, len(sessions)), partial: map[string]bool{}, began: f.server.now(),
 		done: make(chan struct{}), refused: make(chan struct{}), changed: make(chan struct{}, 1),
 	}
 	f.waitMu.Lock()
@@ -39,7 +45,7 @@ func (f *Fleet) follow(was, is *config, leversOnly bool, decides []string) *Wait
 	for _, s := range sessions {
 		s.mu.Lock()
 		w.mu.Lock()
-		if !w.note(s, f.server.now()) {
+		if !w.note(s, w.began) {
 			w.behind[s] = true
 		}
 		w.mu.Unlock()
@@ -64,7 +70,11 @@ func (w *Waiter) Changed() <-chan struct{} { return w.changed }
 func (w *Waiter) Acks() map[string]time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return maps.Clone(w.acks)
+	out := make(map[string]time.Time, len(w.acks))
+	for _, a := range w.acks {
+		out[a.proxy.id] = w.began.Add(a.after)
+	}
+	return out
 }
 
 // Partial returns the proxies that have all but what they refused, of this publication or of one before.
@@ -119,9 +129,9 @@ func (w *Waiter) note(s *session, now time.Time) bool {
 		if !s.decided.has(w.decides, w.seq) {
 			return false
 		}
-		w.acks[s.proxy.id] = now
+		w.acks = append(w.acks, ack{s.proxy, now.Sub(w.began)})
 	case s.acked.seq >= w.seq, w.leversOnly && s.levered() >= w.seq:
-		w.acks[s.proxy.id] = now
+		w.acks = append(w.acks, ack{s.proxy, now.Sub(w.began)})
 	case s.parking && s.tried.seq >= w.seq:
 		w.partial[s.proxy.id] = true
 	default:
@@ -148,7 +158,7 @@ func (w *Waiter) reached(s *session, now time.Time) {
 func (w *Waiter) joined(s *session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.acks, s.proxy.id)
+	w.acks = slices.DeleteFunc(w.acks, func(a ack) bool { return a.proxy.id == s.proxy.id })
 	delete(w.partial, s.proxy.id)
 	w.behind[s] = true
 }

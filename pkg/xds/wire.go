@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
@@ -34,11 +36,10 @@ func wrap(r translate.Resource) *item {
 	return &item{m, mem.SliceBuffer(b), r.EDS, r.Files}
 }
 
-// response is a DeltaDiscoveryResponse whose resources are marshalled already.
+// response is a DeltaDiscoveryResponse whose resources are marshalled already. What it carries is shared by all proxies that are sent the same.
 type response struct {
 	typeURL, nonce string
-	items          []*item
-	removals       []string
+	*diff
 }
 
 // GetTypeUrl, GetNonce and GetResources are those of a DeltaDiscoveryResponse.
@@ -49,8 +50,8 @@ func (r *response) GetNonce() string { return r.nonce }
 
 // GetResources are the resources that are sent, names of those that are gone aside.
 func (r *response) GetResources() []*discovery.Resource {
-	out := make([]*discovery.Resource, len(r.items))
-	for i, r := range r.items {
+	out := make([]*discovery.Resource, len(r.upserts))
+	for i, r := range r.upserts {
 		out[i] = r.Resource
 	}
 	return out
@@ -63,10 +64,18 @@ func (r *response) ProtoReflect() protoreflect.Message {
 	}).ProtoReflect()
 }
 
-// rest is the response as protobuf but for its resources.
+// types are the fields that name a type, as they travel.
+var types = func() map[string]mem.Buffer {
+	out := map[string]mem.Buffer{}
+	for _, url := range append(kindURLs[:], resource.SecretType) {
+		out[url] = mem.SliceBuffer(protowire.AppendString(protowire.AppendTag(nil, responseTypeURL, protowire.BytesType), url))
+	}
+	return out
+}()
+
+// rest is the response as protobuf but for its type and its resources.
 func (r *response) rest() []byte {
-	b := make([]byte, 0, len(r.typeURL)+len(r.nonce)+4) // mostly that is all
-	b = protowire.AppendString(protowire.AppendTag(b, responseTypeURL, protowire.BytesType), r.typeURL)
+	b := make([]byte, 0, len(r.nonce)+2) // mostly that is all
 	b = protowire.AppendString(protowire.AppendTag(b, responseNonce, protowire.BytesType), r.nonce)
 	for _, name := range r.removals {
 		b = protowire.AppendString(protowire.AppendTag(b, responseRemoved, protowire.BytesType), name)
@@ -89,9 +98,9 @@ func (c codec) Marshal(v any) (mem.BufferSlice, error) {
 	if !ok {
 		return c.CodecV2.Marshal(v)
 	}
-	out := make(mem.BufferSlice, 0, len(r.items)+1)
-	out = append(out, mem.SliceBuffer(r.rest()))
-	for _, i := range r.items {
+	out := make(mem.BufferSlice, 0, len(r.upserts)+2)
+	out = append(out, types[r.typeURL], mem.SliceBuffer(r.rest()))
+	for _, i := range r.upserts {
 		out = append(out, i.wire)
 	}
 	return out, nil

@@ -194,7 +194,7 @@ func TestResponsesAreThoseOfProtobuf(t *testing.T) {
 		"nothing":  {TypeUrl: kindURLs[clusters], Nonce: "3"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &response{want.GetTypeUrl(), want.GetNonce(), items[:len(want.GetResources())], want.GetRemovedResources()}
+			r := &response{want.GetTypeUrl(), want.GetNonce(), &diff{items[:len(want.GetResources())], want.GetRemovedResources()}}
 			for _, c := range []encoding.CodecV2{newCodec(), encoding.GetCodecV2("proto")} {
 				b, err := c.Marshal(r)
 				if err != nil {
