@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
+	"github.com/crossfade-proxy/crossfade/deploy/envoy"
+)
+
+func newGoodbye(a *app) *cobra.Command {
+	var b envoy.Bootstrap
+	cmd := &cobra.Command{
+		Use: "goodbye --node-id ID", Short: "Tell the server that a proxy has ended for good",
+		Long: `Tell the server that a proxy has ended in order and will not come back under its name: it is forgotten at once, and not lost for a day. What runs a proxy
+in a container does it, with the flags of its bootstrap. It is said as the proxy: at the address for proxies, with its certificate.
+
+While the proxy is connected nothing happens: it is forgotten when its stream ends, unless it connects again.`,
+		Example: "  shadowctl goodbye --fleet default --node-id edge-1 --xds 127.0.0.1:18000",
+		Args:    exactly(),
+		RunE:    a.do(func(ctx context.Context, _ []string) error { return a.goodbye(ctx, b) }),
+	}
+	bootstrapFlagsOf(cmd.Flags(), &b)
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { f.Hidden = !slices.Contains([]string{"fleet", "node-id", "xds"}, f.Name) })
+	return cmd
+}
+
+// goodbye speaks to the server as a proxy does, once.
+func (a *app) goodbye(ctx context.Context, b envoy.Bootstrap) error {
+	if b.NodeID == "" {
+		return badFlag("node-id", "", "is missing: which proxy has ended?")
+	}
+	a.server, _, _ = strings.Cut(b.XDSAddress, ",")
+	if _, err := a.client(); err != nil {
+		var f *failure
+		if errors.As(err, &f) && f.problems[0].field == "--server" {
+			f.problems[0].field = "--xds"
+		}
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	stream, err := discovery.NewAggregatedDiscoveryServiceClient(a.conn).DeltaAggregatedResources(ctx, grpc.WaitForReady(true))
+	if err != nil {
+		return err
+	}
+	says := &structpb.Struct{Fields: map[string]*structpb.Value{"crossfade.goodbye": structpb.NewStringValue("yes")}}
+	// An error of the stream itself is what it ends with.
+	if err := stream.Send(&discovery.DeltaDiscoveryRequest{Node: &core.Node{Id: b.NodeID, Cluster: b.Fleet, Metadata: says}}); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		return err
+	}
+	a.note("%s of fleet %s is forgotten", b.NodeID, b.Fleet)
+	return nil
+}
