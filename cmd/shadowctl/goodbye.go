@@ -3,19 +3,14 @@ package main
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"google.golang.org/grpc"
-	"google.golang.org/protobuf/types/known/structpb"
-
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
 	"github.com/crossfade-proxy/crossfade/deploy/envoy"
+	"github.com/crossfade-proxy/crossfade/pkg/xds/goodbye"
 )
 
 func newGoodbye(a *app) *cobra.Command {
@@ -50,16 +45,7 @@ func (a *app) goodbye(ctx context.Context, b envoy.Bootstrap) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	stream, err := discovery.NewAggregatedDiscoveryServiceClient(a.conn).DeltaAggregatedResources(ctx, grpc.WaitForReady(true))
-	if err != nil {
-		return err
-	}
-	says := &structpb.Struct{Fields: map[string]*structpb.Value{"crossfade.goodbye": structpb.NewStringValue("yes")}}
-	// An error of the stream itself is what it ends with.
-	if err := stream.Send(&discovery.DeltaDiscoveryRequest{Node: &core.Node{Id: b.NodeID, Cluster: b.Fleet, Metadata: says}}); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+	if err := goodbye.Say(ctx, a.conn, b.Fleet, b.NodeID); err != nil {
 		return err
 	}
 	a.note("%s of fleet %s is forgotten", b.NodeID, b.Fleet)

@@ -2,10 +2,7 @@ package xds
 
 import "errors"
 
-// goodbyeMetadata is the field of node metadata of a stream that says that its proxy has ended in order, and nothing else: `shadowctl goodbye` opens it.
-const goodbyeMetadata = "crossfade.goodbye"
-
-// errGoodbye ends such a stream.
+// errGoodbye ends a stream that says that its proxy has ended, see package goodbye.
 var errGoodbye = errors.New("goodbye")
 
 // goodbye forgets a proxy that has ended: it is not lost. While a stream of its is open, it is forgotten when that ends, unless it comes back.

@@ -3,19 +3,15 @@ package xds_test
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
 	"sync"
 	"testing"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/protobuf/types/known/structpb"
-
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
-	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
+	"github.com/crossfade-proxy/crossfade/pkg/xds/goodbye"
 )
 
 // goodbye says that a proxy has ended.
@@ -26,16 +22,8 @@ func (f *fixture) goodbye(id string) {
 		f.t.Fatal(err)
 	}
 	defer conn.Close()
-	stream, err := discovery.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(context.Background())
-	if err != nil {
+	if err := goodbye.Say(context.Background(), conn, "default", id); err != nil {
 		f.t.Fatal(err)
-	}
-	says := &structpb.Struct{Fields: map[string]*structpb.Value{"crossfade.goodbye": structpb.NewStringValue("yes")}}
-	if err := stream.Send(&discovery.DeltaDiscoveryRequest{Node: &core.Node{Id: id, Cluster: "default", Metadata: says}}); err != nil {
-		f.t.Fatal(err)
-	}
-	if m, err := stream.Recv(); !errors.Is(err, io.EOF) {
-		f.t.Fatalf("answered with %v, %v", m, err)
 	}
 }
 
@@ -84,7 +72,9 @@ func TestAProxyThatLeavesIsNotLost(t *testing.T) {
 	has(xds.StateOK, "b", "c")
 	f.goodbye("b")
 	again := f.simulate("b", nil) // before its old stream ends
-	f.await("both streams", func() bool { return slices.ContainsFunc(f.fleet.Proxies(), func(p xds.ProxyStatus) bool { return p.State == xds.StateDuplicate }) })
+	f.await("both streams", func() bool {
+		return slices.ContainsFunc(f.fleet.Proxies(), func(p xds.ProxyStatus) bool { return p.State == xds.StateDuplicate })
+	})
 	back.end()
 	has(xds.StateOK, "b", "c")
 	again.end()
@@ -110,16 +100,8 @@ func TestGoodbyeIsAdmitted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	stream, err := discovery.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	says := &structpb.Struct{Fields: map[string]*structpb.Value{"crossfade.goodbye": structpb.NewStringValue("yes")}}
-	if err := stream.Send(&discovery.DeltaDiscoveryRequest{Node: &core.Node{Id: "b", Cluster: "default", Metadata: says}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.Recv(); err == nil || errors.Is(err, io.EOF) {
-		t.Errorf("let in: %v", err)
+	if err := goodbye.Say(t.Context(), conn, "default", "b"); err == nil {
+		t.Error("who is not of the fleet was let in")
 	}
 	if got := f.fleet.Lost(); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("lost: %v", got)

@@ -16,6 +16,7 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
+	"github.com/crossfade-proxy/crossfade/pkg/xds/goodbye"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
@@ -145,7 +146,7 @@ func (s *Server) identify(sess *session, node *core.Node) error {
 	if err := sess.admitted(cluster, id); err != nil {
 		return err
 	}
-	if metadata(node, goodbyeMetadata) != "" {
+	if metadata(node, goodbye.Metadata) != "" {
 		s.goodbye(cluster, id)
 		return errGoodbye
 	}
