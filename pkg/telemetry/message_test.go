@@ -38,7 +38,10 @@ func (l *lender) Put(b *[]byte) {
 
 var lent lender
 
-func init() { pool = &lent }
+func TestMain(m *testing.M) {
+	pool = &lent
+	m.Run()
+}
 
 // received is a message as it comes from gRPC, in frames.
 func received(raw []byte) *message {
