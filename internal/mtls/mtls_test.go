@@ -454,9 +454,12 @@ func TestPlainRequestsAreCounted(t *testing.T) {
 		}
 		_, _ = io.ReadAll(c)
 	}
-	for _, listener := range []string{"rpc", "web"} {
-		if n := w.keeper.State().Refused[Refusal{listener, ReasonPlain}]; n != 1 {
-			t.Errorf("%s: %v", listener, w.keeper.State().Refused)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, listener := range []string{"rpc", "web"} { // net/http closes the connection before it says why
+		counted := poll.True(func() bool { return w.keeper.State().Refused[Refusal{listener, ReasonPlain}] == 1 })
+		if err := poll.Until(ctx, time.Millisecond, counted); err != nil {
+			t.Errorf("%s: %v, %v", listener, err, w.keeper.State().Refused)
 		}
 	}
 }

@@ -195,7 +195,7 @@ var (
 )
 
 // maxNodeBytes bounds a node without those lists: decoded, metadata takes up to thirty times what it takes on its way.
-const maxNodeBytes = 64 << 10
+const maxNodeBytes = 4 << 20
 
 // lengthOf is how many bytes the fields of a number have, all together.
 func lengthOf(message []byte, of protowire.Number) (sum int) {

@@ -83,11 +83,11 @@ func TestANodeIsBounded(t *testing.T) {
 	for _, c := range []struct {
 		metadata int
 		ok       bool
-	}{{30 << 10, true}, {70 << 10, false}} {
+	}{{3 << 20, true}, {5 << 20, false}} {
 		r := request(3)
 		r.Node.Metadata.Fields["more"] = structpb.NewStringValue(strings.Repeat("x", c.metadata))
 		err := newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(encoded(t, r))}, &discovery.DeltaDiscoveryRequest{})
-		if (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "at most 65536") {
+		if (err == nil) != c.ok || err != nil && !strings.Contains(err.Error(), "at most 4194304") {
 			t.Errorf("metadata of %d bytes: %v", c.metadata, err)
 		}
 	}
