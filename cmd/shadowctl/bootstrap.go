@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/crossfade-proxy/crossfade/deploy/envoy"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
@@ -42,25 +41,20 @@ change, only the paths on the proxy's host are written; the environment is not a
 		RunE: a.do(func(context.Context, []string) error { return a.bootstrap(b, out) }),
 	}
 	f := cmd.Flags()
-	bootstrapFlagsOf(f, &b)
-	f.StringVar(&out, "out", "", "write bootstrap.yaml and what belongs to it into this `DIR` instead of printing it")
-	return cmd
-}
-
-// bootstrapFlagsOf are the flags of what a bootstrap says.
-func bootstrapFlagsOf(f *pflag.FlagSet, b *envoy.Bootstrap) {
 	f.StringVar(&b.Fleet, "fleet", policy.DefaultFleet, "`FLEET` of the proxy: its node.cluster")
 	f.StringVar(&b.NodeID, "node-id", "", "`ID` of the proxy, unique among all and the same after a restart")
 	f.StringVar(&b.ListenAddress, "listen-address", envoy.DefaultListenAddress, "`IP` address where services are served; the ports are theirs")
 	f.StringVar(&b.XDSAddress, "xds", defaultXDS, "`HOST:PORT` of the server for proxies; several with commas between")
 	f.StringVar(&b.ReadyAddress, "ready-address", envoy.DefaultReadyAddress, "`IP:PORT` of GET /ready, for load balancers and kubelets")
 	f.StringVar(&b.AdminAddress, "admin-address", envoy.DefaultAdminAddress, "`IP:PORT` of Envoy's admin interface, loopback only")
+	f.StringVar(&out, "out", "", "write bootstrap.yaml and what belongs to it into this `DIR` instead of printing it")
 	f.StringVar(&b.TLS.SecretsDir, "secrets-dir", "", "absolute path of that `DIR` on the proxy's host, if it is another there")
 	f.StringVar(&b.Zone, "zone", "", "availability `ZONE` of the proxy, where origins prefer their own (default not known)")
 	f.StringVar(&b.ExperimentAddress, "experiment-address", "", "`IP:PORT` where the comparator reaches this proxy (default none)")
 	f.DurationVar(&b.FlushInterval, "flush-interval", envoy.DefaultFlushInterval, "how often figures are sent")
 	f.IntVar(&b.MaxConnections, "max-connections", envoy.DefaultMaxConnections, "client connections; more are closed at once")
 	f.Int64Var(&b.MaxHeapBytes, "max-heap-bytes", 0, "memory above which requests are refused (default none)")
+	return cmd
 }
 
 // bootstrap prints a bootstrap, or writes it and what belongs to it into a directory.

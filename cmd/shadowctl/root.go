@@ -57,7 +57,7 @@ func newRoot(a *app) *cobra.Command {
 	add(groupTraffic, newRollback(a), newSplit(a), newRollout(a), newPin(a), newUndo(a), newService(a), newBreakGlass(a))
 	add(groupLook, newGet(a), newDescribe(a), newFleet(a), newEndpoints(a), newMirror(a), newHistory(a), newWatch(a), newRoute(a), newAuth(a))
 	add(groupDefine, newExample(a), newValidate(a), newDiff(a), newApply(a), newDelete(a))
-	add(groupRun, newBootstrap(a), newGoodbye(a), newBackup(a), newSupportBundle(a), newAdminCommand(a), newVersion(a), newCompletion(a))
+	add(groupRun, newBootstrap(a), newBackup(a), newSupportBundle(a), newAdminCommand(a), newVersion(a), newCompletion(a))
 	return root
 }
 

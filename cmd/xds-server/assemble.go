@@ -72,10 +72,6 @@ func assemble(ctx context.Context, c *config, ls listeners, d *disk, again *relo
 			p.telemetry.Connected(fleet, proxy, connected)
 			p.control.ProxyChanged(fleet, proxy)
 		},
-		OnLeave: func(fleet, proxy string) {
-			p.telemetry.Forget(fleet, proxy)
-			p.control.ProxyChanged(fleet, proxy)
-		},
 	})
 	if p.finders, err = openFinders(ctx, c, log); err != nil {
 		return nil, err

@@ -5,7 +5,6 @@
 #   start.sh --fleet default --node-id edge-1 --xds control.example.test:18000 -- --concurrency 2
 #
 #   CROSSFADE_RUN      folder for the bootstrap, which must be writable; default: a new one in $TMPDIR, or /tmp
-#   CROSSFADE_GOODBYE  no: when it is stopped, do not say goodbye, by which the control plane forgets a name that will not come back; default yes
 #   CROSSFADE_ECS_ZONE yes: ask ECS for the availability zone, and for a name where --node-id is not given
 #
 # and what run.sh knows: ENVOY, CROSSFADE_GRACE, CROSSFADE_DRAIN.
@@ -44,10 +43,6 @@ fi
 
 work=${CROSSFADE_RUN:-$(mktemp -d)}
 shadowctl bootstrap --out "$work" "${flags[@]}" >&2
-if [ "${CROSSFADE_GOODBYE:-yes}" = yes ]; then
-  CROSSFADE_AFTER=${CROSSFADE_AFTER:-$(printf '%q ' shadowctl goodbye --timeout 4s "${flags[@]}")}
-  export CROSSFADE_AFTER
-fi
 here=$(dirname "$(readlink -f "$0")")
 for run in "$here/run.sh" "$here/../envoy/run.sh"; do
   [ ! -x "$run" ] || exec "$run" "$work/bootstrap.yaml" "$@"

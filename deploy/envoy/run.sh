@@ -7,9 +7,8 @@
 #   ENVOY            the binary; default: envoy on PATH
 #   CROSSFADE_GRACE  seconds from red to draining: what load balancers need to notice; default 15
 #   CROSSFADE_DRAIN  seconds that clients get to finish after that; default 60
-#   CROSSFADE_AFTER  a command of bash that runs, for at most 5 s, when Envoy has been stopped in order; default none
 #
-# The stop timeout of the container (ECS stopTimeout, Kubernetes terminationGracePeriodSeconds) has to be longer than all together.
+# The stop timeout of the container (ECS stopTimeout, Kubernetes terminationGracePeriodSeconds) has to be longer than both together.
 set -euo pipefail
 
 if [ $# -lt 1 ]; then
@@ -79,8 +78,5 @@ if [ -n "$stopping" ]; then
   stop
   status=0
   wait "$envoy" || status=$?
-  if [ "$status" -eq 0 ] && [ -n "${CROSSFADE_AFTER:-}" ]; then
-    timeout 5 bash -c "$CROSSFADE_AFTER" >&2 || say "CROSSFADE_AFTER failed"
-  fi
 fi
 exit "$status"

@@ -229,7 +229,7 @@ func (f *Fleet) add(s *session, id, version, bootstrap string) {
 		p = &proxy{id: id, sessions: map[*session]bool{}}
 		f.proxies[id] = p
 	}
-	p.version, p.bootstrap, p.remembered, p.leaving = version, bootstrap, false, false
+	p.version, p.bootstrap, p.remembered = version, bootstrap, false
 	p.sessions[s], f.open = true, nil
 	f.moves.Add(1)
 	f.turns.join()
@@ -247,8 +247,8 @@ func (f *Fleet) add(s *session, id, version, bootstrap string) {
 	}
 }
 
-// remove forgets a session. Its proxy stays known, unless it has left: then it says so.
-func (f *Fleet) remove(s *session) (gone bool) {
+// remove forgets a session; its proxy stays known.
+func (f *Fleet) remove(s *session) {
 	f.mu.Lock()
 	p := s.proxy
 	s.mu.Lock()
@@ -262,7 +262,6 @@ func (f *Fleet) remove(s *session) (gone bool) {
 	f.open = nil
 	f.moves.Add(1)
 	p.lastSeen = f.server.now()
-	gone = f.gone(p)
 	f.makeRoom()
 	f.mu.Unlock()
 	f.turns.leave(s)
@@ -271,7 +270,6 @@ func (f *Fleet) remove(s *session) (gone bool) {
 	for w := range f.waiters {
 		w.gone(s)
 	}
-	return gone
 }
 
 // Proxies describes every known proxy, by id.

@@ -23,7 +23,6 @@ type proxy struct {
 	bootstrap    string // version of it
 	sessions     map[*session]bool
 	lastSeen     time.Time
-	leaving      bool             // it has said that it ends for good
 	remembered   bool             // of an earlier process; this one has not seen it, so that its structure is not known, see [session.findStale]
 	structureSeq int64            // of its last session
 	behind       map[string]int64 // of its last session

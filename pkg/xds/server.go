@@ -16,7 +16,6 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
-	"github.com/crossfade-proxy/crossfade/pkg/xds/goodbye"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
@@ -44,8 +43,6 @@ type Options struct {
 	OnNack func(fleet, kind string)
 	// OnConnect is called when a proxy's stream begins (true) or ends. It must not block.
 	OnConnect func(fleet, proxy string, connected bool)
-	// OnLeave is called when a proxy is forgotten that has said that it ends for good. It must not block.
-	OnLeave func(fleet, proxy string)
 	// TurnTime is how long a proxy may take for a change of routes before others get theirs all the same. 0: DefaultTurnTime.
 	TurnTime time.Duration
 }
@@ -62,7 +59,6 @@ type Server struct {
 	onRefusal  func(fleet string, r Refusal)
 	onNack     func(fleet, kind string)
 	onConnect  func(fleet, proxy string, connected bool)
-	onLeave    func(fleet, proxy string)
 	turnTime   time.Duration
 
 	mu     sync.Mutex
@@ -72,7 +68,7 @@ type Server struct {
 // NewServer returns a server without fleets.
 func NewServer(o Options) *Server {
 	s := &Server{
-		log: o.Log, now: o.Now, admit: o.Admit, secure: o.Secure, knownStamp: o.KnownStamp, onRefusal: o.OnRefusal, onNack: o.OnNack, onConnect: o.OnConnect, onLeave: o.OnLeave,
+		log: o.Log, now: o.Now, admit: o.Admit, secure: o.Secure, knownStamp: o.KnownStamp, onRefusal: o.OnRefusal, onNack: o.OnNack, onConnect: o.OnConnect,
 		turnTime: cmp.Or(o.TurnTime, DefaultTurnTime), fleets: map[string]*Fleet{},
 	}
 	if s.log == nil {
@@ -145,10 +141,6 @@ func (s *Server) identify(sess *session, node *core.Node) error {
 	}
 	if err := sess.admitted(cluster, id); err != nil {
 		return err
-	}
-	if metadata(node, goodbye.Metadata) != "" {
-		s.goodbye(cluster, id)
-		return errGoodbye
 	}
 	fleet, err := s.fleetOf(cluster)
 	if err != nil {

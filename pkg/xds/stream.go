@@ -26,14 +26,11 @@ func (s *Server) DeltaAggregatedResources(stream discovery.AggregatedDiscoverySe
 	sess := newSession(s, remote, s.now())
 	sess.ctx, sess.out.send = stream.Context(), stream.SendMsg
 	err := sess.serve(stream.RecvMsg)
-	gone := sess.end()
+	sess.end()
 	if sess.proxy != nil {
 		s.log.Info("proxy disconnected", "proxy", sess.proxy.id, "fleet", sess.fleet.name, "remote", remote, "error", err)
 		if s.onConnect != nil {
 			s.onConnect(sess.fleet.name, sess.proxy.id, false)
-		}
-		if gone {
-			s.left(sess.fleet.name, sess.proxy.id)
 		}
 	}
 	return err
@@ -52,9 +49,7 @@ func (s *session) serve(receive func(any) error) error {
 		case err != nil:
 			return err
 		}
-		if err := s.take(req); errors.Is(err, errGoodbye) {
-			return nil
-		} else if err != nil {
+		if err := s.take(req); err != nil {
 			return err
 		}
 		req.Reset() // the next may be a long time coming
@@ -119,13 +114,15 @@ func (s *session) nextNonce() string {
 
 func newNoncePrefix() string { return strconv.FormatUint(rand.Uint64(), 36) + "-" }
 
-// end forgets the session. Its proxy stays known, unless it has left: then it says so.
-func (s *session) end() (gone bool) {
+// end forgets the session; its proxy stays known.
+func (s *session) end() {
 	s.mu.Lock()
 	s.ended = true
 	fleet := s.fleet
 	s.mu.Unlock()
-	return fleet != nil && fleet.remove(s)
+	if fleet != nil {
+		fleet.remove(s)
+	}
 }
 
 // outbox sends the responses of a stream in order. It has a goroutine only while there is something to send: nearly all streams are quiet nearly always, and

@@ -125,11 +125,6 @@ func TestStart(t *testing.T) {
 	case <-time.After(30 * time.Second):
 		t.Fatal("it does not end")
 	}
-	// It has said goodbye: the next task has another name, and nobody waits a day for this one.
-	proxies, err := s.API.ListProxies(t.Context(), &crossfadev1.ListProxiesRequest{})
-	if err != nil || len(proxies.GetItems()) > 0 || !strings.Contains(log.String(), "0f0f0f of fleet default is forgotten") {
-		t.Errorf("%v, %v\n%s", proxies, err, log.String())
-	}
 }
 
 // ask wants 200.
