@@ -65,12 +65,12 @@ func (d *decoders) hangUp(of [2]string) {
 	}
 }
 
-// waiting is how many flushes are not decoded yet.
+// waiting is how many flushes have no slot yet.
 func (d *decoders) waiting() (n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, calls := range d.calls {
 		n += calls
 	}
-	return n
+	return max(0, n-len(d.slots)) // of another moment
 }

@@ -216,7 +216,7 @@ func (s *session) narrow(k kind, c *config, w *want) {
 		}
 		if k == virtualHosts {
 			d = s.onlyServed(c, w, d)
-			if !d.empty() && (s.leversFirst() || s.waitsForTurn()) {
+			if !d.empty() && state.sent == nil && (s.leversFirst() || s.waitsForTurn()) {
 				d, w.exact, w.full = &diff{}, false, false // each costs Envoy a rebuild of the whole table: levers go first
 			}
 		}
@@ -359,7 +359,7 @@ func (s *session) withFresh(state *kindState, w *want, d *diff) *diff {
 		v := w.to.version(name)
 		refused, parked := state.parked[name]
 		switch {
-		case parked && refused == v, !state.names.has(name):
+		case parked && refused == v, !state.names.has(name), v != "" && w.to.byName[name].wire == nil: // the last: see asHeld
 			delete(state.fresh, name)
 		case v == "" || v == state.have.version(name):
 			again = append(again, name)

@@ -116,7 +116,7 @@ func (s *session) takeTurn() bool {
 // nor one whose weights travel in them.
 func (s *session) waitsForTurn() bool {
 	state := &s.kinds[virtualHosts]
-	if !s.complete || !state.asked || state.sent != nil || s.incompatible() {
+	if !s.complete || !state.asked || s.incompatible() {
 		return false
 	}
 	return !s.fleet.turns.take(s)

@@ -125,6 +125,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	b := whole.ReadOnlyData()
 	b = without(b, nodeLists, requestNode)
 	b = without(b, locators) // of a kind of names that we do not serve
+	b = without(b, []protowire.Number{statusDetails}, requestError)
 	if n := lengthOf(b, requestNode); n > maxNodeBytes {
 		return fmt.Errorf("the node has %d bytes, extensions aside; at most %d are taken", n, maxNodeBytes)
 	}
@@ -176,10 +177,12 @@ const (
 	requestNode    = 1 // of a DeltaDiscoveryRequest, like the next ones
 	requestTypeURL = 2
 	requestNonce   = 6
+	requestError   = 7
 
 	requestLocatorsAdded   = 8
 	requestLocatorsRemoved = 9
 
+	statusDetails   = 3 // of the Status of an error
 	nodeExtensions  = 9 // of a Node, like the next ones
 	nodeFeatures    = 10
 	nodeAddresses   = 11

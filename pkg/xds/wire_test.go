@@ -70,11 +70,19 @@ func TestListsThatNobodyReadsTakeNoMemory(t *testing.T) {
 		}
 	}
 	r := request(0)
+	r.ErrorDetail = &statuspb.Status{Message: "no"}
+	refusal := encoded(t, r.GetErrorDetail())
+	for range 1000 {
+		refusal = protowire.AppendBytes(protowire.AppendTag(refusal, statusDetails, protowire.BytesType), nil)
+	}
 	node := append(encoded(t, r.GetNode()), lists...)
-	r.Node = nil
+	r.Node, r.ErrorDetail = nil, nil
 	b := append(protowire.AppendBytes(protowire.AppendTag(nil, requestNode, protowire.BytesType), node), encoded(t, r)...)
+	b = protowire.AppendBytes(protowire.AppendTag(b, requestError, protowire.BytesType), refusal)
+	want := request(0)
+	want.ErrorDetail = &statuspb.Status{Message: "no"}
 	got := &discovery.DeltaDiscoveryRequest{}
-	if err := newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(b)}, got); err != nil || !proto.Equal(got, request(0)) {
+	if err := newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(b)}, got); err != nil || !proto.Equal(got, want) {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
