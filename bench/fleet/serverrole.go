@@ -66,8 +66,10 @@ func (r *serverRole) Prepare(args PrepareArgs, _ *struct{}) error {
 	return nil
 }
 
-// Settle ends the time that counts for a flip: when the fleet has been seen to hold it, also the last acknowledgements are dealt with.
+// Settle ends the time that counts for a flip: when the fleet has been seen to hold it, also the last acknowledgements are dealt with, and what a system does
+// in the quiet after a flip is done, before others have their turn.
 func (r *serverRole) Settle(struct{}, *struct{}) error {
+	r.system.quiet()
 	now, err := cpuSeconds()
 	r.cpu, r.cpuFrom = r.cpu+now-r.cpuFrom, 0
 	return err

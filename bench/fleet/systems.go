@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/crossfade-proxy/crossfade/internal/garbage"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
@@ -37,6 +38,8 @@ type system interface {
 	publish()
 	// acked waits for what the system itself knows of acknowledgements. It is called after each flip that all proxies take.
 	acked(context.Context) error
+	// quiet does what the system does once nothing has been published for a while. Its CPU counts for the flip before.
+	quiet()
 	// fold puts the server's small layer into its base layers, if it has that notion.
 	fold(ctx context.Context) (bool, error)
 }
@@ -112,6 +115,8 @@ func (o *ours) publish() {
 }
 
 func (o *ours) acked(ctx context.Context) error { return awaited(ctx, o.waiter) }
+
+func (o *ours) quiet() { garbage.Collect() } // as xds.Server.Run does, but not while others have their turn
 
 func (o *ours) fold(ctx context.Context) (bool, error) {
 	for range 2 {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -16,6 +17,7 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
+	"github.com/crossfade-proxy/crossfade/internal/garbage"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
@@ -60,6 +62,8 @@ type Server struct {
 	onNack     func(fleet, kind string)
 	onConnect  func(fleet, proxy string, connected bool)
 	turnTime   time.Duration
+
+	published atomic.Int64 // when, last; Unix nanoseconds
 
 	mu     sync.Mutex
 	fleets map[string]*Fleet
@@ -109,7 +113,10 @@ func (s *Server) Fleets() []*Fleet {
 	return out
 }
 
-// Run folds levers until ctx ends.
+// quietFor is how long nothing has been published when garbage is collected: by then even the last proxy of thousands has most likely answered.
+const quietFor = 500 * time.Millisecond
+
+// Run folds levers until ctx ends, and collects garbage while nothing is published: a change would wait for it.
 func (s *Server) Run(ctx context.Context, quiet time.Duration) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -120,6 +127,9 @@ func (s *Server) Run(ctx context.Context, quiet time.Duration) {
 		case <-tick.C:
 			for _, f := range s.Fleets() {
 				f.Fold(quiet)
+			}
+			if s.now().Sub(time.Unix(0, s.published.Load())) > quietFor {
+				garbage.Collect()
 			}
 		}
 	}
