@@ -116,7 +116,7 @@ func (o *ours) publish() {
 
 func (o *ours) acked(ctx context.Context) error { return awaited(ctx, o.waiter) }
 
-func (o *ours) quiet() { garbage.Collect() } // as xds.Server.Run does, but not while others have their turn
+func (o *ours) quiet() { garbage.Collect() } // as xds-server does, but not while others have their turn
 
 func (o *ours) fold(ctx context.Context) (bool, error) {
 	for range 2 {

@@ -3,9 +3,27 @@
 package garbage
 
 import (
+	"context"
 	"runtime"
 	"runtime/metrics"
+	"time"
 )
+
+// Run looks so often whether it is quiet, and collects then, until ctx ends.
+func Run(ctx context.Context, every time.Duration, quiet func() bool) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if quiet() {
+				Collect()
+			}
+		}
+	}
+}
 
 // share of what may be allocated until Go collects by itself, from which on it is done before.
 const share = 0.5

@@ -1,6 +1,11 @@
 package garbage
 
-import "testing"
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
 
 var sink []byte
 
@@ -12,4 +17,17 @@ func TestCollect(t *testing.T) {
 	if Collect() {
 		t.Error("collected twice")
 	}
+}
+
+// TestRun looks as often as it is told, until it ends.
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+		defer cancel()
+		looks := 0
+		Run(ctx, time.Second, func() bool { looks++; return looks%2 == 0 })
+		if looks != 3 {
+			t.Errorf("looked %d times", looks)
+		}
+	})
 }

@@ -17,7 +17,6 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
-	"github.com/crossfade-proxy/crossfade/internal/garbage"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
@@ -113,10 +112,12 @@ func (s *Server) Fleets() []*Fleet {
 	return out
 }
 
-// quietFor is how long nothing has been published when garbage is collected: by then even the last proxy of thousands has most likely answered.
-const quietFor = 500 * time.Millisecond
+// Quiet says whether nothing has been published for so long.
+func (s *Server) Quiet(long time.Duration) bool {
+	return s.now().Sub(time.Unix(0, s.published.Load())) >= long
+}
 
-// Run folds levers until ctx ends, and collects garbage while nothing is published: a change would wait for it.
+// Run folds levers until ctx ends.
 func (s *Server) Run(ctx context.Context, quiet time.Duration) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -127,9 +128,6 @@ func (s *Server) Run(ctx context.Context, quiet time.Duration) {
 		case <-tick.C:
 			for _, f := range s.Fleets() {
 				f.Fold(quiet)
-			}
-			if s.now().Sub(time.Unix(0, s.published.Load())) > quietFor {
-				garbage.Collect()
 			}
 		}
 	}
