@@ -101,6 +101,9 @@ func TestWhatIsAskedForIsAnswered(t *testing.T) {
 				t.Fatalf("%d pieces", n)
 			}
 			a.has(1, append(names, "silent/ecs")...)
+			if a.s.kinds[endpoints].fresh != nil {
+				t.Error("what was asked for keeps its room")
+			}
 		})
 	})
 	t.Run("what it has is asked for again, between pieces of a first load", func(t *testing.T) {

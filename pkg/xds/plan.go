@@ -438,6 +438,9 @@ func (s *session) send(k kind, c *config, w want) {
 		for name := range w.delta.versions() {
 			delete(state.fresh, name)
 		}
+		if len(state.fresh) == 0 {
+			state.fresh = nil // a map keeps the room that it once had: for all endpoints, at the first load
+		}
 	}
 	if k == virtualHosts {
 		s.overtaken, s.overtook = 0, ""
