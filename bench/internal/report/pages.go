@@ -121,7 +121,7 @@ func aims(lines []*Line) (out []*Line) {
 
 // method is what both pages say about all figures.
 const method = "Every figure is repeated by the commands above its table, unless it says there that they cannot. Ratios are geometric means over pairs of runs that took turns, " +
-	"or ran at the same time where the benchmark says so, with a 95 % interval by Student's t (reports of before 2026-11-28: by a bootstrap, which is narrower). " +
+	"or ran at the same time where the benchmark says so, with a 95 % interval by Student's t (reports of before commit cda3f49: by a bootstrap, which is narrower). " +
 	"An aim that is a ratio is met only by the worse end of its interval; one of p99 is met by the 99th percentile of all samples together, which has no interval."
 
 // origin says where the lines of one bench come from. Repeat are the commands for that; Doubt is why they may not do.
