@@ -203,15 +203,8 @@ func (s *Stack) AddTwin(ctx context.Context, of *Proxy) (*Proxy, error) {
 
 func (s *Stack) addProxy(ctx context.Context, fleet, id string, workers int) (*Proxy, error) {
 	p := &Proxy{ID: id, Fleet: fleet, Host: loopback.Host()}
-	var at [3]string // of readiness, of the admin interface, and for comparators
-	for i := range at {
-		port, err := loopback.Reserve(p.Host)
-		if err != nil {
-			return nil, err
-		}
-		port.Release()
-		at[i] = port.Addr()
-	}
+	// Of readiness, of the admin interface, and for comparators: nobody else has the host, and services get ports above these.
+	at := [3]string{p.Host + ":19080", p.Host + ":19901", p.Host + ":19090"}
 	p.Ready = "http://" + at[0] + "/ready"
 	secrets, err := s.TLS.bootstrap(s.Dir, id)
 	if err != nil {

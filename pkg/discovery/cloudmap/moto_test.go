@@ -79,7 +79,7 @@ func motoPages(t *testing.T, e *emulator) {
 	}
 	wg.Wait()
 	e.health(service, "10.2.0.0", types.CustomHealthStatusUnhealthy)
-	s := open(t, nil, Config{Endpoint: e.url, Poll: 20 * time.Millisecond})
+	s := open(t, nil, Config{Endpoint: e.url, Poll: time.Minute}) // one look
 	l := follow(t, s, Target{Region: region, Namespace: "many", Service: "payments"}).next()
 	if l.Err != nil || len(l.Endpoints) != 1008 || !strings.HasPrefix(told(l), "10.2.0.0:8080 unhealthy a draining, 10.2.0.1:8080 healthy a, ") {
 		t.Errorf("%d endpoints, %v: %.100s", len(l.Endpoints), l.Err, told(l))
