@@ -16,17 +16,7 @@ func TestAChangeOfRoutesIsTakenInTurns(t *testing.T) {
 	f := deltaFixtureWith(t, xds.Options{TurnTime: time.Hour})
 	f.apply(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks"))
 	const proxies = 8
-	at := newGate()
-	var fleet []*simulated
-	for i := range proxies {
-		id := fmt.Sprint("p", i)
-		fleet = append(fleet, f.simulate(id, func(r deltaclient.Response) deltaclient.Verdict { return at.answer(id, r) }))
-	}
-	for _, p := range fleet {
-		p.holds(nil, "orders")
-	}
-	t.Cleanup(at.open) // before the streams are waited for
-	at.close()
+	_, at := f.gated(proxies)
 	w := f.apply(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks"), f.service("new", map[string]int32{"ecs": 10000}, "ecs", "new"))
 	var seen []string
 	for len(seen) < proxies {
@@ -54,17 +44,7 @@ func TestAChangeOfRoutesIsTakenInTurns(t *testing.T) {
 func TestANewTurnIsBehindThoseThatWait(t *testing.T) {
 	f := deltaFixtureWith(t, xds.Options{TurnTime: time.Hour})
 	f.apply(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks"))
-	at := newGate()
-	var fleet []*simulated
-	for i := range 8 {
-		id := fmt.Sprint("p", i)
-		fleet = append(fleet, f.simulate(id, func(r deltaclient.Response) deltaclient.Verdict { return at.answer(id, r) }))
-	}
-	for _, p := range fleet {
-		p.holds(nil, "orders")
-	}
-	t.Cleanup(at.open) // before the streams are waited for
-	at.close()
+	_, at := f.gated(8)
 	f.apply(f.service("one", map[string]int32{"ecs": 10000}, "ecs", "new"))
 	f.await("a part of the fleet has its turn", func() bool { return len(at.inside()) == 2 })
 	first := at.inside()
@@ -85,17 +65,7 @@ func TestANewTurnIsBehindThoseThatWait(t *testing.T) {
 func TestATurnEnds(t *testing.T) {
 	f := deltaFixture(t)
 	f.apply(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks"))
-	at := newGate()
-	var fleet []*simulated
-	for i := range 4 {
-		id := fmt.Sprint("p", i)
-		fleet = append(fleet, f.simulate(id, func(r deltaclient.Response) deltaclient.Verdict { return at.answer(id, r) }))
-	}
-	for _, p := range fleet {
-		p.holds(nil, "orders")
-	}
-	t.Cleanup(at.open) // before the streams are waited for
-	at.close()
+	fleet, at := f.gated(4)
 	w := f.apply(f.service("new", map[string]int32{"ecs": 10000}, "ecs", "new"))
 	f.await("everybody has had a turn, though nobody answers", func() bool { return len(at.inside()) == len(fleet) })
 	at.open()
@@ -117,6 +87,23 @@ type gate struct {
 	cond *sync.Cond
 	shut bool
 	in   map[string]bool
+}
+
+// gated starts so many clients that hold what there is, of service orders, and closes their gate.
+func (f *fixture) gated(n int) ([]*simulated, *gate) {
+	f.t.Helper()
+	at := newGate()
+	var fleet []*simulated
+	for i := range n {
+		id := fmt.Sprint("p", i)
+		fleet = append(fleet, f.simulate(id, func(r deltaclient.Response) deltaclient.Verdict { return at.answer(id, r) }))
+	}
+	for _, p := range fleet {
+		p.holds(nil, "orders")
+	}
+	f.t.Cleanup(at.open) // before the streams are waited for
+	at.close()
+	return fleet, at
 }
 
 func newGate() *gate {
