@@ -21,8 +21,6 @@ import (
 const (
 	// foldAfter is how long weights must be quiet until they leave the small layer for recent changes.
 	foldAfter = 5 * time.Second
-	// quietFor is how long nothing has been published when garbage is collected: even the last of thousands of proxies has answered then.
-	quietFor = 500 * time.Millisecond
 	// stopGrace is how long calls may go on after SIGTERM until they are told that the change stands; twice that, and they are cut off.
 	stopGrace = 1 * time.Second
 	// stopTimeout is how long stopping in order may take at most. What is answered is on disk, so that ending at any time loses nothing.
@@ -69,10 +67,7 @@ func serveFrom(ctx context.Context, c *config, ls listeners, d *disk, again *rel
 	defer stopWork()
 	group, failed := errgroup.WithContext(ctx)
 	group.Go(func() error { p.fleets.Run(work, foldAfter); return nil })
-	group.Go(func() error {
-		garbage.Run(work, time.Second, func() bool { return p.fleets.Quiet(quietFor) })
-		return nil
-	})
+	group.Go(func() error { garbage.Run(work, p.fleets.Quiet); return nil })
 	group.Go(func() error { p.roster.Run(work, p.fleets.Memories); return nil })
 	group.Go(func() error { p.attempts.Run(work); return nil })
 	group.Go(func() error { return ended("--xds-listen", p.xds.Serve(p.secured.listener(ls, "xds"))) })

@@ -165,3 +165,24 @@ func TestWhatIsAskedForIsAnswered(t *testing.T) {
 		})
 	})
 }
+
+// TestWhatIsAskedForNoMoreIsForgotten: a proxy that came back with a service that was gone had a list of its own of all that went since.
+func TestWhatIsAskedForNoMoreIsForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, names := newAsker(t, 3)
+		fleet := a.s.server.Fleet("f")
+		has := map[string]string{"gone/ecs": "1"}
+		for _, name := range names {
+			has[name] = fleet.config.Load().endpoints.version(name)
+		}
+		a.take(&discovery.DeltaDiscoveryRequest{ResourceNamesSubscribe: append(slices.Clone(names), "gone/ecs"), InitialResourceVersions: has})
+		a.accept()
+		a.take(&discovery.DeltaDiscoveryRequest{ResourceNamesUnsubscribe: []string{"gone/ecs"}})
+		fleet.Publish(Update{Endpoints: []translate.Resource{translate.Endpoints("s000", "ecs", nil)}}).Close() // the others have no clusters: they go
+		a.accept()
+		a.has(1, names[0])
+		if have := a.s.kinds[endpoints].have; len(have.except) > 0 || have.base != fleet.config.Load().endpoints {
+			t.Errorf("beside what there is, it is noted to have %v", have.except)
+		}
+	})
+}

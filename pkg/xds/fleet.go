@@ -72,7 +72,7 @@ func (f *Fleet) Name() string { return f.name }
 // Publish makes an update what the fleet should have and sends it to every proxy that may have it now. It returns when all
 // responses are on their way, with a waiter that follows them; close it.
 func (f *Fleet) Publish(u Update) *Waiter {
-	f.server.published.Store(f.server.now().UnixNano())
+	f.server.move()
 	f.mu.Lock()
 	old := f.config.Load()
 	next := *old

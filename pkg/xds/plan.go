@@ -421,7 +421,7 @@ func (s *session) removeClusters(c *config) {
 	if len(missing.removals) == 0 || len(missing.upserts) > 0 {
 		return
 	}
-	s.send(clusters, c, want{to: to, delta: missing, exact: true, full: true, final: true})
+	s.send(clusters, c, want{to: to, delta: missing, exact: true, full: true, final: s.reduced == nil})
 }
 
 // send puts a response on its way.

@@ -52,15 +52,17 @@ func (s *session) forsaken() bool {
 	return false
 }
 
-// levered is the last publication whose levers the proxy acknowledged as they are right for it, whatever structure it refused.
+// levered is the last publication whose levers the proxy acknowledged as they are right for it, whatever structure it refused. Of one whose weights
+// travel in its routes, whichever layers it has, it is the last that it acknowledged as a whole.
 func (s *session) levered() int64 {
-	if !s.kinds[levers].asked {
-		return s.acked.seq
-	}
-	if s.held != "" {
+	switch {
+	case s.held != "":
 		return s.decided.seq
+	case !s.kinds[levers].asked || s.incompatible():
+		return s.acked.seq
+	default:
+		return max(s.leversSeq, s.acked.seq)
 	}
-	return max(s.leversSeq, s.acked.seq)
 }
 
 // progress tells the fleet how far the proxy has come.
@@ -80,6 +82,7 @@ func (s *session) progress(acked, tried reached, current bool) {
 		s.fleet.moves.Add(1)
 	}
 	if s.acked.seq > before || s.told > levered || news {
+		s.fleet.server.move()
 		s.fleet.ackedUp(s)
 	}
 }

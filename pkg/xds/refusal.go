@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -13,6 +14,11 @@ type Refusal struct {
 	Revision  int64 // of the fleet when it was parked
 	seq       int64
 	changedIn func(was, is *config) bool // says whether a publication changed any of the resources
+}
+
+// again says whether another refusal is of the same resources by the same proxy.
+func (r *Refusal) again(o Refusal) bool {
+	return r.Proxy == o.Proxy && r.Type == o.Type && slices.Equal(r.Resources, o.Resources)
 }
 
 // soloPass finds out which of several resources a proxy refuses: an Envoy refuses a whole response and seldom names the culprit.

@@ -62,7 +62,8 @@ type Server struct {
 	onConnect  func(fleet, proxy string, connected bool)
 	turnTime   time.Duration
 
-	published atomic.Int64 // when, last; Unix nanoseconds
+	began time.Time
+	moved atomic.Int64 // when something was published or acknowledged, last; nanoseconds since began, as the time of day may be set back
 
 	mu     sync.Mutex
 	fleets map[string]*Fleet
@@ -80,6 +81,7 @@ func NewServer(o Options) *Server {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.began = s.now()
 	return s
 }
 
@@ -112,10 +114,13 @@ func (s *Server) Fleets() []*Fleet {
 	return out
 }
 
-// Quiet says whether nothing has been published for so long.
+// Quiet says whether nothing has been published and no proxy has come closer to what it should have for so long. A proxy that does not answer is not waited for.
 func (s *Server) Quiet(long time.Duration) bool {
-	return s.now().Sub(time.Unix(0, s.published.Load())) >= long
+	return s.now().Sub(s.began)-time.Duration(s.moved.Load()) >= long
 }
+
+// move notes that something was published or acknowledged.
+func (s *Server) move() { s.moved.Store(int64(s.now().Sub(s.began))) }
 
 // Run folds levers until ctx ends.
 func (s *Server) Run(ctx context.Context, quiet time.Duration) {

@@ -54,6 +54,7 @@ type session struct {
 	nonce        string    // of this stream: what those of its responses begin with
 	nonces       int64     // responses so far
 	ended        bool
+	queued       bool // for a turn; guarded by the fleet's turns
 }
 
 // kindState is what a session knows of one kind.
@@ -133,6 +134,9 @@ func (s *session) subscribed(k kind, req *discovery.DeltaDiscoveryRequest) (firs
 	}
 	if !k.named() {
 		return first
+	}
+	for _, name := range req.GetResourceNamesUnsubscribe() {
+		state.have.set(name, "") // nobody tells it to let go, see [session.onlySubscribed]
 	}
 	for _, name := range req.GetResourceNamesSubscribe() {
 		if first && state.resumed && state.have.version(name) != "" {

@@ -10,13 +10,17 @@ import (
 // virtual hosts, and takes no levers meanwhile: so only a part of a fleet is at it at a time, and a rollback finds the others free. A proxy
 // that does not answer gives its turn back after a while, and holds nobody up.
 //
-// While a turn is free and somebody waits, a goroutine is about to call [turns.giveAway], or in it.
+// While a turn is free and somebody waits, a goroutine is about to call [turns.giveAway], or in it; or a session that came has made the share larger, and
+// somebody has a turn, which ends.
 type turns struct {
 	mu       sync.Mutex
 	sessions int // of the fleet
-	taken    map[*session]*time.Timer
-	queue    []*session
+	taken    map[*session]*turn
+	queue    []*session // each once: it is queued
 }
+
+// turn is one that a session has: it may have another one when the end of this is due.
+type turn struct{ timeout *time.Timer }
 
 // turnShare says which part of a fleet has a turn at a time: one in so many, and at least one.
 const turnShare = 4
@@ -36,22 +40,29 @@ func (t *turns) take(s *session) bool {
 	case t.free() && len(t.queue) == 0:
 		t.give(s)
 		return true
-	case !slices.Contains(t.queue, s):
-		t.queue = append(t.queue, s)
+	case !s.queued:
+		t.queue, s.queued = append(t.queue, s), true
 	}
 	return false
 }
 
-func (t *turns) give(s *session) {
+// give gives a session a turn. t.mu is held.
+func (t *turns) give(s *session) *turn {
 	if t.taken == nil {
-		t.taken = map[*session]*time.Timer{}
+		t.taken = map[*session]*turn{}
 	}
-	t.taken[s] = time.AfterFunc(s.server.turnTime, func() { t.giveBack(s) })
+	its := &turn{}
+	its.timeout = time.AfterFunc(s.server.turnTime, func() { t.expire(s, its) })
+	t.taken[s] = its
+	return its
 }
 
-// giveBack ends a turn, if the session has one, and gives it to those that wait. No session's lock is held.
-func (t *turns) giveBack(s *session) {
-	if t.over(s) {
+// expire ends a turn that took too long, and gives it to those that wait. No session's lock is held.
+func (t *turns) expire(s *session, its *turn) {
+	t.mu.Lock()
+	ended := t.end(s, its)
+	t.mu.Unlock()
+	if ended {
 		t.giveAway()
 	}
 }
@@ -60,7 +71,7 @@ func (t *turns) giveBack(s *session) {
 func (t *turns) over(s *session) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.end(s)
+	return t.end(s, t.taken[s])
 }
 
 // giveAway gives free turns to those that wait. No session's lock is held.
@@ -69,24 +80,25 @@ func (t *turns) giveAway() {
 	defer t.mu.Unlock()
 	for len(t.queue) > 0 && t.free() {
 		next := t.queue[0]
-		t.queue = t.queue[1:]
-		t.give(next)
+		t.queue, next.queued = t.queue[1:], false
+		its := t.give(next)
 		t.mu.Unlock()
 		used := next.takeTurn()
 		t.mu.Lock()
 		if !used {
-			t.end(next)
+			t.end(next, its)
 		}
 	}
 }
 
-func (t *turns) end(s *session) bool {
-	timer := t.taken[s]
-	if timer != nil {
-		timer.Stop()
-		delete(t.taken, s)
+// end ends a turn, if it has not ended. t.mu is held.
+func (t *turns) end(s *session, its *turn) bool {
+	if its == nil || t.taken[s] != its {
+		return false
 	}
-	return timer != nil
+	its.timeout.Stop()
+	delete(t.taken, s)
+	return true
 }
 
 // join and leave count the sessions of the fleet.
@@ -99,9 +111,13 @@ func (t *turns) join() {
 func (t *turns) leave(s *session) {
 	t.mu.Lock()
 	t.sessions--
-	t.queue = slices.DeleteFunc(t.queue, func(w *session) bool { return w == s })
+	if s.queued {
+		t.queue, s.queued = slices.DeleteFunc(t.queue, func(w *session) bool { return w == s }), false
+	}
 	t.mu.Unlock()
-	t.giveBack(s)
+	if t.over(s) {
+		t.giveAway()
+	}
 }
 
 // takeTurn steps a session that has a turn, and says whether it uses it.

@@ -17,27 +17,28 @@ type Waiter struct {
 	began    time.Time
 	mu       sync.Mutex
 	behind   map[*session]bool
-	acks     []ack
-	partial  map[string]bool // proxies that have all but what they refused
+	acks     map[string]time.Duration // proxy → when it acknowledged, after the waiter began
+	partial  map[string]bool          // proxies that have all but what they refused
 	refusals []Refusal
 	done     chan struct{}
 	refused  chan struct{}
 	changed  chan struct{}
 }
 
-// ack is when a proxy acknowledged, after the waiter began.
-type ack struct {
-	proxy *proxy
-	after time.Duration
-}
+// maxRefusals bounds what a waiter keeps: it may live for hours, and a proxy may refuse the same with each of its streams.
+const maxRefusals = 256
 
-// follow makes a waiter for a publication. The fleet's lock is held, so that no session comes or is stepped in between.
+// follow makes a waiter for a publication. The fleet's lock is held, so that no session comes in between; requests of those that there are go on,
+// and one that was removed before may be gone only now. So all are behind until they are looked at: nothing is concluded before the last of them.
 func (f *Fleet) follow(was, is *config, leversOnly bool, decides []string) *Waiter {
 	sessions := f.sessions()
 	w := &Waiter{
 		fleet: f, seq: is.seq, was: was, is: is, leversOnly: leversOnly, decides: decides,
-		behind: make(map[*session]bool, len(sessions)), acks: make([]ack, 0, len(sessions)), partial: map[string]bool{}, began: f.server.now(),
+		behind: make(map[*session]bool, len(sessions)), acks: make(map[string]time.Duration, len(sessions)), partial: map[string]bool{}, began: f.server.now(),
 		done: make(chan struct{}), refused: make(chan struct{}), changed: make(chan struct{}, 1),
+	}
+	for _, s := range sessions {
+		w.behind[s] = true
 	}
 	f.waitMu.Lock()
 	f.waiters[w] = true
@@ -45,8 +46,8 @@ func (f *Fleet) follow(was, is *config, leversOnly bool, decides []string) *Wait
 	for _, s := range sessions {
 		s.mu.Lock()
 		w.mu.Lock()
-		if !w.note(s, w.began) {
-			w.behind[s] = true
+		if w.behind[s] && w.note(s, w.began) {
+			delete(w.behind, s)
 		}
 		w.mu.Unlock()
 		s.mu.Unlock()
@@ -71,8 +72,8 @@ func (w *Waiter) Acks() map[string]time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out := make(map[string]time.Time, len(w.acks))
-	for _, a := range w.acks {
-		out[a.proxy.id] = w.began.Add(a.after)
+	for proxy, after := range w.acks {
+		out[proxy] = w.began.Add(after)
 	}
 	return out
 }
@@ -84,7 +85,7 @@ func (w *Waiter) Partial() []string {
 	return sortedKeys(w.partial)
 }
 
-// Refusals returns what was refused so far.
+// Refusals returns what was refused so far: of each proxy, each resource once, and not more than 256.
 func (w *Waiter) Refusals() []Refusal {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -129,9 +130,9 @@ func (w *Waiter) note(s *session, now time.Time) bool {
 		if !s.decided.has(w.decides, w.seq) {
 			return false
 		}
-		w.acks = append(w.acks, ack{s.proxy, now.Sub(w.began)})
+		w.acks[s.proxy.id] = now.Sub(w.began)
 	case s.acked.seq >= w.seq, w.leversOnly && s.levered() >= w.seq:
-		w.acks = append(w.acks, ack{s.proxy, now.Sub(w.began)})
+		w.acks[s.proxy.id] = now.Sub(w.began)
 	case s.parking && s.tried.seq >= w.seq:
 		w.partial[s.proxy.id] = true
 	default:
@@ -158,7 +159,7 @@ func (w *Waiter) reached(s *session, now time.Time) {
 func (w *Waiter) joined(s *session) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.acks = slices.DeleteFunc(w.acks, func(a ack) bool { return a.proxy.id == s.proxy.id })
+	delete(w.acks, s.proxy.id)
 	delete(w.partial, s.proxy.id)
 	w.behind[s] = true
 }
@@ -173,7 +174,7 @@ func (w *Waiter) gone(s *session) {
 func (w *Waiter) refusal(r *Refusal) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if r.seq < w.seq || !r.changedIn(w.was, w.is) {
+	if r.seq < w.seq || !r.changedIn(w.was, w.is) || len(w.refusals) >= maxRefusals || slices.ContainsFunc(w.refusals, r.again) {
 		return
 	}
 	w.refusals = append(w.refusals, *r)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/crossfade-proxy/crossfade/internal/deltaclient"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
+	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
 )
 
 // A proxy that lost its stream during a wait was in neither list of the answer.
@@ -60,5 +61,41 @@ func TestARefusalIsHeldAgainstTheChangeThatBroughtIt(t *testing.T) {
 		if r := w.Refusals(); len(r) > 0 {
 			t.Errorf("%s is blamed: %+v", name, r)
 		}
+	}
+}
+
+// A rollback was said to be acknowledged when the layers were that the proxy has: its weights came only then, in its routes.
+func TestARollbackWaitsForRoutesThatCarryWeights(t *testing.T) {
+	for name, lacks := range map[string]string{"a base layer": translate.BaseLayerNames()[0], "the top layer": translate.TopLayer} {
+		t.Run(name, func(t *testing.T) {
+			f, at := deltaFixture(t), newGate()
+			f.apply(f.service("orders", map[string]int32{"ecs": 9900, "eks": 100}, "ecs", "eks"))
+			p := &simulated{f: f, Client: deltaclient.New(deltaclient.Config{
+				ID: "p", Fleet: "default", ListenAddress: "127.0.0.1",
+				Layers: slices.DeleteFunc(translate.LayerNames(), func(layer string) bool { return layer == lacks }),
+				Answer: func(r deltaclient.Response) deltaclient.Verdict { return at.answer("p", r) },
+			})}
+			p.connect()
+			t.Cleanup(at.open) // before the stream is waited for
+			f.await("the proxy is served", func() bool {
+				all := f.fleet.Proxies()
+				return len(all) == 1 && all[0].State == xds.StateIncompatible && all[0].AckedRevision == f.revision
+			})
+			at.close()
+			f.rollback = true
+			w := f.flip(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks"))
+			f.await("its routes are on their way", func() bool { return len(at.inside()) == 1 })
+			if connected, behind := f.fleet.Levered(w.Seq()); connected != 1 || !slices.Equal(behind, []string{"p"}) {
+				t.Errorf("of %d proxies, these lack levers: %v", connected, behind)
+			}
+			if pending := w.Pending(); !slices.Equal(pending, []string{"p"}) {
+				t.Errorf("pending: %v", pending)
+			}
+			at.open()
+			f.acked(w)
+			if _, behind := f.fleet.Levered(w.Seq()); len(behind) > 0 {
+				t.Errorf("these lack levers: %v", behind)
+			}
+		})
 	}
 }

@@ -125,6 +125,7 @@ func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
 	b := whole.ReadOnlyData()
 	b = without(b, nodeLists, requestNode)
 	b = without(b, locators) // of a kind of names that we do not serve
+	b = withoutMore(b, maxNames+1)
 	b = without(b, []protowire.Number{statusDetails}, requestError)
 	if n := lengthOf(b, requestNode); n > maxNodeBytes {
 		return fmt.Errorf("the node has %d bytes, extensions aside; at most %d are taken", n, maxNodeBytes)
@@ -176,6 +177,9 @@ func acknowledgement(b []byte, r *discovery.DeltaDiscoveryRequest) bool {
 const (
 	requestNode    = 1 // of a DeltaDiscoveryRequest, like the next ones
 	requestTypeURL = 2
+	requestAdded   = 3 // names
+	requestRemoved = 4
+	requestHas     = 5 // names and versions
 	requestNonce   = 6
 	requestError   = 7
 
@@ -195,6 +199,7 @@ const (
 var (
 	nodeLists = []protowire.Number{nodeExtensions, nodeFeatures, nodeAddresses}
 	locators  = []protowire.Number{requestLocatorsAdded, requestLocatorsRemoved}
+	nameLists = []protowire.Number{requestAdded, requestRemoved, requestHas} // what is more than anybody may ask for
 )
 
 // maxNodeBytes bounds a node without those lists: decoded, metadata takes up to thirty times what it takes on its way.
@@ -213,6 +218,25 @@ func lengthOf(message []byte, of protowire.Number) (sum int) {
 		message = message[n:]
 	}
 	return sum
+}
+
+// withoutMore returns a request without what comes after so many names of one list: a name travels in two bytes and takes sixteen when decoded. What is
+// left is one too many, so that [session.bound] refuses it.
+func withoutMore(request []byte, most int) []byte {
+	var names [requestHas + 1]int
+	for at := 0; at < len(request); {
+		number, _, n := protowire.ConsumeField(request[at:])
+		if n < 0 {
+			break
+		}
+		if slices.Contains(nameLists, number) {
+			if names[number]++; names[number] > most {
+				return slices.Concat(request[:at], without(request[at:], nameLists))
+			}
+		}
+		at += n
+	}
+	return request
 }
 
 // without returns a message without some fields, of the messages that a path of numbers leads to. What is malformed stays, for the decoder to complain of.

@@ -2,12 +2,15 @@ package xds
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -84,6 +87,34 @@ func TestListsThatNobodyReadsTakeNoMemory(t *testing.T) {
 	got := &discovery.DeltaDiscoveryRequest{}
 	if err := newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(b)}, got); err != nil || !proto.Equal(got, want) {
 		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// TestNamesAreCountedBeforeTheyAreDecoded: an empty one travels in two bytes and takes sixteen, a few hundred megabytes in one message.
+func TestNamesAreCountedBeforeTheyAreDecoded(t *testing.T) {
+	for _, number := range nameLists {
+		b := encoded(t, &discovery.DeltaDiscoveryRequest{TypeUrl: kindURLs[clusters]})
+		for i := range 3 * maxNames {
+			var element []byte
+			if number == requestHas { // versions are a map, of which equal keys are one
+				element = protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), strconv.Itoa(i))
+			}
+			b = protowire.AppendBytes(protowire.AppendTag(b, number, protowire.BytesType), element)
+		}
+		b = append(b, encoded(t, &discovery.DeltaDiscoveryRequest{ResponseNonce: "7"})...)
+		got := &discovery.DeltaDiscoveryRequest{}
+		if err := newCodec().Unmarshal(mem.BufferSlice{mem.SliceBuffer(b)}, got); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(got.GetResourceNamesSubscribe()) + len(got.GetResourceNamesUnsubscribe()) + len(got.GetInitialResourceVersions()); n != maxNames+1 {
+			t.Errorf("of list %d, %d names are decoded", number, n)
+		}
+		if got.GetResponseNonce() != "7" {
+			t.Errorf("with list %d, what comes after it is lost", number)
+		}
+		if err := newSession(NewServer(Options{}), "?", time.Now()).bound(got); status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("list %d: %v", number, err)
+		}
 	}
 }
 
