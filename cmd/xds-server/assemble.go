@@ -128,7 +128,10 @@ func newXDS(more ...grpc.ServerOption) *grpc.Server {
 // statistics are the counters of what takes the proxies' statistics, for metrics.
 func (p *parts) statistics() metrics.Statistics {
 	s := p.telemetry.Stats()
-	return metrics.Statistics{Flushes: s.Messages, LoadReports: s.LoadReports, Bytes: s.Bytes, Waiting: s.Waiting, Refused: s.Refused}
+	return metrics.Statistics{
+		Flushes: s.Messages, LoadReports: s.LoadReports, Bytes: s.Bytes, Waiting: s.Waiting, Refused: s.Refused,
+		NoPlace: map[string]uint64{"cluster": s.DroppedClusters, "latency": s.DroppedLatencies},
+	}
 }
 
 // requests are the counters of the proxies, for metrics.

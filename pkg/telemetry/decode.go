@@ -26,6 +26,7 @@ type flush struct {
 	expiry     int64  // of the first certificate that ends, in Unix seconds; 0: none is said
 	deltas     []delta
 	histograms []histogram
+	placeless  int // histograms that were left out: there is no room for them
 
 	index  map[string]*series // what the fleet knows; not changed
 	byID   []int32            // position in deltas + 1, by id of the series
@@ -43,7 +44,7 @@ type delta struct {
 type histogram struct {
 	delta          int32
 	bounds, counts []byte
-	layout         *layout // of bounds; set by [Telemetry.resolve]
+	layout         *layout // of bounds; set by [Telemetry.resolve]; nil: there is no room for it
 }
 
 // reset makes the flush empty, for the next message.
@@ -235,8 +236,11 @@ func (f *flush) cluster(name []byte) (int32, error) {
 		if i := f.byID[s.id]; i > 0 {
 			return i - 1, nil
 		}
-		f.byID[s.id] = int32(len(f.deltas) + 1)
-		return f.more(delta{series: s})
+		i, err := f.more(delta{series: s})
+		if err == nil { // what reset does not find in deltas would be there for the next message
+			f.byID[s.id] = i + 1
+		}
+		return i, err
 	}
 	if i, ok := f.byName[string(name)]; ok {
 		return i, nil
@@ -249,8 +253,11 @@ func (f *flush) cluster(name []byte) (int32, error) {
 	case len(name) > maxNameLength || !utf8.Valid(name):
 		return 0, fmt.Errorf("cluster %.40q: at most %d bytes of UTF-8 are allowed", name, maxNameLength)
 	}
-	f.byName[string(name)] = int32(len(f.deltas))
-	return f.more(delta{name: string(name)})
+	i, err := f.more(delta{name: string(name)})
+	if err == nil {
+		f.byName[string(name)] = i
+	}
+	return i, err
 }
 
 func (f *flush) more(d delta) (int32, error) {

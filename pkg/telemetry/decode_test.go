@@ -297,13 +297,37 @@ func TestFlushIsUsedAgain(t *testing.T) {
 	}
 }
 
+// known is an index of some of the clusters of messages.
+func known() map[string]*series {
+	return map[string]*series{"orders/ecs": {id: 7, name: "orders/ecs"}, "carts/ecs": {id: 0, name: "carts/ecs"}}
+}
+
+// TestOneClusterTooManyLeavesNothing: it ended the process with the next message that had the cluster.
+func TestOneClusterTooManyLeavesNothing(t *testing.T) {
+	many := make([]*metricsv1.Metric, 0, maxClusters+1)
+	for i := range maxClusters {
+		many = append(many, counterMetric("cluster.upstream_rq_total", fmt.Sprintf("n%d/o", i), "", 1))
+	}
+	for _, cluster := range []string{"carts/ecs", "orders/ecs", "new/one"} {
+		var f flush
+		f.reset(known())
+		if err := f.decode(request(t, append(many, counterMetric("cluster.upstream_rq_total", cluster, "", 1))...)); err == nil {
+			t.Fatal("too many clusters are taken")
+		}
+		f.reset(known())
+		if err := f.decode(request(t, counterMetric("cluster.upstream_rq_total", cluster, "", 1))); err != nil || len(f.deltas) != 1 {
+			t.Errorf("%s: %v, %d clusters", cluster, err, len(f.deltas))
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, raw := range messages(f) {
 		f.Add(raw)
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var got flush
-		got.reset(nil)
+		got.reset(known())
 		err := got.decode(raw)
 		if want, ok := decodeReference(raw); ok {
 			if err != nil {

@@ -6,30 +6,34 @@ import (
 	"sync"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 )
 
-// maxCalls is how many flushes of one proxy are waited for: an Envoy sends one, then the next.
+// maxCalls is how many flushes and load reports of one connection are waited for: an Envoy has one, and sends one of each, then the next.
 const maxCalls = 4
 
-// decoders let some flushes be decoded at a time, in the order in which they came. The others wait as they came: whole and decoded, a flush takes
-// several times the memory.
+// decoders let some messages be decoded at a time; they begin in the order in which they came. The others wait as they came: whole and decoded, a
+// message takes several times the memory.
 type decoders struct {
 	slots chan struct{} // one element for each that is being decoded
 
 	mu    sync.Mutex
-	calls map[[2]string]int // that wait or are decoded, by fleet and proxy
+	calls map[string]int // that wait or are decoded, by the address of the peer: who calls may give any name, its neighbour's too
 }
 
 func (d *decoders) init() {
-	d.slots, d.calls = make(chan struct{}, 2*runtime.GOMAXPROCS(0)), map[[2]string]int{}
+	d.slots, d.calls = make(chan struct{}, 2*runtime.GOMAXPROCS(0)), map[string]int{}
 }
 
 // enterDecoders waits for a slot, which leave gives back.
-func (t *Telemetry) enterDecoders(ctx context.Context, fleet, proxy string) (leave func(), err error) {
-	d, of := &t.decoders, [2]string{fleet, proxy}
+func (t *Telemetry) enterDecoders(ctx context.Context) (leave func(), err error) {
+	d, of := &t.decoders, ""
+	if p, ok := peer.FromContext(ctx); ok {
+		of = p.Addr.String()
+	}
 	if !d.call(of) {
-		return nil, t.refuse(refusedBusy, status.Errorf(codes.ResourceExhausted, "%d messages of proxy %q wait already", maxCalls, proxy))
+		return nil, t.refuse(refusedBusy, status.Errorf(codes.ResourceExhausted, "%d messages of this connection wait already", maxCalls))
 	}
 	select {
 	case d.slots <- struct{}{}:
@@ -47,7 +51,7 @@ func (t *Telemetry) enterDecoders(ctx context.Context, fleet, proxy string) (lea
 	}, nil
 }
 
-func (d *decoders) call(of [2]string) bool {
+func (d *decoders) call(of string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.calls[of] == maxCalls {
@@ -57,7 +61,7 @@ func (d *decoders) call(of [2]string) bool {
 	return true
 }
 
-func (d *decoders) hangUp(of [2]string) {
+func (d *decoders) hangUp(of string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.calls[of]--; d.calls[of] == 0 {
@@ -65,7 +69,7 @@ func (d *decoders) hangUp(of [2]string) {
 	}
 }
 
-// waiting is how many flushes have no slot yet.
+// waiting is how many messages have no slot yet.
 func (d *decoders) waiting() (n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -5,72 +5,72 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // Bounds of histograms.
 const (
 	maxBuckets = 512
-	maxLayouts = 16
+	maxLayouts = 16 // of all fleets
 )
 
 // layout is how to read the buckets of one kind of histogram. Envoy counts whole milliseconds in bins of two significant digits and, for each
 // flush, sorts whole bins into the buckets of the bootstrap: a bin goes to the first bucket whose upper bound is not below the bin's lower end;
 // up to 1.37, not below its upper end.
 type layout struct {
-	index     int    // in layouts
-	raw       string // the packed bounds, in milliseconds
-	inclusive bool   // by the lower end of bins
+	raw       string       // the packed bounds, in milliseconds
+	inclusive bool         // by the lower end of bins
+	used      atomic.Int64 // when a flush last had it, in Unix seconds
 	values    []float64
 	edges     *edges // by this order of sorting
 	unsure    *edges // by either, for a proxy whose version is not known
 }
 
-// layouts are all that have come. A fleet has one, or a few while it is updated.
+// layouts are those that come. A fleet has one, or a few while it is updated. What no flush had for long gives way.
 type layouts struct {
 	mu  sync.RWMutex
 	all []*layout
 }
 
-// of returns the layout of packed bounds.
-func (l *layouts) of(raw []byte, inclusive bool) (*layout, error) {
+// of returns the layout of packed bounds; nil if there is no room for another.
+func (l *layouts) of(raw []byte, inclusive bool, now time.Time) (*layout, error) {
 	l.mu.RLock()
-	found := l.find(raw, inclusive)
+	found := l.find(raw, inclusive, now)
 	l.mu.RUnlock()
 	if found != nil {
 		return found, nil
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if found := l.find(raw, inclusive); found != nil {
+	if found := l.find(raw, inclusive, now); found != nil {
 		return found, nil
 	}
 	if len(l.all) == maxLayouts {
-		return nil, fmt.Errorf("proxies have more than %d kinds of histogram: make their bootstraps alike", maxLayouts)
+		l.all = slices.DeleteFunc(l.all, func(x *layout) bool { return now.Unix()-x.used.Load() > int64(keepIdle/time.Second) })
+	}
+	if len(l.all) == maxLayouts {
+		return nil, nil
 	}
 	n, err := newLayout(raw, inclusive)
 	if err != nil {
 		return nil, err
 	}
-	n.index = len(l.all)
+	n.used.Store(now.Unix())
 	l.all = append(l.all, n)
 	return n, nil
 }
 
-func (l *layouts) find(raw []byte, inclusive bool) *layout {
+func (l *layouts) find(raw []byte, inclusive bool, now time.Time) *layout {
 	for _, x := range l.all {
 		if x.inclusive == inclusive && x.raw == string(raw) {
+			x.used.Store(now.Unix())
 			return x
 		}
 	}
 	return nil
-}
-
-// known returns all that have come, in the order of their index.
-func (l *layouts) known() []*layout {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.all[:len(l.all):len(l.all)]
 }
 
 func newLayout(raw []byte, inclusive bool) (*layout, error) {

@@ -102,14 +102,36 @@ func (s *loadStream) receive(stream grpc.ServerStream) error {
 		if err := stream.RecvMsg(&m); err != nil {
 			return err
 		}
-		reports, err := readLoadReports(m.whole())
-		m.free()
+		arrived := s.telemetry.now() // before it waits: what was on its way is told by it
+		reports, err := s.read(stream.Context(), &m)
 		if err != nil {
-			return s.telemetry.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "load report of proxy %q: %v", s.proxy.id, err))
+			return err
 		}
 		s.telemetry.counters.reports.Add(1)
-		s.take(reports, s.telemetry.now())
+		s.take(reports, arrived)
 	}
+}
+
+// read decodes a message, in its turn, and gives its memory back. Of clusters that were not asked for nothing is: decoded, they would take many times the
+// memory.
+func (s *loadStream) read(ctx context.Context, m *message) (map[string]loadReport, error) {
+	defer m.free()
+	leave, err := s.telemetry.enterDecoders(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	s.fleet.mu.Lock()
+	asked := s.asked // is written to by take alone, in this goroutine
+	s.fleet.mu.Unlock()
+	reports, err := readLoadReports(m.whole(), func(cluster []byte) bool {
+		_, ok := asked[string(cluster)]
+		return ok
+	})
+	if err != nil {
+		return nil, s.telemetry.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "load report of proxy %q: %v", s.proxy.id, err))
+	}
+	return reports, nil
 }
 
 // ended is how a stream ends that a proxy closed, or whose connection broke.

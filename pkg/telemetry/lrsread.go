@@ -73,53 +73,64 @@ func (n *loadNode) build(b []byte) error {
 type loadReport struct {
 	load
 	tries     []tries // by endpoint
+	room      *int    // for those of the message
 	length    time.Duration
 	notBefore time.Time // when it began, at the earliest; set by [loadStream.place]
 }
 
-// readLoadReports reads a LoadStatsRequest without its node.
-func readLoadReports(raw []byte) (map[string]loadReport, error) {
-	out := map[string]loadReport{}
+// maxTries bounds the endpoints of a message that are told apart; those beyond it are not used.
+const maxTries = 100_000
+
+// readLoadReports reads a LoadStatsRequest without its node, as far as it is about clusters that were asked for.
+func readLoadReports(raw []byte, asked func(cluster []byte) bool) (map[string]loadReport, error) {
+	out, room := map[string]loadReport{}, maxTries
 	r := reader{rest: raw}
 	for r.next() {
 		if !r.is(2, protowire.BytesType) {
 			continue
 		}
-		name, report, err := readClusterStats(r.bytes)
+		name, err := readClusterName(r.bytes)
 		if err != nil {
 			return nil, err
 		}
-		if len(out) == maxClusters {
-			return nil, fmt.Errorf("more than %d clusters", maxClusters)
+		if !asked(name) {
+			continue
 		}
-		out[name] = report
+		report := loadReport{room: &room}
+		if err := report.cluster(r.bytes); err != nil {
+			return nil, err
+		}
+		out[string(name)] = report
 	}
 	return out, r.err
 }
 
-// readClusterStats reads a ClusterStats, summed over its localities.
-func readClusterStats(b []byte) (string, loadReport, error) {
-	var name []byte
-	var out loadReport
+// readClusterName reads which cluster a ClusterStats is of.
+func readClusterName(b []byte) (name []byte, err error) {
 	r := reader{rest: b}
 	for r.next() {
-		var err error
-		switch {
-		case r.is(1, protowire.BytesType):
+		if r.is(1, protowire.BytesType) {
 			name = r.bytes
-		case r.is(2, protowire.BytesType):
-			err = out.locality(r.bytes)
-		case r.is(4, protowire.BytesType):
-			out.length, err = readDuration(r.bytes, out.length)
-		}
-		if err != nil {
-			return "", out, err
 		}
 	}
 	if r.err == nil && (len(name) > maxNameLength || !utf8.Valid(name)) {
-		return "", out, fmt.Errorf("cluster %.40q: at most %d bytes of UTF-8 are allowed", name, maxNameLength)
+		return nil, fmt.Errorf("cluster %.40q: at most %d bytes of UTF-8 are allowed", name, maxNameLength)
 	}
-	return string(name), out, r.err
+	return name, r.err
+}
+
+// cluster reads a ClusterStats, summed over its localities.
+func (l *loadReport) cluster(b []byte) (err error) {
+	r := reader{rest: b}
+	for r.next() && err == nil {
+		switch {
+		case r.is(2, protowire.BytesType):
+			err = l.locality(r.bytes)
+		case r.is(4, protowire.BytesType):
+			l.length, err = readDuration(r.bytes, l.length)
+		}
+	}
+	return err
 }
 
 // locality adds an UpstreamLocalityStats.
@@ -145,13 +156,10 @@ func (l *loadReport) locality(b []byte) error {
 	}
 	l.failed, l.open, l.issued = l.failed+failed, l.open+open, l.issued+issued
 	if len(l.tries) == before {
-		l.tries = append(l.tries, tries{issued: issued, succeeded: succeeded, failed: failed, open: open})
+		l.add(tries{issued: issued, succeeded: succeeded, failed: failed, open: open})
 	}
 	return r.err
 }
-
-// maxEndpoints bounds the endpoints of a cluster that are told apart; those beyond it are not used.
-const maxEndpoints = 20_000
 
 // endpoint adds an UpstreamEndpointStats.
 func (l *loadReport) endpoint(b []byte) error {
@@ -171,10 +179,16 @@ func (l *loadReport) endpoint(b []byte) error {
 			t.issued = r.value
 		}
 	}
-	if len(l.tries) < maxEndpoints {
+	l.add(t)
+	return r.err
+}
+
+// add adds tries, if there is room in the message.
+func (l *loadReport) add(t tries) {
+	if *l.room > 0 {
+		*l.room--
 		l.tries = append(l.tries, t)
 	}
-	return r.err
 }
 
 // maxReport bounds the length that a report may say it has.

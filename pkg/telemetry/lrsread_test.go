@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -62,6 +63,9 @@ func loadReference(raw []byte) (out map[string]loadReport, ok bool) {
 	return out, true
 }
 
+// all asks for every cluster.
+func all([]byte) bool { return true }
+
 // equal leaves out the addresses of endpoints, which are kept as they came.
 func (l loadReport) equal(o loadReport) bool {
 	return l.load == o.load && l.length == o.length && slices.EqualFunc(l.tries, o.tries, func(a, b tries) bool {
@@ -79,7 +83,7 @@ func TestLoadReportsLikeGenerated(t *testing.T) {
 				{TotalSuccessfulRequests: 3, TotalRequestsInProgress: 1},
 			}}),
 		clusterStats("orders/eks", 70*time.Second))
-	got, err := readLoadReports(full)
+	got, err := readLoadReports(full, all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +101,7 @@ func TestLoadReportsLikeGenerated(t *testing.T) {
 		for range 1 + m.IntN(8) {
 			raw = m.mutate(raw)
 		}
-		got, err := readLoadReports(raw)
+		got, err := readLoadReports(raw, all)
 		want, ok := loadReference(raw)
 		if !ok {
 			continue
@@ -121,6 +125,38 @@ func TestLoadReportsLikeGenerated(t *testing.T) {
 	}
 }
 
+// TestEmptyEndpointsDoNotMultiply: they come in two bytes each, and so do localities.
+func TestEmptyEndpointsDoNotMultiply(t *testing.T) {
+	for name, stats := range map[string]*endpoint.ClusterStats{
+		"endpoints":  clusterStats("", roundLength, &endpoint.UpstreamLocalityStats{UpstreamEndpointStats: make([]*endpoint.UpstreamEndpointStats, 20_000)}),
+		"localities": clusterStats("", roundLength, make([]*endpoint.UpstreamLocalityStats, 20_000)...),
+	} {
+		var clusters []*endpoint.ClusterStats
+		for i := range 10 {
+			c := proto.Clone(stats).(*endpoint.ClusterStats)
+			c.ClusterName = fmt.Sprintf("c%d/o", i)
+			clusters = append(clusters, c)
+		}
+		raw := loadRequest(t, nil, clusters...)
+		tries := func(asked func([]byte) bool) (clusters, n int) {
+			got, err := readLoadReports(raw, asked)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range got {
+				n += len(r.tries)
+			}
+			return len(got), n
+		}
+		if c, n := tries(all); c != 10 || n != maxTries {
+			t.Errorf("%s: %d of %d clusters, want %d", name, n, c, maxTries)
+		}
+		if c, n := tries(func(cluster []byte) bool { return string(cluster) == "c3/o" }); c != 1 || n != 20_000 {
+			t.Errorf("%s: %d of %d clusters, of which one was asked for", name, n, c)
+		}
+	}
+}
+
 func TestLoadNode(t *testing.T) {
 	got, err := readLoadNode(loadRequest(t, node("p1", "default", 37)))
 	if want := (loadNode{id: "p1", fleet: "default", version: version{1, 37, 0}}); err != nil || got != want {
@@ -140,7 +176,7 @@ func TestLoadNode(t *testing.T) {
 func FuzzLoadReports(f *testing.F) {
 	f.Add(loadRequest(f, node("p1", "default", 40), clusterStats("orders/ecs", time.Second, &endpoint.UpstreamLocalityStats{TotalIssuedRequests: 3})))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		got, err := readLoadReports(raw)
+		got, err := readLoadReports(raw, all)
 		want, ok := loadReference(raw)
 		if ok && (err != nil || len(got) != len(want)) {
 			t.Fatalf("%+v, %v, want %+v", got, err, want)

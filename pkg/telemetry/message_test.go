@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -64,8 +66,18 @@ func (t *Telemetry) exportRaw(ctx context.Context, raw []byte) error {
 	return t.export(ctx, m)
 }
 
-func asProxy(ctx context.Context) context.Context {
-	return metadata.NewIncomingContext(ctx, metadata.Pairs(ProxyMetadata, "p1", FleetMetadata, "default"))
+func asProxy(ctx context.Context) context.Context { return as(ctx, "default", "p1") }
+
+func as(ctx context.Context, fleet, proxy string) context.Context {
+	return metadata.NewIncomingContext(ctx, metadata.Pairs(ProxyMetadata, proxy, FleetMetadata, fleet))
+}
+
+// occupy takes all decoders; free gives one back.
+func (d *decoders) occupy() (free func()) {
+	for range cap(d.slots) {
+		d.slots <- struct{}{}
+	}
+	return func() { <-d.slots }
 }
 
 // TestMessagesGiveTheirMemoryBack: whatever becomes of them.
@@ -121,15 +133,13 @@ func TestNothingIsKeptOfTheMemory(t *testing.T) {
 	}
 }
 
-// TestFlushesWaitAsTheyCame: only some are whole and decoded at a time, who hangs up waits no longer, and one proxy does not fill the line.
+// TestFlushesWaitAsTheyCame: only some are whole and decoded at a time, who hangs up waits no longer, and one connection does not fill the line, whatever
+// names it gives.
 func TestFlushesWaitAsTheyCame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tel := New(Options{})
 		raw := busyFlush(t, 50)
-		slots := tel.decoders.slots
-		for range cap(slots) {
-			slots <- struct{}{}
-		}
+		slots, free := tel.decoders.slots, tel.decoders.occupy()
 		lent.lent.Store(0)
 		ctx, hangUp := context.WithCancel(asProxy(t.Context()))
 		ended := make(chan error)
@@ -137,25 +147,32 @@ func TestFlushesWaitAsTheyCame(t *testing.T) {
 			go func() { ended <- tel.exportRaw(ctx, raw) }()
 		}
 		synctest.Wait()
-		if n, frames := lent.lent.Load(), int64(maxCalls*(len(raw)+16<<10-1)/(16<<10)); n > frames+maxCalls-1 || tel.decoders.calls[[2]string{"default", "p1"}] != maxCalls {
+		if n, frames := lent.lent.Load(), int64(maxCalls*(len(raw)+16<<10-1)/(16<<10)); n > frames+maxCalls-1 || tel.decoders.calls[""] != maxCalls {
 			t.Errorf("%d pieces of memory for frames of %d, %+v", n, frames, tel.Stats())
 		}
-		if err := tel.exportRaw(ctx, raw); status.Code(err) != codes.ResourceExhausted {
-			t.Errorf("one more of that proxy: %v", err)
+		for _, name := range []string{"p1", "p2"} {
+			if err := tel.exportRaw(as(ctx, "default", name), raw); status.Code(err) != codes.ResourceExhausted {
+				t.Errorf("one more of that connection, as %s: %v", name, err)
+			}
+		}
+		neighbour := peer.NewContext(ctx, &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7}})
+		go func() { ended <- tel.exportRaw(neighbour, raw) }()
+		if synctest.Wait(); tel.decoders.calls["127.0.0.1:7"] != 1 {
+			t.Errorf("another connection, with the same name, does not wait: %+v", tel.Stats())
 		}
 		hangUp()
-		for range maxCalls {
+		for range maxCalls + 1 {
 			if err := <-ended; status.Code(err) != codes.Canceled {
 				t.Errorf("who hung up: %v", err)
 			}
 		}
 		go func() { ended <- tel.exportRaw(asProxy(t.Context()), raw) }()
 		synctest.Wait()
-		<-slots
+		free()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		if s := tel.Stats(); len(slots) != cap(slots)-1 || s.Waiting != 0 || s.Refused["busy"] != 1 || s.Refused["abandoned"] != maxCalls {
+		if s := tel.Stats(); len(slots) != cap(slots)-1 || s.Waiting != 0 || s.Refused["busy"] != 2 || s.Refused["abandoned"] != maxCalls+1 {
 			t.Errorf("%d of %d decode, %+v", len(slots), cap(slots)-1, s)
 		}
 	})

@@ -1,7 +1,9 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -46,6 +48,7 @@ func (t *Telemetry) registerOTLP(r grpc.ServiceRegistrar) {
 
 // export takes one message of one proxy.
 func (t *Telemetry) export(ctx context.Context, m *message) error {
+	arrived := t.now() // before it waits: clocks go by it
 	size := m.size()
 	t.counters.messages.Add(1)
 	t.counters.bytes.Add(uint64(size))
@@ -59,11 +62,12 @@ func (t *Telemetry) export(ctx context.Context, m *message) error {
 	if size > MaxMessage {
 		return t.refuse(refusedTooLarge, status.Errorf(codes.ResourceExhausted, "metrics of proxy %q: %d bytes in one message; at most %d are taken", id, size, MaxMessage))
 	}
-	f, err := t.reportingFleet(fleetName)
+	f, _, err := t.enter(fleetName, id) // who has no place need not wait for a decoder
 	if err != nil {
 		return t.refuse(refusedTooMany, err)
 	}
-	leave, err := t.enterDecoders(ctx, fleetName, id)
+	f.mu.Unlock()
+	leave, err := t.enterDecoders(ctx)
 	if err != nil {
 		return err
 	}
@@ -80,16 +84,17 @@ func (t *Telemetry) export(ctx context.Context, m *message) error {
 	if fl.end == 0 {
 		return nil // nothing in it that counts here: 1.37 sends such messages before anything is used
 	}
-	t.makeRoom(fl, t.now())
+	t.makeRoom(fl, arrived)
+	t.tidy(arrived)
 	f, p, err := t.enter(fleetName, id)
 	if err != nil {
 		return t.refuse(refusedTooMany, err)
 	}
 	defer f.mu.Unlock()
-	if err := t.resolve(fl, p.version.inclusiveBuckets()); err != nil {
+	if err := t.resolve(fl, p.version.inclusiveBuckets(), arrived); err != nil {
 		return t.refuse(refusedMalformed, status.Errorf(codes.InvalidArgument, "metrics of proxy %q: %v", id, err))
 	}
-	t.take(f, p, fl, t.now())
+	t.take(f, p, fl, arrived)
 	return nil
 }
 
@@ -112,24 +117,27 @@ func nameIn(md metadata.MD, key string) (string, error) {
 	return values[0], nil
 }
 
-// resolve finds the layout of each histogram, before anything of the message is taken.
-func (t *Telemetry) resolve(fl *flush, inclusive bool) error {
+// resolve finds the layout of each histogram, before anything of the message is taken, and leaves out those for which there is no room.
+func (t *Telemetry) resolve(fl *flush, inclusive bool, now time.Time) error {
 	for i := range fl.histograms {
 		h := &fl.histograms[i]
-		if i > 0 && string(h.bounds) == fl.histograms[i-1].layout.raw {
+		if i > 0 && bytes.Equal(h.bounds, fl.histograms[i-1].bounds) {
 			h.layout = fl.histograms[i-1].layout
 			continue
 		}
-		l, err := t.layouts.of(h.bounds, inclusive)
+		l, err := t.layouts.of(h.bounds, inclusive, now)
 		if err != nil {
 			return err
 		}
 		h.layout = l
 	}
+	all := len(fl.histograms)
+	fl.histograms = slices.DeleteFunc(fl.histograms, func(h histogram) bool { return h.layout == nil })
+	fl.placeless = all - len(fl.histograms)
 	return nil
 }
 
-// take adds a flush to its fleet's series and to the proofs. f.mu is held.
+// take adds a flush, which came now, to its fleet's series and to the proofs. f.mu is held.
 func (t *Telemetry) take(f *fleet, p *proxy, fl *flush, now time.Time) {
 	if dropped := f.learn(fl, now); dropped > 0 {
 		t.counters.dropped.Add(uint64(dropped))
@@ -152,8 +160,14 @@ func (t *Telemetry) take(f *fleet, p *proxy, fl *flush, now time.Time) {
 	for i := range fl.histograms {
 		h := &fl.histograms[i]
 		if s := fl.deltas[h.delta].series; s != nil {
-			s.window.addLatency(now, h.layout, h.counts)
+			if !s.window.addLatency(now, h.layout, h.counts, &t.room) {
+				fl.placeless++
+			}
 		}
+	}
+	if fl.placeless > 0 {
+		t.counters.placeless.Add(uint64(fl.placeless))
+		t.log.Warn("latencies without a place", "proxy", p.id, "fleet", f.name, "clusters", fl.placeless, "kinds", maxLayouts, "bytes", maxLatencies)
 	}
 	f.tapFlush(p, fl, iv)
 	for proof := range f.proofs {

@@ -6,13 +6,30 @@ import (
 	"time"
 )
 
-// sweepEvery is how often it is looked for series without data, while there is no room: each time costs a look at all of them.
-const sweepEvery = 10 * time.Second
+// How often it is looked for what gives way: each time costs a look at all series.
+const (
+	sweepEvery = 10 * time.Second // series without data, while there is no room
+	tidyEvery  = time.Minute      // latencies that are out of their window
+)
 
-// room is how many series all fleets have together: one takes 9 kB, and more where latencies are reported.
+// maxLatencies bounds the latencies of all series, in bytes: with the buckets of our bootstrap, a series that has some in every second takes 32 kB.
+const maxLatencies = 512 << 20
+
+// room is how many series all fleets have together: one takes 9 kB, and its latencies beside.
 type room struct {
-	taken atomic.Int64
-	swept atomic.Int64 // when all fleets were last looked through, in Unix nanoseconds
+	taken     atomic.Int64
+	latencies atomic.Int64 // bytes of them when it was last looked, and what came since
+	swept     turn
+	tidied    turn
+}
+
+// turn is when something was last done, in Unix nanoseconds.
+type turn struct{ atomic.Int64 }
+
+// due says whether it is time to do it again: to one caller.
+func (t *turn) due(now time.Time, every time.Duration) bool {
+	last := t.Load()
+	return now.UnixNano()-last >= int64(every) && t.CompareAndSwap(last, now.UnixNano())
 }
 
 // take takes the place of one, if there is one.
@@ -29,15 +46,36 @@ func (r *room) give(n int) { r.taken.Add(int64(-n)) }
 
 func (r *room) full() bool { return r.taken.Load() >= maxSeriesInAll }
 
-// due says whether it is time to look through all fleets: to one caller.
-func (r *room) due(now time.Time) bool {
-	last := r.swept.Load()
-	return now.UnixNano()-last >= int64(sweepEvery) && r.swept.CompareAndSwap(last, now.UnixNano())
+// hold takes the place of so many bytes of latencies, if there is one.
+func (r *room) hold(bytes int64) bool {
+	if r.latencies.Add(bytes) <= maxLatencies {
+		return true
+	}
+	r.latencies.Add(-bytes)
+	return false
+}
+
+// tidy has series without latencies in their window give the memory back, and counts what there is. No lock is held.
+func (t *Telemetry) tidy(now time.Time) {
+	if !t.room.tidied.due(now, tidyEvery) {
+		return
+	}
+	before, held := t.room.latencies.Load(), int64(0)
+	for _, f := range t.all() {
+		f.mu.Lock()
+		for _, s := range f.byID {
+			if s != nil {
+				held += s.window.tidy(now)
+			}
+		}
+		f.mu.Unlock()
+	}
+	t.room.latencies.Add(held - before) // what came meanwhile may count twice, until the next time
 }
 
 // makeRoom has series without data give way in all fleets, if there is no room for those that a flush is the first to name. No lock is held.
 func (t *Telemetry) makeRoom(fl *flush, now time.Time) {
-	if len(fl.byName) == 0 || !t.room.full() || !t.room.due(now) {
+	if len(fl.byName) == 0 || !t.room.full() || !t.room.swept.due(now, sweepEvery) {
 		return
 	}
 	for _, f := range t.all() {

@@ -35,8 +35,11 @@ func (t *tracker) connected(proxy string, is bool, now time.Time) {
 	if w.connected && !is {
 		*w = witness{proxy: proxy, trusted: make([]bool, len(t.change.Away)), called: t.change.Called, version: w.version, reported: w.reported, period: w.period}
 	}
-	if is && !w.connected && now.After(t.change.Called) {
-		w.until = now // nothing is known of the time before
+	if is && !w.connected {
+		w.acked = time.Time{} // that was on a stream that nobody followed
+		if now.After(t.change.Called) {
+			w.until = now // nothing is known of the time before
+		}
 	}
 	w.connected, w.seen = is, now
 }
@@ -57,7 +60,7 @@ func (t *tracker) state(now time.Time) ProofState {
 	var worst ProxyProof
 	connected, alike := 0, 0
 	for _, w := range t.witnesses() {
-		if !w.connected && now.Sub(w.seen) > keepLost {
+		if !w.connected && w.acked.IsZero() && now.Sub(w.seen) > keepLost { // who acknowledged is there, whether or not there is room to follow it
 			continue
 		}
 		p := w.judge(&t.change, now)

@@ -35,7 +35,7 @@ func (t *Telemetry) TrafficOver(fleetNames []string, service, origin string, now
 		f := t.fleets[name]
 		t.mu.Unlock()
 		if f != nil {
-			out.add(f.traffic(policy.ClusterName(service, origin), now, window, t.layouts.known(), &latency))
+			out.add(f.traffic(policy.ClusterName(service, origin), now, window, &latency))
 		}
 	}
 	if out.Requests > 0 {
@@ -57,7 +57,7 @@ func (t *Traffic) add(o Traffic) {
 }
 
 // traffic is the part of one fleet, without shares and percentiles; latencies are added to those of the others.
-func (f *fleet) traffic(cluster string, now time.Time, window time.Duration, layouts []*layout, latency *distribution) Traffic {
+func (f *fleet) traffic(cluster string, now time.Time, window time.Duration, latency *distribution) Traffic {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := Traffic{Window: min(window, MaxWindow, now.Sub(f.since))}
@@ -70,7 +70,7 @@ func (f *fleet) traffic(cluster string, now time.Time, window time.Duration, lay
 	if out.Requests = out.Answers(); out.Requests > 0 {
 		out.RPS = float64(out.Requests) / out.Window.Seconds()
 	}
-	s.window.latencies(now, window, layouts, latency)
+	s.window.latencies(now, window, latency)
 	return out
 }
 

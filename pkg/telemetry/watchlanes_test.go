@@ -155,7 +155,7 @@ func BenchmarkWatches(b *testing.B) {
 				if err := fl.decode(raw); err != nil {
 					b.Fatal(err)
 				}
-				if err := tel.resolve(&fl, true); err != nil {
+				if err := tel.resolve(&fl, true, now); err != nil {
 					b.Fatal(err)
 				}
 				tel.take(f, p, &fl, now)

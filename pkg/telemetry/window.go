@@ -3,6 +3,7 @@ package telemetry
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -15,15 +16,25 @@ const MaxWindow = 60 * time.Second
 // Window is what the requests of the last minute at one cluster came to, summed over the proxies. Time goes as its calls say; it may go back a
 // little (messages of different proxies), but what is older than the ring is dropped.
 type Window struct {
-	ring [slots]slot
+	ring  [slots]slot
+	timed int64 // the last second with latencies
+	held  int64 // bytes of latencies
 }
 
 // slot is one second.
 type slot struct {
 	second  int64
 	counts  Counts
-	latency [][]uint32 // by layout and bucket; nil until needed
+	latency []latencies
 }
+
+// latencies are how many requests were in each bucket of one kind of histogram.
+type latencies struct {
+	layout *layout
+	counts []uint32
+}
+
+func (l *latencies) bytes() int64 { return 4 * int64(len(l.counts)) }
 
 // at returns the slot of a time, empty if it is a new one; nil if the ring has gone on.
 func (w *Window) at(now time.Time) *slot {
@@ -33,9 +44,14 @@ func (w *Window) at(now time.Time) *slot {
 	case s.second > second:
 		return nil
 	case s.second < second:
-		for _, l := range s.latency {
-			clear(l)
-		}
+		s.latency = slices.DeleteFunc(s.latency, func(l latencies) bool {
+			if slices.Max(l.counts) > 0 {
+				clear(l.counts) // most likely it comes again
+				return false
+			}
+			w.held -= l.bytes()
+			return true
+		})
 		s.second, s.counts = second, Counts{}
 	}
 	return s
@@ -48,24 +64,40 @@ func (w *Window) Add(now time.Time, c *Counts) {
 	}
 }
 
-// addLatency adds the packed counts of a histogram.
-func (w *Window) addLatency(now time.Time, l *layout, counts []byte) {
+// addLatency adds the packed counts of a histogram, if there is room.
+func (w *Window) addLatency(now time.Time, l *layout, counts []byte, r *room) bool {
 	s := w.at(now)
 	if s == nil {
-		return
+		return true
 	}
-	for len(s.latency) <= l.index {
-		s.latency = append(s.latency, nil)
+	at := slices.IndexFunc(s.latency, func(x latencies) bool { return x.layout == l })
+	if at < 0 {
+		add := latencies{l, make([]uint32, len(l.values))}
+		if !r.hold(add.bytes()) {
+			return false
+		}
+		at, s.latency = len(s.latency), append(s.latency, add)
+		w.held += add.bytes()
 	}
-	if s.latency[l.index] == nil {
-		s.latency[l.index] = make([]uint32, len(l.values))
-	}
-	into := s.latency[l.index]
+	w.timed = max(w.timed, s.second)
+	into := s.latency[at].counts
 	for i := 0; len(counts) >= 8 && i < len(into); i, counts = i+1, counts[8:] {
 		if n := binary.LittleEndian.Uint64(counts); n != 0 {
 			into[i] = uint32(min(uint64(into[i])+n, math.MaxUint32))
 		}
 	}
+	return true
+}
+
+// tidy gives the memory of latencies back if the last ones are out, and returns how many bytes it has.
+func (w *Window) tidy(now time.Time) int64 {
+	if w.held > 0 && now.Unix()-w.timed >= slots {
+		for i := range w.ring {
+			w.ring[i].latency = nil
+		}
+		w.held = 0
+	}
+	return w.held
 }
 
 // last calls each for every second of the last length before now, at most [MaxWindow].
@@ -86,23 +118,28 @@ func (w *Window) Sum(now time.Time, length time.Duration) Counts {
 }
 
 // quantiles are the latencies below which a share of the requests of the last length stayed, for each share; 0 where there was no request.
-func (w *Window) quantiles(now time.Time, length time.Duration, all []*layout, shares ...float64) []time.Duration {
+func (w *Window) quantiles(now time.Time, length time.Duration, shares ...float64) []time.Duration {
 	var d distribution
-	w.latencies(now, length, all, &d)
+	w.latencies(now, length, &d)
 	return d.quantiles(shares)
 }
 
 // latencies adds those of the last length to a distribution.
-func (w *Window) latencies(now time.Time, length time.Duration, all []*layout, d *distribution) {
-	for _, l := range all {
-		sum := make([]uint64, len(l.values))
-		w.last(now, length, func(s *slot) {
-			if l.index < len(s.latency) {
-				for i, n := range s.latency[l.index] {
-					sum[i] += uint64(n)
-				}
+func (w *Window) latencies(now time.Time, length time.Duration, d *distribution) {
+	sums := map[*layout][]uint64{}
+	w.last(now, length, func(s *slot) {
+		for _, l := range s.latency {
+			sum := sums[l.layout]
+			if sum == nil {
+				sum = make([]uint64, len(l.counts))
+				sums[l.layout] = sum
 			}
-		})
+			for i, n := range l.counts {
+				sum[i] += uint64(n)
+			}
+		}
+	})
+	for l, sum := range sums {
 		d.add(l, sum)
 	}
 }

@@ -151,36 +151,100 @@ func TestLayoutRefuses(t *testing.T) {
 // A fleet that is being updated has histograms of two kinds; quantiles are over both.
 func TestLayoutsMerge(t *testing.T) {
 	var all layouts
-	fine, err := all.of(packFloats(10, 20, 30, 40), true)
+	now := time.Unix(1_000_000, 0)
+	fine, err := all.of(packFloats(10, 20, 30, 40), true, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	older, err := all.of(packFloats(10, 40), false)
+	older, err := all.of(packFloats(10, 40), false, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, _ := all.of(packFloats(10, 40), false); again != older {
+	if again, _ := all.of(packFloats(10, 40), false, now); again != older {
 		t.Error("the same bounds are another layout")
 	}
-	if other, _ := all.of(packFloats(10, 40), true); other == older {
+	if other, _ := all.of(packFloats(10, 40), true, now); other == older {
 		t.Error("bounds that are read in another way are the same layout")
 	}
 	var w Window
-	now := time.Unix(1_000_000, 0)
-	w.addLatency(now, fine, pack(1, 0, 0, 0, 2))
-	w.addLatency(now, older, pack(10, 20, 40))
-	w.addLatency(now.Add(time.Second), older, pack(0, 0, 0))
-	got := w.quantiles(now.Add(time.Second), 2*time.Second, all.known(), 10./73, 30./73, 31./73, 1)
+	var r room
+	w.addLatency(now, fine, pack(1, 0, 0, 0, 2), &r)
+	w.addLatency(now, older, pack(10, 20, 40), &r)
+	w.addLatency(now.Add(time.Second), older, pack(0, 0, 0), &r)
+	got := w.quantiles(now.Add(time.Second), 2*time.Second, 10./73, 30./73, 31./73, 1)
 	want := []time.Duration{5 * time.Millisecond, 20 * time.Millisecond, 20 * time.Millisecond, 41 * time.Millisecond}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	for i := range maxLayouts - 3 {
-		if _, err := all.of(packFloats(float64(i+1)), true); err != nil {
+}
+
+// TestKindsOfHistogramsGiveWay: there are some at most, and what no flush had for an hour is not in the way of another.
+func TestKindsOfHistogramsGiveWay(t *testing.T) {
+	var all layouts
+	now := testTime
+	of := func(bound float64) *layout {
+		t.Helper()
+		l, err := all.of(packFloats(bound), true, now)
+		if err != nil {
 			t.Fatal(err)
 		}
+		return l
 	}
-	if _, err := all.of(packFloats(1000), true); err == nil {
-		t.Error("one layout too many is taken")
+	for i := range maxLayouts {
+		if of(float64(i)) == nil {
+			t.Fatalf("there is no room for %d", i)
+		}
+	}
+	now = now.Add(keepIdle)
+	kept := of(7)
+	if of(1000) != nil {
+		t.Error("one too many is taken")
+	}
+	now = now.Add(time.Second)
+	if of(1000) == nil || len(all.all) != 2 || of(7) != kept {
+		t.Errorf("%d are kept, want the one that is used, and the new one", len(all.all))
+	}
+}
+
+// TestLatenciesHaveABound: what a series held for its latencies is given back when there are none any more, or of other kinds.
+func TestLatenciesHaveABound(t *testing.T) {
+	var r room
+	var w Window
+	kind := func(bounds ...float64) *layout {
+		t.Helper()
+		l, err := newLayout(packFloats(bounds...), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	now := testTime
+	fill := func(l *layout) {
+		for range slots {
+			now = now.Add(time.Second)
+			if !w.addLatency(now, l, pack(1, 1, 1, 1), &r) {
+				t.Fatal("there is no room")
+			}
+		}
+	}
+	first, second := kind(1, 2, 3), kind(1, 2)
+	fill(first)
+	if w.held != slots*4*4 || r.latencies.Load() != w.held {
+		t.Errorf("%d bytes, of which %d are counted", w.held, r.latencies.Load())
+	}
+	fill(second)
+	fill(second)
+	if w.held != slots*3*4 {
+		t.Errorf("%d bytes: the kind that does not come any more keeps its place", w.held)
+	}
+	if n := w.tidy(now.Add(MaxWindow)); n != w.held || n == 0 {
+		t.Errorf("%d bytes after a minute", n)
+	}
+	if n := w.tidy(now.Add(slots * time.Second)); n != 0 || slices.ContainsFunc(w.ring[:], func(s slot) bool { return s.latency != nil }) {
+		t.Errorf("%d bytes when all of it is out", n)
+	}
+	r.latencies.Store(maxLatencies - 12)
+	if !w.addLatency(now, second, pack(1), &r) || w.addLatency(now, first, pack(1), &r) || r.latencies.Load() != maxLatencies {
+		t.Errorf("%d bytes are counted, there is room for %d", r.latencies.Load(), maxLatencies)
 	}
 }

@@ -164,6 +164,8 @@ func (w *witness) settled(c *Change, now time.Time) bool {
 // hindered says why nothing can be known; the empty state if nothing hinders.
 func (w *witness) hindered(c *Change, now time.Time) (State, string) {
 	switch {
+	case !w.connected && w.seen.IsZero():
+		return Unknown, "is not followed: there are more proxies or fleets than telemetry has room for"
 	case !w.connected:
 		return Unknown, "is not connected; it keeps what it last had"
 	case c.KeepPins:

@@ -1,11 +1,16 @@
 package hostile
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"math"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,11 +21,13 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/internal/deltaclient"
 )
 
 const (
 	exportMethod = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 	loadsMethod  = "/envoy.service.load_stats.v3.LoadReportingService/StreamLoadStats"
+	adsMethod    = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 )
 
 // export sends a message of metrics as a proxy, whoever that is.
@@ -183,5 +190,58 @@ func (w *world) hostileLoads(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		cancel()
+	}
+}
+
+// multiplying sends, in several streams at once, what takes eight to twenty-five times its size once it is decoded: names and endpoints of which each is empty.
+func (w *world) multiplying(t *testing.T) {
+	node := message(1, text(1, "many"), text(2, "default"))
+	names := slices.Concat(node, text(2, deltaclient.Endpoints), bytes.Repeat(text(3, ""), 8_000_000))
+	loads := slices.Clone(node)
+	locality := message(2, bytes.Repeat(message(7), 20_000))
+	for i := range 400 {
+		loads = append(loads, message(2, text(1, fmt.Sprintf("c%d/o", i)), locality, message(4, varint(1, 1)))...)
+	}
+	for _, c := range []struct {
+		name, method string
+		send         [][]byte
+		code         codes.Code
+		connections  int // with four streams each
+	}{
+		{"loads", loadsMethod, [][]byte{node, loads}, codes.OK, 5}, // nobody asked for them
+		{"names", adsMethod, [][]byte{names}, codes.ResourceExhausted, 1},
+	} {
+		began := time.Now()
+		var all sync.WaitGroup
+		for range c.connections {
+			conn := dial(t, w.Server.XDS)
+			for range 4 {
+				all.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), adsTime)
+					defer cancel()
+					s, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}, c.method, grpc.ForceCodec(rawCodec{}))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					for _, wire := range c.send {
+						_ = s.SendMsg(wire) // where the stream has ended, RecvMsg says why
+					}
+					_ = s.CloseSend()
+					for err == nil {
+						err = s.RecvMsg(&struct{}{})
+					}
+					if errors.Is(err, io.EOF) {
+						err = nil
+					}
+					if status.Code(err) != c.code {
+						t.Errorf("%s: %v, want %v", c.name, err, c.code)
+					}
+				})
+			}
+		}
+		all.Wait()
+		_, peak := w.memory()
+		t.Logf("%s: memory %d MiB at most, %v", c.name, peak, time.Since(began).Round(time.Millisecond))
 	}
 }

@@ -128,6 +128,7 @@ func TestProxies(t *testing.T) {
 		{"lies about versions", (*world).versionLies},
 		{"refusals of a megabyte", (*world).refusalFlood},
 		{"many streams", (*world).manyStreams},
+		{"what multiplies", (*world).multiplying},
 		{"metrics", (*world).hostileMetrics},
 		{"labels", (*world).labelFlood},
 		{"load reports", (*world).hostileLoads},

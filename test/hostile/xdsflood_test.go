@@ -141,7 +141,7 @@ func (w *world) refusalFlood(t *testing.T) {
 // manyStreams opens streams, and leaves them. They are of a fleet of their own: who waits for the acknowledgement of all proxies waits for those that are
 // connected and say nothing, too, and is told their names.
 func (w *world) manyStreams(t *testing.T) {
-	const onOne = 900 // connection; at 1,000 it would have to wait
+	const onOne = 90 // connection; at 100 it would have to wait
 	w.apply(&crossfadev1.Document{Object: &crossfadev1.Document_Fleet{Fleet: &crossfadev1.Fleet{ApiVersion: "crossfade/v1", Kind: "Fleet", Name: "crowd"}}})
 	var conn *grpc.ClientConn
 	for i := range either(500, 3000) {

@@ -91,7 +91,9 @@ func everything(t *testing.T) *metrics.Metrics {
 	if err := errors.Join(
 		m.Observe(source{}, func() []metrics.Requests { return nil }, calls),
 		m.ObserveStore(func() (int64, float64, error) { return 1, 1, nil }),
-		m.ObserveStatistics(func() metrics.Statistics { return metrics.Statistics{Refused: map[string]uint64{"busy": 1}} }),
+		m.ObserveStatistics(func() metrics.Statistics {
+			return metrics.Statistics{Refused: map[string]uint64{"busy": 1}, NoPlace: map[string]uint64{"cluster": 1, "latency": 1}}
+		}),
 		m.ObserveTLS(func() metrics.TLS {
 			return metrics.TLS{Ends: map[string]time.Time{"ca": time.Now()}, Refused: map[[2]string]int64{{"api", "expired"}: 1}, Proxies: map[string]int64{"edge": 1}}
 		}),
