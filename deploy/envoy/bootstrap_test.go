@@ -131,6 +131,7 @@ func TestBadInput(t *testing.T) {
 		"experiment anywhere": {func(b *Bootstrap) { b.ExperimentAddress = "10.0.0.1:10090" }, "experimentAddress", "experiment_not_loopback"},
 		"experiment, port 0":  {func(b *Bootstrap) { b.ExperimentAddress = "127.0.0.1:0" }, "experimentAddress", "address_invalid"},
 		"flush":               {func(b *Bootstrap) { b.FlushInterval = time.Millisecond }, "flushInterval", "duration_range"},
+		"flush too rare":      {func(b *Bootstrap) { b.FlushInterval = 5 * time.Minute }, "flushInterval", "duration_range"},
 		"connections":         {func(b *Bootstrap) { b.MaxConnections = -1 }, "maxConnections", "number_range"},
 		"heap":                {func(b *Bootstrap) { b.MaxHeapBytes = 1024 }, "maxHeapBytes", "number_range"},
 	} {

@@ -9,7 +9,7 @@ import (
 
 const (
 	minFlush = 100 * time.Millisecond
-	maxFlush = 5 * time.Minute
+	maxFlush = 4 * time.Minute // Envoy takes what is below 5
 	minHeap  = 64 << 20
 )
 
