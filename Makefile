@@ -41,7 +41,7 @@ TESTFLAGS ?=
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-22s %s\n", $$1, $$2}' Makefile
 	@$(if $(DEMO),echo "  demo [KEEP=1]          $$(go list -f '{{.Doc}}' ./$(DEMO))")
-	@$(if $(BENCHES),echo "  bench                  The short form of every benchmark below: an hour"; echo "  bench-quick            The same as smoke tests")
+	@$(if $(BENCHES),echo "  bench                  The short form of every benchmark below: an hour"; echo "  bench-quick            The same as smoke tests, beside each other")
 	@$(if $(BENCHES),echo "  bench-NAME [FULL=1]    One of them; in full it is what its aims need and bench/results keeps:")
 	@$(foreach b,$(BENCHES),printf '  %-22s %s\n' bench-$(notdir $(b)) "$$(go list -f '{{.Doc}}' ./$(b))";)
 	@$(if $(COMPARE),echo "  bench-compare A= B=    $$(go list -f '{{.Doc}}' ./$(COMPARE))")
@@ -75,7 +75,7 @@ test-guards: ## How soon guards see what is wrong, and how often they roll back 
 check: ## What CI runs: formatting, lint, protos, go.mod, generated pages, every test anew, every benchmark as a smoke test
 	@$(MAKE) tidy-check proto-check docs-check lint
 	@$(MAKE) test TESTFLAGS='-count=1 $(TESTFLAGS)'
-	@$(MAKE) -j$(JOBS) -O bench-quick
+	@$(MAKE) bench-quick
 	@echo 'check: all passed ($(VERSION))'
 
 # ---- Protos -----------------------------------------------------------------------------------------------------------------------
@@ -169,8 +169,9 @@ bench: $(addprefix bench-,$(notdir $(BENCHES)))
 ifneq ($(filter bench $(addprefix bench-,$(notdir $(BENCHES))),$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
-# What is measured is not what counts here, so they run beside each other if make may.
-bench-quick: $(addprefix bench-quick-,$(notdir $(BENCHES)))
+# What is measured is not what counts here, so they run beside each other.
+bench-quick:
+	@$(MAKE) -j$(JOBS) -O $(addprefix bench-quick-,$(notdir $(BENCHES)))
 define bench_rule
 bench-$(notdir $(1)): build
 	$$(call run,$(1),$(if $(FULL),-full))

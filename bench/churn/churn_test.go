@@ -91,7 +91,7 @@ func TestFollowing(t *testing.T) {
 	slow, failing := full, full
 	slow.achieved, failing.failed = 480, 1
 	const eksAim = "p99 <= 150 ms, 0 failed"
-	const ecsAim = "p99 <= 1.25 s (1.1 s until ECS was asked, 150 ms from then on), 0 failed"
+	const ecsAim = "p99 <= 1.25 s, 0 failed: 1.1 s until ECS was asked, 150 ms from then on"
 	for name, c := range map[string]struct {
 		origin  string
 		wait    float64
@@ -135,6 +135,17 @@ func TestRequestsUnderTooLittleLoad(t *testing.T) {
 		l := sum{done: 10, offered: 100, achieved: achieved}.line(system, nil).AimNone()
 		if *l.Met != met || (l.Invalid == "") != met {
 			t.Errorf("%g of 100 per second: met %t, invalid %q", achieved, *l.Met, l.Invalid)
+		}
+	}
+}
+
+// TestRollbacksUnderTooLittleLoad: a rollback under half of the load is not one under the load that the line says, even if the other half was there.
+func TestRollbacksUnderTooLittleLoad(t *testing.T) {
+	l := testLab(t)
+	for achieved, valid := range map[float64]bool{500: true, 480: false} {
+		line := l.rollbackLine("AWS down", []float64{0.01, 0.02}, sum{offered: 500, achieved: 500}, sum{offered: 500, achieved: achieved})
+		if (line.Invalid == "") != valid || *line.OfferedRPS != 1000 || *line.AchievedRPS != 500+achieved || line.N != 2 || line.Failed != 0 {
+			t.Errorf("%g of 500 per second: %+v", achieved, line)
 		}
 	}
 }

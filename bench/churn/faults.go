@@ -92,16 +92,30 @@ func (l *lab) faultCase(ctx context.Context, f fleet, fault fault) error {
 	if err := f.known(ctx, 4); err != nil {
 		return err
 	}
+	var sums []sum
 	for name, started := range loads {
 		sum := started.stop()
+		sums = append(sums, sum)
 		c := map[string]any{"fault": fault.name, "protocol": name, "proxies": l.proxies, "seconds": l.outage.Seconds()}
 		l.r.Add(sum.line(system, c).AimNone())
 		fmt.Printf("faults, %s: %s: %v\n", fault.name, name, sum)
 	}
-	line := report.NewLine(system, "rollback_acked", "s", map[string]any{"fault": fault.name, "proxies": l.proxies}, report.Series{rollbacks})
+	line := l.rollbackLine(fault.name, rollbacks, sums...)
 	l.r.Add(line)
 	fmt.Printf("faults, %s: %d rollbacks, each acknowledged by all, p50 %.1f ms, max %.1f\n", fault.name, line.N, line.P50*1e3, line.Max*1e3)
 	return nil
+}
+
+// rollbackLine is how long the rollbacks took that were made under these loads: as valid as the requests are. None has failed, or there would be no line.
+func (l *lab) rollbackLine(fault string, took []float64, loads ...sum) *report.Line {
+	line := report.NewLine(system, "rollback_acked", "s", map[string]any{"fault": fault, "proxies": l.proxies}, report.Series{took})
+	var offered, achieved float64
+	for _, s := range loads {
+		offered, achieved = offered+s.offered, achieved+s.achieved
+		s.valid(line)
+	}
+	line.OfferedRPS, line.AchievedRPS = &offered, &achieved
+	return line
 }
 
 // rollBackUntil rolls both services back, one after the other, every second, and returns how long each call took. One that fails, or that a proxy does not

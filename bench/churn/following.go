@@ -161,10 +161,9 @@ func (l *lab) followLines(origin string, f *followed, wait float64) (lines []*re
 		case wait == 0:
 			line.AimP99(followAim)
 		default:
-			limit := wait + followAim
-			line.AimOf(
-				fmt.Sprintf("p99 <= %s (%s until ECS was asked, %s from then on), 0 failed", report.Amount(limit, "s"), report.Amount(wait, "s"), report.Amount(followAim, "s")),
-				fmt.Sprintf("p99 %s, %d failed", report.Amount(line.P99, "s"), line.Failed), line.P99 <= limit && line.Failed == 0)
+			line.AimP99(wait + followAim)
+			text := fmt.Sprintf("%s: %s until ECS was asked, %s from then on", *line.Aim, report.Amount(wait, "s"), report.Amount(followAim, "s"))
+			line.Aim = &text
 		}
 		lines = append(lines, line)
 	}

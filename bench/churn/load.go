@@ -82,6 +82,11 @@ const enough = 0.97
 // rate completes a line of something that happened under this load.
 func (s sum) rate(l *report.Line) {
 	l.Failed, l.OfferedRPS, l.AchievedRPS, l.Note = int(s.failed), &s.offered, &s.achieved, s.String()
+	s.valid(l)
+}
+
+// valid notes if too little was sent for a line to say something.
+func (s sum) valid(l *report.Line) {
 	if s.achieved < enough*s.offered {
 		l.Invalidate("only %.0f of %.0f requests per second were sent", s.achieved, s.offered)
 	}

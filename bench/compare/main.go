@@ -103,7 +103,7 @@ func reports(folder string) int {
 	return len(files)
 }
 
-// show prints what has changed, and counts what has not.
+// show prints what has changed, what turned whatever the noise, and counts what has not.
 func show(w io.Writer, before, after []*report.Line, all bool) error {
 	c := report.CompareReports(before, after)
 	if len(c.Changes)+len(c.Bare)+len(c.Invalid) == 0 {
@@ -134,8 +134,33 @@ func show(w io.Writer, before, after []*report.Line, all bool) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	for _, s := range turned(c.Turns) {
+		fmt.Fprintln(w, s)
+	}
 	fmt.Fprintln(w, counts(c))
 	return nil
+}
+
+// turned says what needs no statistics; lines of a case that say the same, as all say its rate, say it together.
+func turned(turns []report.Turn) (out []string) {
+	type of struct{ where, what string }
+	var order []of
+	metrics := map[of][]string{}
+	for _, t := range turns {
+		where := t.After.Bench
+		if c := t.After.CaseText(); c != "" {
+			where += ", " + c
+		}
+		key := of{where + ", " + t.After.System, t.Text}
+		if metrics[key] == nil {
+			order = append(order, key)
+		}
+		metrics[key] = append(metrics[key], t.After.Metric)
+	}
+	for _, key := range order {
+		out = append(out, fmt.Sprintf("turned: %s: %s: %s", key.where, strings.Join(metrics[key], " and "), key.what))
+	}
+	return out
 }
 
 func distance(d report.Change) float64 { return math.Abs(math.Log(d.Factor)) }

@@ -143,3 +143,28 @@ func TestCompare(t *testing.T) {
 		t.Error("a folder without a report is compared")
 	}
 }
+
+// TestTurnsAreSaidOnce: what all lines of a case say, as their rate, is said once for them all.
+func TestTurnsAreSaidOnce(t *testing.T) {
+	of := func(rate float64, failed int) (lines []*report.Line) {
+		for _, metric := range []string{"latency", "cpu"} {
+			l := report.NewLine("own", metric, "s", map[string]any{"n": 1}, report.Series{{1}})
+			l.Bench, l.OfferedRPS = "x", &rate
+			lines = append(lines, l)
+		}
+		lines[0].Failed = failed
+		return lines
+	}
+	var out strings.Builder
+	if err := show(&out, of(1000, 0), of(1500, 1), false); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"turned: x, n 1, own: latency and cpu: not of the same load: 1000 were offered per second, and now 1500\n",
+		"turned: x, n 1, own: latency: none failed, and now 1 of 1 failed\n", "0 of 0 lines changed beyond the noise; 2 more have no interval",
+	} {
+		if strings.Count(out.String(), want) != 1 {
+			t.Errorf("%q is not once in:\n%s", want, out.String())
+		}
+	}
+}

@@ -8,9 +8,6 @@ import (
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
 
-// perProcess is how many turns of the part defaults the same processes have.
-const perProcess = 2
-
 // defaults is the part that has the aim: what a request costs an Envoy of ours, with everything as it is by default, beside others.
 func (b *bench) defaults(ctx context.Context) error {
 	if err := b.chooseRate(ctx); err != nil {
@@ -21,10 +18,11 @@ func (b *bench) defaults(ctx context.Context) error {
 	big := &entry{system: b.fleet(feature{name: "many", others: b.services - 1, spread: true})}
 	own.c, big.c = one, map[string]any{"services": b.services, "part": "defaults"}
 	all := []*entry{own, peer, big}
+	var absent []*report.Line
 	for _, p := range peers {
 		other, err := b.peer(ctx, p, one)
 		if errors.Is(err, errAbsent) {
-			fmt.Println(err)
+			absent = append(absent, unmeasured(p, one, err))
 			continue
 		}
 		if err != nil {
@@ -36,36 +34,48 @@ func (b *bench) defaults(ctx context.Context) error {
 	for i, e := range all {
 		most[i] = &entry{system: e.system}
 	}
-	for round := 0; round < b.turns; round += perProcess {
+	for i := range b.turns {
 		if err := b.fresh(ctx, all, func() error {
-			for i := range min(perProcess, b.turns-round) {
-				if err := b.round(ctx, round+i, b.rate, b.window, all); err != nil {
-					return err
-				}
+			if err := b.round(ctx, i, b.rate, b.window, all); err != nil {
+				return err
 			}
-			return b.saturate(ctx, round/perProcess, all, most)
+			for j, e := range most {
+				e.now = all[j].now
+			}
+			return b.round(ctx, i, tooMuch, b.warm, most)
 		}); err != nil {
 			return err
 		}
 	}
 	b.reportDefaults(all, peer)
 	b.reportMost(most, most[1])
+	for _, l := range absent {
+		b.r.Add(l)
+	}
 	return nil
+}
+
+// unmeasured is the line of a peer that is not here.
+func unmeasured(p peer, c map[string]any, why error) *report.Line {
+	l := report.NewLine(p.name, "cpu_per_request", "s", c, nil)
+	l.Note = why.Error()
+	fmt.Printf("%s: %s\n", p.name, l.Note)
+	return l
 }
 
 // reportDefaults adds what the systems cost, compared with the minimal one. The first is ours, which has the aim.
 func (b *bench) reportDefaults(all []*entry, peer *entry) {
 	for i, e := range all {
-		other := peer
+		v := versus{peer, minimal}
 		if e == peer {
-			other = nil
+			v = versus{}
 		}
-		l := b.cost(e, other, minimal)
+		l := b.cost(e, v)
 		if i == 0 && b.Size != report.Quick {
 			l.AimRatio(aim)
 			fmt.Println(aimText(l))
 		}
-		b.rest(e)
+		b.rest(e, v)
 	}
 }
 
@@ -80,14 +90,6 @@ func aimText(l *report.Line) string {
 		text += "; " + l.Invalid
 	}
 	return text
-}
-
-// saturate gives each system a turn in which it is sent too much, with the processes that it has.
-func (b *bench) saturate(ctx context.Context, round int, all, most []*entry) error {
-	for i, e := range most {
-		e.begin(all[i].now)
-	}
-	return b.round(ctx, round, tooMuch, b.glance, most)
 }
 
 // reportMost adds how much each system answers when it is sent too much.

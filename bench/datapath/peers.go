@@ -98,12 +98,15 @@ type peer struct {
 	name   string
 	config string   // template
 	args   []string // before the path of the configuration
+	debian string   // package
 }
 
-var peers = []peer{{"haproxy", "haproxy.cfg.tmpl", []string{"-db", "-q", "-f"}}, {"nginx", "nginx.conf.tmpl", []string{"-e", "stderr", "-c"}}}
+var peers = []peer{
+	{"haproxy", "haproxy.cfg.tmpl", []string{"-db", "-q", "-f"}, "haproxy"}, {"nginx", "nginx.conf.tmpl", []string{"-e", "stderr", "-c"}, "nginx-light"},
+}
 
-// errAbsent says how to get a peer.
-var errAbsent = errors.New("is not on PATH and missing from the results (Debian: apt-get install haproxy nginx-light)")
+// errAbsent is that of a peer which is not on PATH.
+var errAbsent = errors.New("not on this machine")
 
 var number = regexp.MustCompile(`\d+\.\d+[\w.-]*`)
 
@@ -111,7 +114,7 @@ var number = regexp.MustCompile(`\d+\.\d+[\w.-]*`)
 func (b *bench) peer(ctx context.Context, of peer, c map[string]any) (*system, error) {
 	path, err := exec.LookPath(of.name)
 	if err != nil {
-		return nil, fmt.Errorf("%s %w", of.name, errAbsent)
+		return nil, fmt.Errorf("%w: apt-get install %s", errAbsent, of.debian)
 	}
 	version, err := exec.CommandContext(ctx, path, "-v").CombinedOutput()
 	if err != nil {

@@ -27,7 +27,7 @@ type process struct {
 	ready func(context.Context) error // waits until it serves
 	end   func()
 
-	// check is called after turns of so many requests; an error says that these were not of what they should be. May be nil.
+	// check is called after a turn of so many requests; an error says that these were not of what they should be. May be nil.
 	check func(ctx context.Context, requests uint64) error
 }
 
@@ -36,7 +36,7 @@ type turn struct {
 	cpu       float64   // seconds per request that was answered
 	rate      float64   // answers per second
 	offered   float64   // requests per second
-	latencies []float64 // seconds, some of them
+	latencies []float64 // seconds, of all that were answered in the window
 	memory    float64   // bytes resident at the end
 	sum       Sum       // of all requests, those outside the window included
 }
@@ -44,21 +44,11 @@ type turn struct {
 // reached is false if fewer requests were answered than should have been sent: then others had the machine, and the figures are of another load.
 func (t turn) reached() bool { return t.rate >= 0.97*t.offered }
 
-// entry is a system with its turns. Those of one process are a run: a process differs from its twin by more than its turns from each other.
+// entry is a system with its turns, each of a process of its own: a process differs from its twin by more than its turns from each other.
 type entry struct {
 	*system
-	now  *process
-	runs [][]turn
-}
-
-func (e *entry) turns() []turn { return slices.Concat(e.runs...) }
-
-// begin begins the run of a process.
-func (e *entry) begin(p *process) { e.now, e.runs = p, append(e.runs, nil) }
-
-func (e *entry) add(t turn) {
-	last := len(e.runs) - 1
-	e.runs[last] = append(e.runs[last], t)
+	now   *process
+	turns []turn
 }
 
 // fresh starts a control plane and a process of each system, and ends them all once f is done.
@@ -79,7 +69,7 @@ func (s *site) started(ctx context.Context, all []*entry, f func() error) error 
 			return fmt.Errorf("%s %v: %w", e.name, e.c, err)
 		}
 		defer p.end()
-		e.begin(p)
+		e.now = p
 	}
 	for _, e := range all {
 		wait, cancel := context.WithTimeout(ctx, patience)
@@ -96,11 +86,7 @@ func (s *site) started(ctx context.Context, all []*entry, f func() error) error 
 		if e.now.check == nil {
 			continue
 		}
-		requests := uint64(0)
-		for _, t := range e.runs[len(e.runs)-1] {
-			requests += t.sum.Done
-		}
-		if err := e.now.check(ctx, requests); err != nil {
+		if err := e.now.check(ctx, e.turns[len(e.turns)-1].sum.Done); err != nil {
 			return fmt.Errorf("%s %v: %w", e.name, e.c, err)
 		}
 	}
@@ -119,14 +105,31 @@ func (b *bench) beside(first *system, others []*system) (groups [][]*entry) {
 	return groups
 }
 
-// round gives each system a turn of its own. Every round begins with another one.
+// round gives each system a turn of its own, in the order of the i-th round.
 func (b *bench) round(ctx context.Context, i int, rate float64, window time.Duration, all []*entry) error {
-	for j := range all {
-		if err := b.turn(ctx, rate, window, all[(i+j)%len(all)]); err != nil {
+	for _, which := range order(i, len(all)) {
+		if err := b.turn(ctx, rate, window, all[which]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// order is in which so many systems have their turns in the i-th round. The odd rounds are the even ones before them in reverse; in 2 n rounds each of n
+// systems comes twice right after each other one, and equally often at each place (a design of Williams).
+func order(i, n int) []int {
+	out := make([]int, n)
+	for j := range out {
+		step := (j + 1) / 2 // 0, 1, n-1, 2, n-2 and so on
+		if j%2 == 0 {
+			step = n - step
+		}
+		out[j] = (i/2 + step) % n
+	}
+	if i%2 == 1 {
+		slices.Reverse(out)
+	}
+	return out
 }
 
 // together gives all systems of a group the same turn, and each its share of the rate.
@@ -158,7 +161,7 @@ func (b *bench) turn(ctx context.Context, rate float64, window time.Duration, al
 		return err
 	}
 	for i, e := range all {
-		e.add(turn{
+		e.turns = append(e.turns, turn{
 			cpu: used[i].Seconds() / float64(max(1, seen[i].Answered)), rate: float64(seen[i].Answered) / (span.To - span.From).Seconds(), offered: rate,
 			latencies: seen[i].Latencies, memory: usage.Memory(e.now.pid, "VmRSS"), sum: sums[i],
 		})
@@ -237,7 +240,7 @@ func (b *bench) chooseRate(ctx context.Context) error {
 	if err := b.fresh(ctx, []*entry{e}, func() error { return b.turn(ctx, tooMuch, max(b.window, time.Second/2), e) }); err != nil {
 		return err
 	}
-	most := e.turns()[0].rate
+	most := e.turns[0].rate
 	b.rate = share * most
 	fmt.Printf("%.0f requests/s at most: the load is %.0f requests/s\n", most, b.rate)
 	return nil

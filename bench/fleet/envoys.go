@@ -47,7 +47,7 @@ func (r *runner) startEnvoy(ctx context.Context, id string) (ready string, err e
 	}
 	var bootstrap bytes.Buffer
 	if err := envoy.Render(&bootstrap, envoy.Bootstrap{
-		Fleet: fleetName, NodeID: id, ListenAddress: r.Workload.host(), XDSAddress: r.address, ReadyAddress: at[0], AdminAddress: at[1],
+		Fleet: fleetName, NodeID: id, ListenAddress: r.Workload.host(), XDSAddress: r.address, ReadyAddress: at[0], AdminAddress: at[1], FlushInterval: r.flush,
 	}); err != nil {
 		return "", err
 	}

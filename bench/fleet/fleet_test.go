@@ -57,6 +57,7 @@ func TestQuick(t *testing.T) {
 	t.Run("proxies", func(t *testing.T) { holdSweep(t, byPart["proxies"], "proxies", []int{2, 20}) })
 	t.Run("services", func(t *testing.T) { holdSweep(t, byPart["services"], "services", []int{10, 20}) })
 	t.Run("manners", func(t *testing.T) { holdManners(t, byPart["manners"]) })
+	t.Run("envoy", func(t *testing.T) { holdEnvoy(t, byPart["envoy"], []int{10, 20}) })
 	if len(byPart["costs"]) == 0 {
 		t.Error("nobody says what a proxy costs")
 	}
@@ -88,16 +89,15 @@ func holdMain(t *testing.T, lines []*report.Line, clients float64, flips int) {
 		t.Errorf("after a reconnect one flip behind %v resources were sent to %g clients, want one each", got, clients)
 	}
 	// One response each, from everybody; the peers' clients hold the same bytes, or the run would have failed.
-	got := slices.Concat(values["flip_responses "+linear], values["flip_responses "+snapshot])
-	if !slices.Equal(got, all) || !slices.Equal(values["flip_responses "+crossfade], all) {
-		t.Errorf("a flip has %v responses, a peer's %v, to %g clients: want one each", values["flip_responses "+crossfade], got, clients)
+	for _, system := range []string{crossfade, linear} {
+		if got := values["flip_responses "+system]; !slices.Equal(got, all) {
+			t.Errorf("a flip of %s has %v responses to %g clients: want one each", system, got, clients)
+		}
 	}
 	// The same layer travels: only versions and names differ in length.
-	own := values["flip_bytes "+crossfade][0]
-	for _, peer := range []string{linear, snapshot} {
-		if got := values["flip_bytes "+peer][0]; own <= 0 || got/own > 1.2 || own/got > 1.2 {
-			t.Errorf("a flip has %g bytes, that of %s %g", own, peer, got)
-		}
+	own, other := values["flip_bytes "+crossfade][0], values["flip_bytes "+linear][0]
+	if own <= 0 || other/own > 1.2 || own/other > 1.2 {
+		t.Errorf("a flip has %g bytes, that of the peer %g", own, other)
 	}
 }
 
@@ -138,6 +138,23 @@ func holdManners(t *testing.T, lines []*report.Line) {
 	}
 }
 
+// holdEnvoy holds that every kind of change cost a real Envoy something, whatever the number of services.
+func holdEnvoy(t *testing.T, lines []*report.Line, services []int) {
+	for _, kind := range envoyChanges {
+		for _, metric := range []string{"envoy_cpu", "envoy_acked"} {
+			var got []int
+			for _, l := range lines {
+				if l.Metric == metric && l.Case["change"] == kind && l.P50 > 0 {
+					got = append(got, int(l.Case["services"].(float64)))
+				}
+			}
+			if !slices.Equal(got, services) {
+				t.Errorf("%s of %s is there for %v services", metric, kind, got)
+			}
+		}
+	}
+}
+
 // TestWhoNeedsTooMuchIsReported: with a limit that nobody keeps, the run ends without an error, and its lines say why they are empty.
 func TestWhoNeedsTooMuchIsReported(t *testing.T) {
 	o, err := parse([]string{"-quick", "-clients", "2", "-pairs", "2", "-limit", "0.001"})
@@ -145,7 +162,7 @@ func TestWhoNeedsTooMuchIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &parts{options: o, report: &report.Run{}, out: io.Discard}
-	runs, err := p.measure(t.Context(), []string{crossfade, snapshot}, []subject{o.one}, o.pairs, o.flips)
+	runs, err := p.measure(t.Context(), []string{crossfade, snapshot}, []subject{o.one}, extent{0, o.pairs, o.flips, 0})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,8 +42,6 @@ func (s stock) acked(context.Context) error { return nil }
 
 func (s stock) fold(context.Context) (bool, error) { return false, nil }
 
-func (s stock) quiet() {}
-
 // message is the resource as a user of go-control-plane has it.
 func message(r translate.Resource) (types.Resource, error) {
 	m, err := r.Body.UnmarshalNew()

@@ -22,14 +22,14 @@ var peers = []struct{ system, name, changes, grpc string }{
 	{linear, linear, "the same runtime layer", "stock"},
 	{linearTuned, linear, "the same runtime layer", "as ours (context)"},
 	{linearRoutes, linear, "the virtual host", "stock (context)"},
-	{snapshot, snapshot, "the same runtime layer, in a new snapshot for every proxy", "stock (context)"},
 }
 
+// allPeers are those of the part main, and the one that is only in parts with many sizes: a flip takes it so long that all others would wait for it.
 func allPeers() (names []string) {
 	for _, p := range peers {
 		names = append(names, p.system)
 	}
-	return names
+	return append(names, snapshot)
 }
 
 // with is a case and more.
@@ -132,8 +132,24 @@ func (p *parts) servicesLines(sizes []subject, runs results) {
 				l.AimRatio(mostGrowth)
 			}
 		})
+		p.besidePeer(runs, size)
 	}
 	p.costs(sizes, runs, "service", func(s subject) float64 { return float64(s.Workload.Services) })
+}
+
+// besidePeer holds ours against the first peer with as many services, in lines of their own: in the others each is held against itself.
+func (p *parts) besidePeer(runs results, size subject) {
+	own, other := size, size
+	own.system, other.system = crossfade, linear
+	if runs[other] == nil {
+		return
+	}
+	for _, name := range []string{"flip_acked", "flip_cpu", "memory", "cold_start", "cold_start_cpu"} {
+		m := metricOf(name)
+		l := runs.line(own, crossfade, m, own.with(map[string]any{"part": "services, beside " + linear}))
+		p.compare(runs, l, m.by, side{own, m}, side{other, m}, linear)
+		p.report.Add(l)
+	}
 }
 
 // sweepLines reports one size; more completes each line.

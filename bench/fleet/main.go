@@ -44,19 +44,19 @@ type options struct {
 func parse(args []string) (*options, error) {
 	o := &options{}
 	f := o.Flags("fleet", report.Words{
-		Quick: "half a minute", Short: "9 minutes", Full: "55 minutes", Parts: "main, proxies, services, manners", Seed: "nothing: the pauses of slow proxies are not drawn by it",
+		Quick: "half a minute", Short: "9 minutes", Full: "55 minutes", Parts: "main, proxies, services, manners, envoy", Seed: "the order of turns",
 	})
 	f.IntVar(&o.one.Clients, "clients", 1000, "simulated proxies of the part main, and of manners")
 	f.IntVar(&o.one.Workload.Services, "services", 200, "services of the parts main, proxies and manners")
 	f.IntVar(&o.one.Workload.Flipping, "flipping", 20, "services whose weights change, in turn")
-	f.IntVar(&o.flips, "flips", 200, "measured changes per run of the part main")
+	f.IntVar(&o.flips, "flips", 100, "measured changes per run of the part main")
 	f.IntVar(&o.pairs, "pairs", 8, "rounds of the part main, in each of which every system runs")
-	peers := f.String("peers", strings.Join(allPeers(), ","), "what to compare with, empty for nothing; in other parts than main only "+linear+" and "+snapshot+", in manners only "+linear)
+	peers := f.String("peers", strings.Join(allPeers(), ","), "what to compare with, empty for nothing; "+snapshot+" only in proxies and services, which have only it and "+linear+"; in manners only "+linear)
 	f.StringVar(&o.profiles, "profiles", "", "folder for CPU and heap profiles of servers and fleets, which cost time")
 	f.Float64Var(&o.limit, "limit", 12, "GB of memory beyond which a server is ended, and reported as such")
 	if err := o.Parse(f, args, report.Smaller{
 		report.Quick: {"clients", "50", "services", "20", "flipping", "5", "flips", "10", "pairs", "1"},
-		report.Short: {"flips", "40", "pairs", "3", "peers", linear + "," + snapshot},
+		report.Short: {"flips", "20", "pairs", "5", "peers", linear + "," + snapshot},
 	}); err != nil {
 		return nil, err
 	}
@@ -102,6 +102,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			{Name: "proxies", Run: p.sweepProxies},
 			{Name: "services", Run: p.sweepServices},
 			{Name: "manners", Run: p.measureManners},
+			{Name: "envoy", Run: p.measureEnvoy},
 		})
 	}, "github.com/envoyproxy/go-control-plane", "google.golang.org/grpc", "google.golang.org/protobuf")
 }

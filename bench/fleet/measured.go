@@ -15,7 +15,8 @@ type measured struct {
 	Last          []float64 // s, for each flip: publication → last acknowledgement
 	Median        []float64 // the same to the middle acknowledgement
 	FlipBytes     float64   // per flip, to all
-	FlipCPU       float64   // s of the server, per flip
+	FlipCPU       float64   // s of the server, per flip, collections of garbage and all else that it does meanwhile included
+	Collections   float64   // of garbage, per flip
 	FleetCPU      float64   // s of all simulated proxies, per flip
 	FlipResponses float64   // per flip, to all
 	RSSBefore     int64     // bytes, of the server: without a client
@@ -24,7 +25,9 @@ type measured struct {
 	Heap          int64
 	Goroutines    int     // of the server, with all connected
 	Stacks        int64   // their bytes
+	Fold          float64 // s: all acknowledged it
 	FoldBytes     int64   // to all
+	FoldCPU       float64 // s of the server
 	Storm         float64 // s: all connect again, one flip behind → every client holds everything
 	StormCPU      float64 // s of the server until then
 	StormUpserts  int     // resources sent until then, to all
@@ -34,12 +37,18 @@ type measured struct {
 	Lost          int64 // streams that ended by themselves
 
 	Behaving, Unruly phase // in the part manners only
+
+	Envoy    map[string]*envoyCost // in the part envoy only: by what changes
+	EnvoyRSS float64               // bytes, in the end
 }
 
 // String is what one looks at first.
 func (m *measured) String() string {
 	if m.GaveUp != "" {
 		return m.GaveUp
+	}
+	if len(m.Envoy) > 0 {
+		return envoyCosts(m.Envoy)
 	}
 	if len(m.Unruly.Last) > 0 {
 		return fmt.Sprintf("all behave: %v; some do not: %v", &m.Behaving, &m.Unruly)

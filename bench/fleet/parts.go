@@ -19,33 +19,53 @@ type sizes struct {
 	services []extent // how many, all in the same rounds
 	beside   int      // proxies of the part services
 	unruly   extent   // rounds of the part manners
+	envoy    []extent // services of the part envoy, all in the same rounds; flips are changes of each kind
 	manners  Manners
 }
 
 // extent is one size, and how much of it is measured.
-type extent struct{ size, rounds, flips int }
+type extent struct {
+	size, rounds, flips int
+	pause               time.Duration // after each flip
+}
+
+// betweenFlips is the pause after a flip where its time is what matters: as in a fleet that is used, what a flip leaves to do is over when the next one comes, whosever
+// it is. Collections of garbage that it began end, and ours, which begin when nothing has happened for a while, take place.
+const betweenFlips = 200 * time.Millisecond
 
 // sizesOf returns those of a size of the bench. A hundredth of the proxies refuse, two hundredths are slow.
 func sizesOf(s report.Size, main subject) sizes {
 	refusing := max(1, main.Clients/100)
 	out := sizes{
-		proxies:  []extent{{1, 5, 30}, {10, 5, 30}, {100, 5, 30}, {1000, 5, 30}, {mostProxies, 3, 15}},
-		services: []extent{{20, 5, 30}, {200, 5, 30}, {2000, 5, 30}},
+		proxies:  sizedEach(extent{0, 5, 30, betweenFlips}, 1, 10, 100, 1000),
+		services: sizedEach(extent{0, 5, 120, 0}, 20, 200, 2000),
 		beside:   100,
-		unruly:   extent{max(main.Clients, 10), 5, 60},
+		unruly:   extent{max(main.Clients, 10), 5, 40, betweenFlips},
+		envoy:    sizedEach(extent{0, 5, 20, 0}, 20, 200, 2000),
 		manners:  Manners{Refusing: refusing, Slow: 2 * refusing, Least: time.Second, Most: 5 * time.Second},
 	}
 	switch s {
 	case report.Quick:
-		out.proxies = []extent{{2, 1, 3}, {20, 1, 3}}
-		out.services, out.beside = []extent{{10, 1, 3}, {20, 1, 3}}, 10
-		out.unruly.rounds, out.unruly.flips = 1, 5
+		out.proxies = sizedEach(extent{0, 1, 3, 0}, 2, 20)
+		out.services, out.beside = sizedEach(extent{0, 1, 3, 0}, 10, 20), 10
+		out.envoy = sizedEach(extent{0, 1, 2, 0}, 10, 20)
+		out.unruly = extent{out.unruly.size, 1, 5, 0}
 		out.manners.Least, out.manners.Most = 100*time.Millisecond, 300*time.Millisecond
 	case report.Short:
-		out.proxies = []extent{{10, 3, 10}, {100, 3, 10}, {1000, 3, 10}}
-		out.services = []extent{{20, 3, 10}, {200, 3, 10}}
-		out.unruly.rounds, out.unruly.flips = 3, 20
+		out.proxies = sizedEach(extent{0, 5, 10, betweenFlips}, 10, 100)
+		out.services = sizedEach(extent{0, 5, 30, 0}, 20, 200)
+		out.envoy = sizedEach(extent{0, 5, 5, 0}, 20, 200)
+		out.unruly.flips = 10
 	case report.Full:
+		out.proxies = append(out.proxies, extent{mostProxies, 5, 10, betweenFlips})
+	}
+	return out
+}
+
+// sizedEach are extents that differ in their size.
+func sizedEach(e extent, sizes ...int) (out []extent) {
+	for _, e.size = range sizes {
+		out = append(out, e)
 	}
 	return out
 }
@@ -71,9 +91,15 @@ func (p *parts) swept() []string {
 	return systems
 }
 
+// plan is of an extent and a course; the subjects are to be added.
+func (p *parts) plan(e extent, course func(context.Context, *round) error) *plan {
+	return &plan{rounds: e.rounds, flips: e.flips, pause: e.pause, seed: p.Seed, limit: int64(p.limit * 1e9), course: course, out: p.out}
+}
+
 // measure measures systems with fleets of some sizes beside each other.
-func (p *parts) measure(ctx context.Context, systems []string, sizes []subject, rounds, flips int) (results, error) {
-	l := &plan{rounds: rounds, flips: flips, profiles: p.profiles, limit: int64(p.limit * 1e9), course: flipsAndStorm, out: p.out}
+func (p *parts) measure(ctx context.Context, systems []string, sizes []subject, e extent) (results, error) {
+	l := p.plan(e, flipsAndStorm)
+	l.profiles = p.profiles
 	for _, s := range sizes {
 		for _, s.system = range systems {
 			l.subjects = append(l.subjects, s)
@@ -83,7 +109,13 @@ func (p *parts) measure(ctx context.Context, systems []string, sizes []subject, 
 }
 
 func (p *parts) measureMain(ctx context.Context) error {
-	got, err := p.measure(ctx, append([]string{crossfade}, p.peers...), []subject{p.one}, p.pairs, p.flips)
+	systems := []string{crossfade}
+	for _, peer := range peers {
+		if slices.Contains(p.peers, peer.system) {
+			systems = append(systems, peer.system)
+		}
+	}
+	got, err := p.measure(ctx, systems, []subject{p.one}, extent{p.one.Clients, p.pairs, p.flips, betweenFlips})
 	if err != nil {
 		return err
 	}
@@ -98,7 +130,7 @@ func (p *parts) sweepProxies(ctx context.Context) error {
 	for _, e := range p.sizes.proxies {
 		s := subject{Clients: e.size, Workload: p.one.Workload}
 		sizes = append(sizes, s)
-		got, err := p.measure(ctx, p.swept(), []subject{s}, e.rounds, e.flips)
+		got, err := p.measure(ctx, p.swept(), []subject{s}, e)
 		if err != nil {
 			return fmt.Errorf("%d proxies: %w", e.size, err)
 		}
@@ -118,8 +150,7 @@ func (p *parts) sweepServices(ctx context.Context) error {
 		w.Services, w.Flipping = e.size, min(w.Flipping, p.sizes.services[0].size)
 		sizes = append(sizes, subject{Clients: p.beside, Workload: w})
 	}
-	e := p.sizes.services[0]
-	got, err := p.measure(ctx, p.swept(), sizes, e.rounds, e.flips)
+	got, err := p.measure(ctx, p.swept(), sizes, p.sizes.services[0])
 	if err != nil {
 		return err
 	}
@@ -147,10 +178,8 @@ func (p *parts) measureManners(ctx context.Context) error {
 		return err
 	}
 	p.report.Version("envoy", binary.Version)
-	e := p.sizes.unruly
-	l := &plan{
-		subjects: p.unrulySubjects(), rounds: e.rounds, flips: e.flips, limit: int64(p.limit * 1e9), envoy: binary, course: flipsAndManners, out: p.out,
-	}
+	l := p.plan(p.sizes.unruly, flipsAndManners)
+	l.subjects, l.envoy = p.unrulySubjects(), binary
 	got, err := l.measure(ctx)
 	if err != nil {
 		return err

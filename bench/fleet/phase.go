@@ -61,7 +61,7 @@ func (r *runner) beginPhase(ctx context.Context, unruly bool) (err error) {
 	if err != nil {
 		return err
 	}
-	r.cpuBegan, r.fleetCPU, r.m.Last, r.m.Median = u.AllCPU, 0, nil, nil
+	r.usageBegan, r.fleetCPU, r.m.Last, r.m.Median = u, 0, nil, nil
 	return r.fleet.Call(ctx, "Behave", BehaveArgs{unruly}, nil)
 }
 
@@ -77,7 +77,7 @@ func (r *runner) endPhase(ctx context.Context) error {
 	flips := float64(r.flips)
 	each := flips * float64(max(1, r.Manners.Refusing))
 	p := phase{
-		Last: r.m.Last, CPU: (u.AllCPU - r.cpuBegan) / flips, FleetCPU: r.fleetCPU / flips, RSS: u.RSS, Lost: c.Lost - r.began.Lost,
+		Last: r.m.Last, CPU: (u.CPU - r.usageBegan.CPU) / flips, FleetCPU: r.fleetCPU / flips, RSS: u.RSS, Lost: c.Lost - r.began.Lost,
 		Bytes:     float64(c.Bytes-r.began.Bytes) / flips,
 		Responses: float64(c.Refusing-r.began.Refusing) / each, Refused: float64(c.Refused-r.began.Refused) / each,
 	}

@@ -176,17 +176,17 @@ func TestOnlyWantedPeersMisbehave(t *testing.T) {
 	}
 }
 
-// TestShortRunsHaveIntervals: of fewer than three rounds there is none.
+// TestShortRunsHaveIntervals: of fewer than five rounds no aim is met.
 func TestShortRunsHaveIntervals(t *testing.T) {
 	o, err := parse(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	rounds := []int{o.pairs, o.unruly.rounds}
-	for _, e := range slices.Concat(o.sizes.proxies, o.services) {
+	for _, e := range slices.Concat(o.sizes.proxies, o.services, o.sizes.envoy) {
 		rounds = append(rounds, e.rounds)
 	}
-	if slices.Min(rounds) < 3 {
+	if slices.Min(rounds) < 5 {
 		t.Errorf("rounds %v", rounds)
 	}
 }

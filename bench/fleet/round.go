@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -29,10 +30,13 @@ func (s subject) String() string {
 type plan struct {
 	subjects []subject
 	rounds   int
-	flips    int    // that are measured in a round, after one turn of all services that flip
-	profiles string // folder, "" for none
-	limit    int64  // bytes of memory of a server
+	flips    int           // that are measured in a round, after one turn of all services that flip
+	pause    time.Duration // after each flip, see betweenFlips
+	seed     uint64        // of the order of turns
+	profiles string        // folder, "" for none
+	limit    int64         // bytes of memory of a server
 	envoy    envoybin.Binary
+	flush    time.Duration // of the statistics of real Envoys; 0: as by default
 	course   func(context.Context, *round) error
 	out      io.Writer
 }
@@ -80,11 +84,12 @@ type round struct {
 	*plan
 	number  int
 	runners []*runner // in the order of their turns
+	order   *rand.Rand
 }
 
 // round measures subjects once.
 func (p *plan) round(ctx context.Context, subjects []subject, number int) (map[subject]*measured, error) {
-	r := &round{plan: p, number: number}
+	r := &round{plan: p, number: number, order: rand.New(rand.NewPCG(p.seed, uint64(number)))}
 	defer r.stop()
 	for _, s := range subjects {
 		one, err := newRunner(ctx, p, s, number)
@@ -143,15 +148,13 @@ func (r *round) each(ctx context.Context, steps ...step) error {
 	return nil
 }
 
-// turns lets the runners take turns with a step.
+// turns lets the runners take turns with a step, each time in another order: what one leaves to do hits any of the others.
 func (r *round) turns(ctx context.Context, n int, do step) error {
 	for range n {
 		if err := r.each(ctx, do); err != nil {
 			return err
 		}
-		if len(r.runners) > 0 {
-			r.runners = append(r.runners[1:], r.runners[0]) // nobody always follows the same one
-		}
+		r.order.Shuffle(len(r.runners), func(i, j int) { r.runners[i], r.runners[j] = r.runners[j], r.runners[i] })
 	}
 	return nil
 }

@@ -24,9 +24,10 @@ type runner struct {
 	at            state
 	unruly        bool    // those misbehave that can
 	markedWas     int     // when they began
+	routed        int     // how often routes changed
 	began         Counts  // of the fleet, when the measured flips began
 	fleetCPU      float64 // seconds, of the flips since then
-	cpuBegan      float64 // seconds of the server, when its phase began
+	usageBegan    Usage   // of the server, then
 	changesMarked bool    // with each flip
 	m             measured
 
@@ -133,7 +134,7 @@ func (r *runner) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.m.Cold, r.m.ColdBytes, r.m.ColdCPU = c.Seconds, c.Bytes, after.AllCPU-before.AllCPU
+	r.m.Cold, r.m.ColdBytes, r.m.ColdCPU = c.Seconds, c.Bytes, after.CPU-before.CPU
 	return r.profiled(ctx, "StopProfile", "")
 }
 
@@ -149,7 +150,7 @@ func (r *runner) warmUp(ctx context.Context) error {
 		return err
 	}
 	r.began, r.fleetCPU = c, 0
-	if _, err := r.usage(ctx, UsageArgs{}); err != nil { // what comes counts
+	if r.usageBegan, err = r.usage(ctx, UsageArgs{}); err != nil {
 		return err
 	}
 	return r.profiled(ctx, "StartProfile", "flips")
@@ -159,7 +160,10 @@ func (r *runner) measuredFlip(ctx context.Context) error {
 	a, err := r.flip(ctx)
 	r.m.Last, r.m.Median = append(r.m.Last, a.Last), append(r.m.Median, a.Median)
 	r.m.Refused += a.Refused
-	return err
+	if err != nil {
+		return err
+	}
+	return poll.Pause(ctx, r.pause)
 }
 
 // flip makes one change and checks that every client holds it, and nothing else that differs.
@@ -182,10 +186,7 @@ func (r *runner) flip(ctx context.Context) (a FlipAnswer, err error) {
 	}
 	c, err := r.held(ctx, "Await", struct{}{})
 	r.fleetCPU += c.CPU
-	if err != nil {
-		return a, err
-	}
-	return a, r.server.Call(ctx, "Settle", struct{}{}, nil)
+	return a, err
 }
 
 func (r *runner) prepare(ctx context.Context) error {
@@ -193,7 +194,7 @@ func (r *runner) prepare(ctx context.Context) error {
 	if r.changesMarked {
 		r.at.Marked++
 	}
-	return r.server.Call(ctx, "Prepare", PrepareArgs{change{r.at.Flip, r.at.Marked}}, nil)
+	return r.server.Call(ctx, "Prepare", PrepareArgs{change{Flip: r.at.Flip, Marked: r.at.Marked}}, nil)
 }
 
 func (r *runner) endFlips(ctx context.Context) error {
@@ -211,7 +212,8 @@ func (r *runner) endFlips(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.m.FlipCPU, r.m.RSS, r.m.Peak, r.m.Goroutines, r.m.Stacks = u.CPU/float64(u.Flips), u.RSS, u.PeakRSS, u.Goroutines, u.Stacks
+	r.m.FlipCPU, r.m.Collections = (u.CPU-r.usageBegan.CPU)/flips, float64(u.Collections-r.usageBegan.Collections)/flips
+	r.m.RSS, r.m.Peak, r.m.Goroutines, r.m.Stacks = u.RSS, u.PeakRSS, u.Goroutines, u.Stacks
 	if u, err = r.usage(ctx, UsageArgs{Collect: true}); err != nil {
 		return err
 	}
@@ -225,15 +227,23 @@ func (r *runner) fold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	folded := false
-	if err := r.server.Call(ctx, "Fold", struct{}{}, &folded); err != nil {
+	began, err := r.usage(ctx, UsageArgs{})
+	if err != nil {
 		return err
 	}
-	if folded {
+	var took float64
+	if err := r.server.Call(ctx, "Fold", struct{}{}, &took); err != nil {
+		return err
+	}
+	if took > 0 {
 		r.at.Folded = r.at.Flip
 	}
 	after, err := r.hold(ctx)
-	r.m.FoldBytes = after.Bytes - before.Bytes
+	if err != nil {
+		return err
+	}
+	ended, err := r.usage(ctx, UsageArgs{})
+	r.m.Fold, r.m.FoldBytes, r.m.FoldCPU = took, after.Bytes-before.Bytes, ended.CPU-began.CPU
 	return err
 }
 
@@ -261,7 +271,7 @@ func (r *runner) storm(ctx context.Context) error {
 		return err
 	}
 	ended, err := r.usage(ctx, UsageArgs{})
-	r.m.Storm, r.m.StormCPU, r.m.StormPeak, r.m.Lost = after.Seconds, ended.AllCPU-began.AllCPU, ended.PeakRSS, after.Lost
+	r.m.Storm, r.m.StormCPU, r.m.StormPeak, r.m.Lost = after.Seconds, ended.CPU-began.CPU, ended.PeakRSS, after.Lost
 	r.m.StormBytes, r.m.StormUpserts = after.Bytes-before.Bytes, after.Upserts-before.Upserts
 	return err
 }

@@ -17,12 +17,10 @@ import (
 // serverRole is the process of a system that serves. All have the same meter.
 type serverRole struct {
 	profiler
-	system  system
-	meter   meter
-	target  struct{ typeURL, name string }
-	cpuFrom float64
-	cpu     float64 // seconds, of all flips so far
-	flips   int
+	system    system
+	meter     meter
+	target    struct{ typeURL, name string }
+	preparing float64 // seconds of CPU that making ready has taken
 }
 
 // StartArgs say what to serve.
@@ -62,16 +60,13 @@ type PrepareArgs struct {
 
 // Prepare makes ready what a flip publishes.
 func (r *serverRole) Prepare(args PrepareArgs, _ *struct{}) error {
+	before, err := cpuSeconds()
+	if err != nil {
+		return err
+	}
 	r.target.typeURL, r.target.name = r.system.prepare(args.To)
-	return nil
-}
-
-// Settle ends the time that counts for a flip: when the fleet has been seen to hold it, also the last acknowledgements are dealt with, and what a system does
-// in the quiet after a flip is done, before others have their turn.
-func (r *serverRole) Settle(struct{}, *struct{}) error {
-	r.system.quiet()
-	now, err := cpuSeconds()
-	r.cpu, r.cpuFrom = r.cpu+now-r.cpuFrom, 0
+	after, err := cpuSeconds()
+	r.preparing += after - before
 	return err
 }
 
@@ -92,11 +87,7 @@ type FlipAnswer struct {
 const flipTimeout = time.Minute
 
 // Flip publishes what was prepared and waits until every stream that must has acknowledged it.
-func (r *serverRole) Flip(args FlipArgs, answer *FlipAnswer) (err error) {
-	if r.cpuFrom, err = cpuSeconds(); err != nil {
-		return err
-	}
-	r.flips++
+func (r *serverRole) Flip(args FlipArgs, answer *FlipAnswer) error {
 	w := r.meter.expect(r.target.typeURL, r.target.name, args.Everybody, args.Streams)
 	ctx, cancel := context.WithTimeout(context.Background(), flipTimeout)
 	defer cancel()
@@ -126,20 +117,23 @@ func (r *serverRole) Publish(struct{}, *struct{}) error {
 	return nil
 }
 
-// Fold folds, and says whether the system knows what that is.
-func (r *serverRole) Fold(_ struct{}, folded *bool) (err error) {
+// Fold folds, and says how many seconds that took until all had acknowledged it: 0, if the system does not know what that is.
+func (r *serverRole) Fold(_ struct{}, took *float64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), flipTimeout)
 	defer cancel()
-	*folded, err = r.system.fold(ctx)
+	began := time.Now()
+	folded, err := r.system.fold(ctx)
+	if folded {
+		*took = time.Since(began).Seconds()
+	}
 	return err
 }
 
 // Usage is what the server process uses.
 type Usage struct {
 	RSS, PeakRSS, Heap int64   // bytes; Heap is what the last collection found alive and what was allocated since
-	CPU                float64 // seconds, of all flips since the last time asked
-	Flips              int     // since then
-	AllCPU             float64 // seconds, since the process began
+	CPU                float64 // seconds, since the process began, without what making ready took
+	Collections        int     // of garbage, since then
 	Goroutines         int
 	Stacks             int64 // bytes
 }
@@ -157,11 +151,11 @@ func (r *serverRole) Usage(args UsageArgs, u *Usage) (err error) {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	*u = Usage{Heap: int64(m.HeapAlloc), CPU: r.cpu, Flips: r.flips, Goroutines: runtime.NumGoroutine(), Stacks: int64(m.StackInuse)}
-	r.cpu, r.flips = 0, 0
-	if u.AllCPU, err = cpuSeconds(); err != nil {
+	*u = Usage{Heap: int64(m.HeapAlloc), Collections: int(m.NumGC), Goroutines: runtime.NumGoroutine(), Stacks: int64(m.StackInuse)}
+	if u.CPU, err = cpuSeconds(); err != nil {
 		return err
 	}
+	u.CPU -= r.preparing
 	u.RSS, u.PeakRSS = int64(usage.Memory(os.Getpid(), "VmRSS")), int64(usage.Memory(os.Getpid(), "VmHWM"))
 	if args.NewPeak {
 		return newPeak()

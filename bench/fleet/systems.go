@@ -21,10 +21,11 @@ const (
 	snapshot     = "snapshotcache"      // a new snapshot for every proxy; gRPC is as it comes
 )
 
-// change is what a publication brings a system to. Only a flip changes levers; with it the marked resource may change.
+// change is what a publication brings a system to. Only a flip changes levers; with it the marked resource may change, and ours knows each of these alone.
 type change struct {
 	Flip   flip
 	Marked int
+	Routed int
 }
 
 // system is one of them, inside its server process.
@@ -38,8 +39,6 @@ type system interface {
 	publish()
 	// acked waits for what the system itself knows of acknowledgements. It is called after each flip that all proxies take.
 	acked(context.Context) error
-	// quiet does what the system does once nothing has been published for a while. Its CPU counts for the flip before.
-	quiet()
 	// fold puts the server's small layer into its base layers, if it has that notion.
 	fold(ctx context.Context) (bool, error)
 }
@@ -90,21 +89,36 @@ func newCrossfade(w workload) *ours {
 
 func (o *ours) register(g *grpc.Server) { o.server.Register(g) }
 
-func (o *ours) run(ctx context.Context) { o.server.Run(ctx, foldAfter) }
+// run does what xds-server does beside serving.
+func (o *ours) run(ctx context.Context) {
+	go garbage.Run(ctx, o.server.Quiet)
+	o.server.Run(ctx, foldAfter)
+}
 
 func (o *ours) prepare(to change) (typeURL, name string) {
-	s := o.workload.compiled(o.workload.service(to.Flip), to.Flip)
+	o.workload.Routed = to.Routed
 	o.update = xds.Update{
-		Revision: int64(to.Flip) + 1, Levers: map[string][]translate.Lever{s.Name: translate.Levers(s)}, Named: true,
+		Revision: int64(to.Flip) + 1, Named: true,
 		Inline: func() *translate.Structure {
 			return translate.Build(nil, o.workload.all(to.Flip), translate.Options{InlineWeights: true})
 		},
 	}
+	if to.Routed != o.at.Routed {
+		o.update.Structure = translate.Build(nil, o.workload.all(to.Flip), translate.Options{})
+		typeURL, name = virtualHostType, hostOf(o.update.Structure, o.workload.compiled(o.workload.Services-1, 0).Name).Name
+	}
 	if to.Marked != o.at.Marked {
-		o.update.Endpoints = []translate.Resource{o.workload.marked(to.Marked)}
+		marked := o.workload.marked(to.Marked)
+		o.update.Endpoints = []translate.Resource{marked}
+		typeURL, name = marked.Body.TypeUrl, marked.Name
+	}
+	if to.Flip != o.at.Flip {
+		s := o.workload.compiled(o.workload.service(to.Flip), to.Flip)
+		o.update.Levers = map[string][]translate.Lever{s.Name: translate.Levers(s)}
+		typeURL, name = runtimeType, translate.TopLayer
 	}
 	o.at = to
-	return runtimeType, translate.TopLayer
+	return typeURL, name
 }
 
 func (o *ours) publish() {
@@ -115,8 +129,6 @@ func (o *ours) publish() {
 }
 
 func (o *ours) acked(ctx context.Context) error { return awaited(ctx, o.waiter) }
-
-func (o *ours) quiet() { garbage.Collect() } // as xds-server does, but not while others have their turn
 
 func (o *ours) fold(ctx context.Context) (bool, error) {
 	for range 2 {

@@ -23,6 +23,7 @@ type workload struct {
 	Services int    // in all
 	Flipping int    // of those whose weights change, in turn
 	Host     string // where proxies listen; empty: 127.0.0.1. Simulated ones do not.
+	Routed   int    // how often a pin of the last service changed
 }
 
 // host is where proxies listen.
@@ -56,7 +57,10 @@ func (w workload) compiled(i int, n flip) *policy.Service {
 	pin := func(name string, m *crossfadev1.ValueMatch) *crossfadev1.Pin {
 		return &crossfadev1.Pin{Name: name, Origin: "eks", Match: &crossfadev1.Pin_Header{Header: m}}
 	}
-	eks := w.share(i, n)
+	eks, canary := w.share(i, n), "always"
+	if i == w.Services-1 && w.Routed > 0 {
+		canary = fmt.Sprint("always-", w.Routed)
+	}
 	s, errs := policy.CompileService(&crossfadev1.Service{
 		ApiVersion: "crossfade/v1", Kind: "Service", Name: name, Hosts: []string{name + ".test"}, Primary: "ecs",
 		Listener: &crossfadev1.Listener{Port: port},
@@ -67,7 +71,7 @@ func (w workload) compiled(i int, n flip) *policy.Service {
 			pin("smoke", &crossfadev1.ValueMatch{Name: "x-smoke", Condition: &crossfadev1.ValueMatch_Present{Present: true}}),
 			pin("tenants", &crossfadev1.ValueMatch{Name: "x-tenant", Condition: &crossfadev1.ValueMatch_Regex{Regex: "t-[0-9]{1,4}"}}),
 			pin("staff", &crossfadev1.ValueMatch{Name: "x-role", Condition: &crossfadev1.ValueMatch_Prefix{Prefix: "staff-"}}),
-			pin("canary", &crossfadev1.ValueMatch{Name: "x-canary", Condition: &crossfadev1.ValueMatch_Exact{Exact: "always"}}),
+			pin("canary", &crossfadev1.ValueMatch{Name: "x-canary", Condition: &crossfadev1.ValueMatch_Exact{Exact: canary}}),
 		},
 	})
 	if len(errs) > 0 {
@@ -117,8 +121,13 @@ func (w workload) topLayer(since, n flip) translate.Resource {
 // virtualHost of the service of a flip, with its weights written out.
 func (w workload) virtualHost(n flip) translate.Resource {
 	s := w.compiled(w.service(n), n)
-	for _, v := range translate.Build(nil, []*policy.Service{s}, translate.Options{InlineWeights: true}).VirtualHosts {
-		if slices.Equal(v.Services, []string{s.Name}) {
+	return hostOf(translate.Build(nil, []*policy.Service{s}, translate.Options{InlineWeights: true}), s.Name)
+}
+
+// hostOf is the virtual host of a service in a structure.
+func hostOf(s *translate.Structure, service string) translate.Resource {
+	for _, v := range s.VirtualHosts {
+		if slices.Equal(v.Services, []string{service}) {
 			return v
 		}
 	}

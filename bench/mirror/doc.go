@@ -23,7 +23,8 @@
 // # Uploads
 //
 // Single uploads through a proxy that copies all of them, right after its comparator was frozen and once the proxy has noticed, against the same
-// without a mirror. They alternate in rounds. In each, copies must have been sent to the comparator after it was frozen.
+// without a mirror. They alternate in rounds, which are compared by their medians: the aim is on the whole interval of the ratio. In each round copies must
+// have been sent to the comparator after it was frozen.
 //
 // # Rollback
 //

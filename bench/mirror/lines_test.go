@@ -176,13 +176,13 @@ func TestRollbacksAreHeldByWhatIsNeverZero(t *testing.T) {
 		"no request seen":      {2, 0, 50, fine, true, ""},
 		"acknowledged late":    {4, 0, 50, fine, false, ""},
 		"requests later":       {2, 4, 50, fine, false, ""},
-		"copies ended before":  {2, 0, 10, fine, false, "too few in 4 of 4 runs"},
+		"copies ended before":  {2, 0, 10, fine, false, "too few in 5 of 5 runs"},
 		"a request failed":     {2, 0, 50, sum{done: 10_000, failed: 1, offered: 500, achieved: 500}, false, ""},
 		"rate not reached":     {2, 0, 50, sum{done: 10_000, offered: 500, achieved: 480}, false, "480 of 500 requests/s"},
 		"the machine was busy": {2, 0, 50, sum{done: 10_000, offered: 500, achieved: 500, used: spent{busy: 9, total: 12}}, false, "busy 75 %"},
 	} {
 		var with, without [][]flip
-		for range 4 {
+		for range 5 {
 			var x, y []flip
 			for range batch {
 				x = append(x, flip{ack: c.ack / 1e3, live: c.live / 1e3, before: copying{50, c.copies}})
@@ -229,21 +229,30 @@ func TestCopiesOfAState(t *testing.T) {
 	}
 }
 
-func TestUploadsSayWhatWasHeld(t *testing.T) {
+// TestUploadsAreHeldByTheWorseEnd: of the ratio of the rounds, not by the median of all.
+func TestUploadsAreHeldByTheWorseEnd(t *testing.T) {
 	for name, c := range map[string]struct {
-		frozen  float64 // seconds
+		frozen  []float64 // milliseconds, of each round; without a mirror it is 10
 		copies  []int64
 		met     bool
 		invalid string
 	}{
-		"the same":      {0.010, []int64{6, 6, 6}, true, ""},
-		"longer":        {0.020, []int64{6, 6, 6}, false, ""},
-		"nothing there": {0.010, []int64{6, 0, 6}, false, "no copy was sent"},
+		"the same":                  {[]float64{10, 10, 10, 10, 10}, []int64{6, 6, 6, 6, 6}, true, ""},
+		"longer":                    {[]float64{20, 20, 20, 20, 20}, []int64{6, 6, 6, 6, 6}, false, ""},
+		"a little longer":           {[]float64{10.4, 10.5, 10.6, 10.5, 10.4}, []int64{6, 6, 6, 6, 6}, true, ""},
+		"the same in the median":    {[]float64{8, 10, 10, 13, 14}, []int64{6, 6, 6, 6, 6}, false, ""},
+		"too few rounds":            {[]float64{10, 10, 10, 10}, []int64{6, 6, 6, 6}, false, ""},
+		"one that waited":           {[]float64{10, 10, 10, 10, -1}, []int64{6, 6, 6, 6, 6}, false, ""},
+		"no copies were in a round": {[]float64{10, 10, 10, 10, 10}, []int64{6, 0, 6, 6, 6}, false, "no copy was sent"},
 	} {
 		u := &upload{took: map[string]report.Series{}, failed: map[string]int{}}
-		for range 3 {
-			u.took[unmirrored] = append(u.took[unmirrored], []float64{0.010, 0.010})
-			u.took[justFrozen] = append(u.took[justFrozen], []float64{c.frozen, c.frozen})
+		for _, ms := range c.frozen {
+			took := []float64{ms / 1e3, ms / 1e3, ms / 1e3}
+			if ms < 0 {
+				took = []float64{0.010, 0.010, 1.1}
+			}
+			u.took[unmirrored] = append(u.took[unmirrored], []float64{0.010, 0.010, 0.010})
+			u.took[justFrozen] = append(u.took[justFrozen], took)
 		}
 		b := invented()
 		b.uploadLines([]*upload{u}, c.copies)
@@ -264,11 +273,11 @@ func TestACapHoldsNothingUnlessItIsPressed(t *testing.T) {
 	}
 }
 
-// TestShortRunsHaveIntervals: of fewer than three pairs there is none.
-func TestShortRunsHaveIntervals(t *testing.T) {
+// TestRunsAreEnough: of fewer pairs an aim of an interval cannot be met.
+func TestRunsAreEnough(t *testing.T) {
 	for _, args := range [][]string{nil, {"-full"}} {
 		o, err := parse(args)
-		if err != nil || o.pairs < 3 || o.ratios < 3 || o.rounds < 3 || o.batches < 3 {
+		if err != nil || min(o.pairs, o.ratios, o.rounds, o.batches) < 5 {
 			t.Errorf("%q: %+v, %v", args, o, err)
 		}
 	}

@@ -28,10 +28,10 @@ func main() { report.Main("mirror", run) }
 
 func parse(args []string) (*options, error) {
 	o := &options{
-		inState: 12 * time.Second, pairs: 20, ratios: 5, perRun: 6 * time.Second, rounds: 8, batches: 22,
+		inState: 12 * time.Second, pairs: 20, ratios: 5, perRun: 6 * time.Second, rounds: 16, batches: 22,
 		count: 20 * time.Second, climb: 4 * time.Second, tenfold: 10 * time.Second,
 	}
-	f := o.Flags("mirror", report.Words{Quick: "2 minutes", Short: "6 minutes", Full: "20 minutes", Parts: "harm, latency, uploads, rollback, counts", Seed: "the moments at which rollbacks begin"})
+	f := o.Flags("mirror", report.Words{Quick: "2 minutes", Short: "6 minutes", Full: "21 minutes", Parts: "harm, latency, uploads, rollback, counts", Seed: "the moments at which rollbacks begin"})
 	f.StringVar(&o.keep, "keep", "", "folder to keep the logs of the processes in")
 	if err := o.Parse(f, args, nil); err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func parse(args []string) (*options, error) {
 		o.inState, o.pairs, o.ratios, o.perRun, o.rounds, o.batches = 1500*time.Millisecond, 3, 1, time.Second, 1, 2
 		o.count, o.climb, o.tenfold = 2*time.Second, time.Second, 2*time.Second
 	case report.Short:
-		o.inState, o.pairs, o.ratios, o.perRun, o.rounds, o.batches = 4*time.Second, 5, 3, 3*time.Second, 3, 8
+		o.inState, o.pairs, o.ratios, o.perRun, o.rounds, o.batches = 4*time.Second, 5, 5, 2*time.Second, 5, 8
 		o.count, o.climb, o.tenfold = 5*time.Second, 2*time.Second, 5*time.Second
 	case report.Full:
 	}

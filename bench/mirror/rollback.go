@@ -236,9 +236,6 @@ func (b *bench) rollbackLines(with, without [][]flip, load sum) {
 
 // slowerAim says that all of the interval of the ratio should be at most slower, and no request fail.
 func slowerAim(l *report.Line) {
-	measured, met := "no interval", false
-	if l.RatioHigh != nil {
-		measured, met = fmt.Sprintf("%.3g [%.3g, %.3g]", *l.Ratio, *l.RatioLow, *l.RatioHigh), *l.RatioHigh <= slower
-	}
-	l.AimOf(fmt.Sprintf("all of the interval of the ratio at most %g, 0 failed", slower), fmt.Sprintf("%s, %d failed", measured, l.Failed), met && l.Failed == 0)
+	l.AimRatio(slower)
+	l.AimOf(fmt.Sprintf("all of the interval of the ratio at most %g, 0 failed", slower), fmt.Sprintf("%s, %d failed", l.Measured, l.Failed), *l.Met && l.Failed == 0)
 }

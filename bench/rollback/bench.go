@@ -29,7 +29,8 @@ type bench struct {
 	lab  *lab
 	load *loader
 	cf   crossfade
-	ha   *haproxies // nil if there is none
+	ha   *haproxies // nil if there is none, as noHA says then
+	noHA missing
 
 	neighbours int
 	capacity   float64 // requests per second of all proxies
@@ -73,8 +74,7 @@ func newBench(ctx context.Context, o *options, r *report.Run) (b *bench, err err
 		return b, err
 	}
 	b.ha, err = startHAProxies(ctx, b.dir, b.lab, o.proxies)
-	if errors.Is(err, errMissing) {
-		fmt.Println(err)
+	if errors.As(err, &b.noHA) {
 		return b, nil
 	}
 	if err == nil {

@@ -44,7 +44,7 @@ func (b *bench) measure(ctx context.Context) error {
 	part := func(s setting) report.Part {
 		return report.Part{Name: s.String(), Run: func(ctx context.Context) error { return b.runCase(ctx, s) }}
 	}
-	parts := []report.Part{part(setting{services: 1, peer: b.ha != nil})}
+	parts := []report.Part{part(setting{services: 1, peer: true})}
 	if b.context > 0 {
 		parts = append(parts, report.Part{Name: "context", Run: b.runContext})
 	}
@@ -71,7 +71,7 @@ func (b *bench) runCase(ctx context.Context, s setting) error {
 		defer ch.cancel()
 	}
 	systems := []system{b.cf}
-	if s.peer {
+	if s.peer && b.ha != nil {
 		systems = append(systems, b.ha)
 	}
 	rounds := map[string][]*round{}
@@ -88,6 +88,9 @@ func (b *bench) runCase(ctx context.Context, s setting) error {
 		}
 	}
 	b.lines(s, systems, rounds, ch)
+	if s.peer && b.ha == nil {
+		b.unmeasured(b.noHA.name, b.noHA.note())
+	}
 	return nil
 }
 

@@ -48,7 +48,7 @@ backend orders
 `
 
 func startHAProxies(ctx context.Context, dir string, l *lab, n int) (*haproxies, error) {
-	path, err := find("haproxy", "Debian: apt-get install haproxy", "/usr/sbin")
+	path, err := find("haproxy", "apt-get install haproxy", "/usr/sbin")
 	if err != nil {
 		return nil, err
 	}

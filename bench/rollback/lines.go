@@ -9,11 +9,10 @@ import (
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
 
-// aim is the most that the 99th percentile of last_request may be, in seconds.
-const aim = 0.025
-
-// perspective is what the aim means beside what others say of themselves.
-const perspective = "the aim is 600 × below the 15 s of ALB (cited)"
+const (
+	aim      = 0.025 // seconds that the 99th percentile of last_request may be, at most
+	aimOfALB = 500   // how many times of that percentile what is cited of ALB is, at least
+)
 
 // progress says how a round went.
 func progress(s setting, sys system, r *round) {
@@ -94,12 +93,19 @@ type meanwhile struct {
 	invalid string // why the case is not what it says; empty: it is
 }
 
-// changed is what the changes of others were, per second: fewer of them than there were to be are an easier case.
-func changed(endpoints, routes float64, neighbours int) (m meanwhile) {
-	m.notes = []string{fmt.Sprintf("%.1f endpoint and %.2f route changes per second, over %d neighbours in turn", endpoints, routes, neighbours)}
-	if endpoints < enough*endpointChanges {
-		m.invalid = fmt.Sprintf("others changed %.1f times per second, and not %d times", endpoints, endpointChanges)
+// changed is what the changes of others were in so many seconds: fewer of a kind than there were to be are an easier case. Changes of routes are so few
+// that one may not be over at the end.
+func changed(endpoints, routes int64, seconds float64, neighbours int) (m meanwhile) {
+	rate := func(n int64) float64 { return float64(n) / seconds }
+	m.notes = []string{fmt.Sprintf("%.1f endpoint and %.2f route changes per second, over %d neighbours in turn", rate(endpoints), rate(routes), neighbours)}
+	var few []string
+	if rate(endpoints) < enough*endpointChanges {
+		few = append(few, fmt.Sprintf("endpoints of others changed %.1f times per second, and not %d times", rate(endpoints), endpointChanges))
 	}
+	if rate(routes+1) < enough*routeChanges {
+		few = append(few, fmt.Sprintf("routes of others changed %.2f times per second, and not %d times", rate(routes), routeChanges))
+	}
+	m.invalid = strings.Join(few, "; ")
 	return m
 }
 
@@ -107,10 +113,10 @@ func changed(endpoints, routes float64, neighbours int) (m meanwhile) {
 func (b *bench) lines(s setting, systems []system, rounds map[string][]*round, ch *churn) {
 	var m meanwhile
 	if ch != nil {
-		endpoints, routes, failed := ch.stop()
-		m = changed(endpoints, routes, b.neighbours)
-		if m.failed = int(failed); failed > 0 {
-			m.notes = append(m.notes, fmt.Sprintf("%d of them failed, the last with: %v", failed, ch.lastErr.Load()))
+		seconds := ch.stop()
+		m = changed(ch.endpoints.Load(), ch.routes.Load(), seconds, b.neighbours)
+		if m.failed = int(ch.failed.Load()); m.failed > 0 {
+			m.notes = append(m.notes, fmt.Sprintf("%d of them failed, the last with: %v", m.failed, ch.lastErr.Load()))
 		}
 	}
 	for _, sys := range systems {
@@ -138,11 +144,15 @@ func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*
 	if peer := rounds["haproxy"]; name != "haproxy" && len(peer) > 0 {
 		l.Compare("haproxy", report.ByMean, series(own, lastIn), series(peer, lastIn))
 	}
+	b.r.Add(l)
 	if ours {
 		l.AimP99(aim)
-		l.Note += "; " + perspective
+		last := upper(l, own)
+		over := line("alb_weights_over_last_request", "times", report.Series{{albSeconds / last}})
+		over.AimOf(fmt.Sprintf(">= %d", aimOfALB), fmt.Sprintf("%d s, cited, are %.0f × %s", albSeconds, over.P50, report.Amount(last, "s")), over.P50 >= aimOfALB)
+		over.Note = "the 15 s of ALB are cited, not measured; ours is what the aim of last_request is held against: the upper end of its p99, or the largest where it has none"
+		b.r.Add(over)
 	}
-	b.r.Add(l)
 	add("last_request_proxy", "s", series(own, func(f flip) []float64 { return f.proxies }))
 	add("late_requests", "requests", series(own, func(f flip) []float64 { return []float64{f.late} }))
 	if acked := series(own, ackedIn); len(acked.All()) > 0 {
@@ -167,6 +177,15 @@ func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*
 	if l.Invalid != "" {
 		fmt.Printf("%s: INVALID: %s\n", name, l.Invalid)
 	}
+}
+
+// upper is what the aim of a p99 is held against, in seconds; below the mean gap nothing is seen.
+func upper(l *report.Line, rounds []*round) float64 {
+	out := l.Max
+	if l.P99High != nil {
+		out = *l.P99High
+	}
+	return max(out, report.Mean(gaps(rounds, false).All()))
 }
 
 // enough of a rate is what was reached of it, at least.

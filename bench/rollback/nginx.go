@@ -57,7 +57,7 @@ http {
 `
 
 func startNginxes(ctx context.Context, dir string, l *lab, n int) (*nginxes, error) {
-	path, err := find("nginx", "Debian: apt-get install nginx", "/usr/sbin")
+	path, err := find("nginx", "apt-get install nginx", "/usr/sbin")
 	if err != nil {
 		return nil, err
 	}

@@ -74,10 +74,15 @@ func awaitServing(ctx context.Context, p *process, address string) error {
 	})
 }
 
-// errMissing is that of a peer that is not on this machine.
-var errMissing = errors.New("it is missing from the results")
+// missing is the error of a peer that is not on this machine; get says how to get it.
+type missing struct{ name, get string }
 
-// find returns the path of a program: from PATH, or from one of some more folders.
+func (m missing) Error() string { return m.name + " is " + m.note() }
+
+// note is what the report says in place of figures.
+func (m missing) note() string { return "not on this machine: " + m.get }
+
+// find returns the path of a program: from PATH, or from one of some more folders. The error is a [missing].
 func find(name, howToGet string, folders ...string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
@@ -87,7 +92,7 @@ func find(name, howToGet string, folders ...string) (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("no %s here (%s): %w", name, howToGet, errMissing)
+	return "", missing{name, howToGet}
 }
 
 // freeAddress is one that a program can bind which knows nothing of [loopback.Port].

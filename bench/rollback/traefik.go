@@ -45,8 +45,9 @@ const traefikDynamic = `http:
 // traefikVersion is what the command builds: the module replaces others, so that `go install` refuses it.
 const (
 	traefikVersion = "v3.6.12"
-	getTraefik     = `five minutes: (cd / && cd "$(go mod download -json github.com/traefik/traefik/v3@%[1]s | sed -n 's/.*"Dir": "\(.*\)",/\1/p')" && ` +
-		`go build -ldflags '-s -w -X github.com/traefik/traefik/v3/pkg/version.Version=%[1]s' -o '%[2]s/traefik' ./cmd/traefik)`
+	getTraefik     = `(cd / && go mod download github.com/traefik/traefik/v3@` + traefikVersion +
+		` && cd "$(go env GOMODCACHE)/github.com/traefik/traefik/v3@` + traefikVersion + `" && go build -ldflags '-s -w -X github.com/traefik/traefik/v3/pkg/version.Version=` +
+		traefikVersion + `' -o "${XDG_CACHE_HOME:-$HOME/.cache}/crossfade/tools/traefik" ./cmd/traefik), five minutes`
 )
 
 // findTraefik finds it on PATH, or in the cache, where the command puts it that the error says.
@@ -55,8 +56,7 @@ func findTraefik() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	cache = filepath.Join(cache, "tools")
-	return find("traefik", fmt.Sprintf(getTraefik, traefikVersion, cache), cache)
+	return find("traefik", getTraefik, filepath.Join(cache, "tools"))
 }
 
 func startTraefiks(ctx context.Context, dir string, l *lab, n int) (*traefiks, error) {

@@ -7,7 +7,7 @@ import (
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 )
 
-// aims of 200 services with ten proxies.
+// aims of 200 services with ten proxies: of the start until the last of them, and of the memory at its highest.
 const (
 	aimServices = 200
 	aimProxies  = 10
@@ -77,9 +77,9 @@ func (o *options) lines(r *report.Run, services int, m *measured) {
 	}{
 		{"ready", "s", m.ready, 0},
 		{"first_complete", "s", m.first, aimStart},
-		{"all_complete", "s", m.all, 0},
+		{"all_complete", "s", m.all, aimStart},
 		{"resident", "bytes", m.resident, aimMemory},
-		{"resident_peak", "bytes", m.peak, 0},
+		{"resident_peak", "bytes", m.peak, aimMemory},
 	} {
 		line := report.NewLine("crossfade", l.metric, l.unit, c, l.of)
 		if aimed && l.aim > 0 {

@@ -31,21 +31,22 @@ func TestQuick(t *testing.T) {
 func TestAims(t *testing.T) {
 	runs := func(v float64) report.Series { return report.Series{{v}} }
 	for _, c := range []struct {
-		services      int
-		first, memory float64
-		want          string
+		services                 int
+		first, all, memory, peak float64
+		want                     string
 	}{
-		{aimServices, 0.2, 90e6, "p99 <= 300 ms, 0 failed: true; p99 <= 100.0 MB, 0 failed: true; "},
-		{aimServices, 0.4, 101e6, "p99 <= 300 ms, 0 failed: false; p99 <= 100.0 MB, 0 failed: false; "},
-		{1000, 0.2, 90e6, ""},
+		{aimServices, 0.2, 0.29, 90e6, 99e6, "first_complete 300 ms: true; all_complete 300 ms: true; resident 100.0 MB: true; resident_peak 100.0 MB: true; "},
+		{aimServices, 0.2, 0.31, 90e6, 101e6, "first_complete 300 ms: true; all_complete 300 ms: false; resident 100.0 MB: true; resident_peak 100.0 MB: false; "},
+		{aimServices, 0.4, 0.41, 101e6, 102e6, "first_complete 300 ms: false; all_complete 300 ms: false; resident 100.0 MB: false; resident_peak 100.0 MB: false; "},
+		{1000, 0.2, 0.2, 90e6, 90e6, ""},
 	} {
 		r := report.NewRun("start", "", 1, time.Time{})
 		o := &options{proxies: aimProxies}
-		o.lines(r, c.services, &measured{ready: runs(0.1), first: runs(c.first), all: runs(1), resident: runs(c.memory), peak: runs(200e6)})
+		o.lines(r, c.services, &measured{ready: runs(0.1), first: runs(c.first), all: runs(c.all), resident: runs(c.memory), peak: runs(c.peak)})
 		got := ""
 		for _, l := range r.Lines() {
 			if l.Aim != nil {
-				got += fmt.Sprintf("%s: %t; ", *l.Aim, *l.Met)
+				got += fmt.Sprintf("%s %s: %t; ", l.Metric, strings.TrimSuffix(strings.TrimPrefix(*l.Aim, "p99 <= "), ", 0 failed"), *l.Met)
 			}
 		}
 		if got != c.want {

@@ -166,15 +166,9 @@ func (r *fleetRole) Flush(interval time.Duration, _ *struct{}) error {
 	return nil
 }
 
-// Reading is what was sent so far, and how long each flush took since the reading before.
-type Reading struct {
-	Counts statsim.Counts
-	Delays []float64 // seconds, from when it was due until the server had it
-}
-
-// Read reads.
-func (r *fleetRole) Read(_ struct{}, out *Reading) error {
-	out.Counts, out.Delays = r.meter.Read()
+// Read reads what was sent.
+func (r *fleetRole) Read(_ struct{}, out *statsim.Reading) error {
+	*out = r.meter.Read()
 	return nil
 }
 

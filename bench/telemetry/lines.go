@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -36,10 +37,12 @@ var figures = []struct {
 	metric, unit string
 	of           func(*window) []float64
 	compared     bool
-	aim          float64 // of the 99th percentile in the part cost, if all is as large as the aims say; 0: none
+	aim          float64 // of the 99th percentile, where all is as large as the aims say; 0: none
 }{
 	{"cpu_of_control_plane", "cores", one(func(w *window) float64 { return w.server }), true, aimCores},
-	{"bytes_per_proxy", "kB/s", one(func(w *window) float64 { return w.bytes() / 1e3 / float64(w.proxies) }), true, aimBytes},
+	{"bytes_per_proxy_on_wire", "kB/s", one(func(w *window) float64 { return onWire * w.perProxy() }), true, aimBytes},
+	{"bytes_per_proxy", "kB/s", one((*window).perProxy), false, 0},
+	{loadReporters, "kB/s", (*window).reporting, false, 0},
 	{"bytes", "MB/s", one(func(w *window) float64 { return w.bytes() / 1e6 }), false, 0},
 	{"bytes_of_load_reports", "MB/s", one(func(w *window) float64 { return float64(w.sent.ReportBytes) / w.seconds / 1e6 }), false, 0},
 	{"bytes_per_flush", "kB", one(func(w *window) float64 { return float64(w.sent.FlushBytes) / 1e3 / float64(max(1, w.sent.Flushes)) }), false, 0},
@@ -49,18 +52,24 @@ var figures = []struct {
 	{"cpu_of_simulator", "cores", one(func(w *window) float64 { return w.fleet }), false, 0},
 }
 
-// broken counts the windows in which the interval was not kept.
-func (ws windows) broken() (n int) {
+// loadReporters is the metric of the proxies that send most: a sample each. Without rollouts there are none.
+const loadReporters = "bytes_of_proxy_with_load_reports_on_wire"
+
+// spoilt counts the windows that say nothing, and says why the first of them does not.
+func (ws windows) spoilt() (n int, why string) {
 	for _, w := range ws {
-		if !w.kept() {
-			n++
+		if reason := w.spoilt(); reason != "" {
+			n, why = n+1, cmp.Or(why, reason)
 		}
 	}
-	return n
+	return n, why
 }
 
-// lines reports windows. Those in which the interval was not kept count as failed; figures of them, and ratios to them, say nothing.
+// lines reports windows, if there are some. Those that say nothing count as failed; then figures of them, and ratios to them, say nothing either.
 func (b *bench) lines(part string, ws windows, v versus) {
+	if len(ws) == 0 {
+		return
+	}
 	first := ws[0]
 	c := map[string]any{
 		"part": part, "proxies": first.proxies, "services": b.services, "rollouts": first.rollouts, "interval_s": first.interval.Seconds(),
@@ -69,23 +78,27 @@ func (b *bench) lines(part string, ws windows, v versus) {
 	if first.both {
 		c["busyOrigins"] = 2
 	}
-	whole := part == "cost" && first.proxies >= aimProxies && b.services >= aimServices && first.rollouts >= aimRollouts
+	whole := b.aimed(part, first)
 	var offered, achieved float64
 	for _, w := range ws {
 		offered, achieved = offered+w.offered()/float64(len(ws)), achieved+w.achieved()/float64(len(ws))
 	}
+	spoilt, why := ws.spoilt()
 	means := map[string]float64{}
 	for _, f := range figures {
 		l := report.NewLine(system, f.metric, f.unit, c, ws.of(f.of))
-		l.OfferedRPS, l.AchievedRPS, l.Failed = &offered, &achieved, ws.broken()
+		if l.N == 0 && f.metric == loadReporters {
+			continue
+		}
+		l.OfferedRPS, l.AchievedRPS, l.Failed = &offered, &achieved, spoilt
 		l.Note = ws[len(ws)-1].String()
-		if l.Failed > 0 {
-			l.Invalidate("the interval was not kept in %d of %d windows", l.Failed, len(ws))
+		if spoilt > 0 {
+			l.Invalidate("%d of %d windows say nothing: %s", spoilt, len(ws), why)
 		}
 		if v.windows != nil && f.compared {
 			l.Compare(v.name, report.ByMean, ws.of(f.of), v.of(f.of))
-			if n := v.broken(); n > 0 {
-				l.Invalidate("the interval was not kept in %d of %d windows of %s", n, len(v.windows), v.name)
+			if n, why := v.spoilt(); n > 0 {
+				l.Invalidate("%d of %d windows of %s say nothing: %s", n, len(v.windows), v.name, why)
 			}
 			if v.aim > 0 {
 				l.AimRatio(v.aim)
@@ -93,12 +106,20 @@ func (b *bench) lines(part string, ws windows, v versus) {
 		}
 		if whole && f.aim > 0 {
 			l.AimP99(f.aim)
+			text := fmt.Sprintf("%s, at a flush of %v", *l.Aim, first.interval)
+			l.Aim = &text
 		}
 		b.r.Add(l)
 		means[f.metric] = l.Mean
 	}
-	fmt.Printf("%s: %d proxies, %d rollouts, %v, %g/s: %.3f cores, %.1f kB/s per proxy\n",
-		part, first.proxies, first.rollouts, first.interval, first.rate, means["cpu_of_control_plane"], means["bytes_per_proxy"])
+	fmt.Printf("%s: %d proxies, %d rollouts, %v, %g/s: %.3f cores, %.1f kB/s per proxy on the wire\n",
+		part, first.proxies, first.rollouts, first.interval, first.rate, means["cpu_of_control_plane"], means["bytes_per_proxy_on_wire"])
+}
+
+// aimed says whether windows are as large as the aims say, at an interval for which they are told: the one of the part cost, and that of bootstraps.
+func (b *bench) aimed(part string, w *window) bool {
+	large := w.proxies >= aimProxies && b.services >= aimServices && w.rollouts >= aimRollouts
+	return large && (part == "cost" || part == "intervals" && b.byDefault(w.interval, w.both))
 }
 
 // amount is a line of one figure, a sample of each run. The caller adds it.
@@ -111,19 +132,23 @@ func (b *bench) amount(part string, c map[string]any, metric, unit string, sampl
 	return report.NewLine(system, metric, unit, c, runs)
 }
 
-// exactly ends the flushes and reports how many requests the control plane counted beside those that were sent. None may differ.
+// exactly ends the flushes and reports how many requests the control plane counted beside those that were sent. If all flushes were answered none may
+// differ: else it is an error.
 func (b *bench) exactly(ctx context.Context, s *site, part string) error {
-	sent, got, err := s.exact(ctx)
+	sent, got, open, err := s.exact(ctx)
 	if err != nil {
 		return err
 	}
 	l := b.amount(part, map[string]any{"proxies": s.proxies, "services": b.services}, "requests_counted", "requests", float64(got.requests))
 	l.N, l.Failed = int(sent.requests), int(max(sent.requests, got.requests)-min(sent.requests, got.requests))
-	if l.Failed > 0 {
-		l.Note = "flushes that were not answered in time may have been counted or not"
+	if open > 0 {
+		l.Invalidate("%d flushes were not answered in time, and may have been counted or not", open)
 	}
 	b.r.Add(l.AimNone())
 	fmt.Printf("%s: %d requests were reported, %d of them failed; the control plane counted %d and %d\n",
 		part, sent.requests, sent.failed, got.requests, got.failed)
+	if open == 0 && got != sent {
+		return fmt.Errorf("the control plane counted %+v, and %+v was sent", got, sent)
+	}
 	return nil
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/crossfade-proxy/crossfade/deploy/envoy"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
@@ -40,7 +42,7 @@ func (b *bench) cost(ctx context.Context) error {
 	}
 	defer s.close()
 	var without, with windows
-	turns := []func() error{
+	err = inTurns(b.pairs, []func() error{
 		func() error { return s.settled(ctx, &without) },
 		func() error {
 			if err := s.roll(ctx, b.rollouts); err != nil {
@@ -51,8 +53,15 @@ func (b *bench) cost(ctx context.Context) error {
 			}
 			return s.abort(ctx)
 		},
-	}
-	for range b.pairs {
+	})
+	b.lines("cost", without, versus{})
+	b.lines("cost", with, versus{without, "no rollouts", 0})
+	return errors.Join(err, b.exactly(ctx, s, "cost"))
+}
+
+// inTurns takes all turns so many times, every second time in the other order.
+func inTurns(times int, turns []func() error) error {
+	for range times {
 		for _, turn := range turns {
 			if err := turn(); err != nil {
 				return err
@@ -60,34 +69,27 @@ func (b *bench) cost(ctx context.Context) error {
 		}
 		slices.Reverse(turns)
 	}
-	b.lines("cost", without, versus{})
-	b.lines("cost", with, versus{without, "no rollouts", 0})
-	return b.exactly(ctx, s, "cost")
+	return nil
 }
 
 // byRate finds whether more requests cost more.
 func (b *bench) byRate(ctx context.Context) error {
-	s, err := b.fleetAt(ctx, b.proxies, b.interval)
+	s, err := b.fleetAt(ctx, min(b.proxies, b.rated.proxies), min(b.interval, b.rated.interval))
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	measured := make([]windows, len(b.rates))
-	order := make([]int, len(b.rates))
-	for i := range order {
-		order[i] = i
-	}
-	for range b.pairs {
-		for _, i := range order {
-			if err := s.serve(ctx, Traffic{Rate: b.rates[i]}); err != nil {
+	var turns []func() error
+	for i, rate := range b.rates {
+		turns = append(turns, func() error {
+			if err := s.serve(ctx, Traffic{Rate: rate}); err != nil {
 				return err
 			}
-			if err := s.settled(ctx, &measured[i]); err != nil {
-				return err
-			}
-		}
-		slices.Reverse(order)
+			return s.settled(ctx, &measured[i])
+		})
 	}
+	err = inTurns(b.pairs, turns)
 	for i := range b.rates {
 		v := versus{measured[0], fmt.Sprintf("%g requests/s", b.rates[0]), aimFlat}
 		if i == 0 {
@@ -95,90 +97,56 @@ func (b *bench) byRate(ctx context.Context) error {
 		}
 		b.lines("rates", measured[i], v)
 	}
-	return b.exactly(ctx, s, "rates")
+	return errors.Join(err, b.exactly(ctx, s, "rates"))
 }
 
 // byInterval finds what flushing more or less often costs, with rollouts.
 func (b *bench) byInterval(ctx context.Context) error {
-	s, err := b.site(ctx, b.proxies)
+	s, err := b.fleetAt(ctx, b.proxies, b.intervals[0].interval) // without flushes no rollout gets to where it bakes
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	for i, p := range b.intervals {
-		t := s.traffic
-		t.Both = p.both
-		if err := s.serve(ctx, t); err != nil {
-			return err
+	for _, p := range b.intervals {
+		if err = b.paced(ctx, s, p); err != nil {
+			err = fmt.Errorf("at a flush of %v: %w", p.interval, err)
+			break
 		}
-		if err := s.flush(ctx, p.interval); err != nil {
-			return err
-		}
-		if i == 0 {
-			if err := s.roll(ctx, b.rollouts); err != nil {
-				return err
-			}
-		}
-		var ws windows
+	}
+	return errors.Join(err, b.exactly(ctx, s, "intervals"))
+}
+
+// paced measures at one interval: that which has aims as often as there are pairs. Its rollouts begin with the flushes of before: its own may be more than the
+// machine can do.
+func (b *bench) paced(ctx context.Context, s *site, p pace) error {
+	if err := s.abort(ctx); err != nil {
+		return err
+	}
+	s.interval, s.traffic.Both = p.interval, p.both
+	if err := s.roll(ctx, b.rollouts); err != nil {
+		return err
+	}
+	if err := s.flush(ctx, p.interval); err != nil {
+		return err
+	}
+	times := 1
+	if b.byDefault(p.interval, p.both) {
+		times = b.pairs
+	}
+	var ws windows
+	for range times {
 		if err := s.settled(ctx, &ws); err != nil {
 			return err
 		}
-		b.lines("intervals", ws, versus{})
-	}
-	return b.exactly(ctx, s, "intervals")
-}
-
-// tooBusy are cores of the control plane beyond which two cores are not enough for it and its proxies.
-const tooBusy = 1.5
-
-// bySize finds at which size the interval can no longer be kept.
-func (b *bench) bySize(ctx context.Context) error {
-	s, err := b.site(ctx, b.sizes[0])
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	largest, why := 0, "no size was too large"
-	for i, n := range b.sizes {
-		w, err := s.sized(ctx, n, i == 0)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			why = fmt.Sprintf("%d proxies were too many: %v", n, err)
+		if n, _ := ws.spoilt(); n > 0 { // then more of them say no more
 			break
 		}
-		b.lines("sizes", windows{w}, versus{})
-		if !w.kept() || w.server > tooBusy {
-			why = fmt.Sprintf("%d proxies were too many: %s", n, w)
-			break
-		}
-		largest = n
 	}
-	what := map[string]any{"services": b.services, "rollouts": b.rollouts, "interval_s": b.interval.Seconds(), "rate": b.rate}
-	l := b.amount("sizes", what, "largest_fleet", "proxies", float64(largest))
-	l.Note = why + "; the simulator had the same cores"
-	b.r.Add(l)
-	fmt.Printf("sizes: %d proxies are possible; %s\n", largest, why)
-	return b.exactly(ctx, s, "sizes")
+	b.lines("intervals", ws, versus{})
+	return nil
 }
 
-// sized measures with so many proxies; the first time, rollouts begin.
-func (s *site) sized(ctx context.Context, proxies int, first bool) (*window, error) {
-	if err := s.grow(ctx, proxies); err != nil {
-		return nil, err
-	}
-	if err := s.flush(ctx, s.b.interval); err != nil {
-		return nil, err
-	}
-	if first {
-		if err := s.roll(ctx, s.b.rollouts); err != nil {
-			return nil, err
-		}
-	}
-	var ws windows
-	if err := s.settled(ctx, &ws); err != nil {
-		return nil, err
-	}
-	return ws[0], nil
+// byDefault says whether this is what proxies do unless told otherwise, under the load of the aims.
+func (b *bench) byDefault(interval time.Duration, both bool) bool {
+	return interval == envoy.DefaultFlushInterval && !both
 }

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"strings"
 	"sync"
@@ -152,6 +153,26 @@ func TestStallIsCharged(t *testing.T) {
 	r = do(t, Config{Target: o.Addr(), Rate: 1000, Count: 20, Connections: 1})
 	if r.Failed != 0 || r.Quantile(1) < 19*20*time.Millisecond {
 		t.Errorf("20 requests of 20 ms one after another, due at once: the last took %v; %v", r.Quantile(1), r.Failures)
+	}
+}
+
+// TestUnsentIsNotAchieved: who drops requests before they are sent has not reached their rate. Whoever answers with an error has.
+func TestUnsentIsNotAchieved(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want float64
+	}{{nil, 100}, {net.ErrClosed, 100}, {errQueueFull, 80}, {errNoConnection, 80}} {
+		r := newRecorder(Config{Rate: 100})
+		for i := range 100 {
+			res := Result{Due: r.start + time.Duration(i+1)*10*time.Millisecond}
+			if res.Sent, res.Done = res.Due, res.Due; i%5 == 4 {
+				res.Err = c.err
+			}
+			r.record(res)
+		}
+		if got := r.Report(); math.Abs(got.AchievedRPS-c.want) > 1e-6 || got.Done != 100 {
+			t.Errorf("a fifth ended with %v: %g of 100 per second reached, want %g", c.err, got.AchievedRPS, c.want)
+		}
 	}
 }
 

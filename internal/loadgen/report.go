@@ -53,7 +53,7 @@ type Report struct {
 	ByOrigin     map[string]uint64 // whole answers, by origin; "" is the proxy itself
 	Failures     map[string]uint64 // failed requests, by reason
 	OfferedRPS   float64           // the rate that was asked for
-	AchievedRPS  float64           // requests sent per second, from the start to the last sending
+	AchievedRPS  float64           // requests sent per second, from the start until the last was sent or given up unsent
 	Elapsed      time.Duration     // from the start to this moment, or to the end of the last request
 
 	// Latency is that of all requests, failed ones included, in nanoseconds; ByOriginLatency of whole answers; Lateness from due to sent:
@@ -72,7 +72,8 @@ type recorder struct {
 	mu       sync.Mutex
 	report   Report
 	start    time.Duration
-	lastSent time.Duration
+	unsent   uint64        // ended without having been sent
+	lastSent time.Duration // or given up unsent
 	ended    time.Duration // 0 while running
 	onResult func(Result)
 }
@@ -121,6 +122,9 @@ func (r *recorder) add(res Result) {
 		}
 		observe(p.ByOriginLatency[res.Origin], res.Latency())
 	}
+	if errors.Is(res.Err, errQueueFull) || errors.Is(res.Err, errNoConnection) {
+		r.unsent++
+	}
 	if res.OriginError() {
 		p.OriginErrors++
 	}
@@ -157,7 +161,7 @@ func (r *recorder) Report() *Report {
 		p.Elapsed = r.ended - r.start
 	}
 	if sending := r.lastSent - r.start; sending > 0 {
-		p.AchievedRPS = float64(p.Done) / sending.Seconds()
+		p.AchievedRPS = float64(p.Done-r.unsent) / sending.Seconds()
 	}
 	return &p
 }

@@ -24,7 +24,8 @@ const (
 	Full              // as much as the aims need: these results are committed
 )
 
-// suffix ends the name of the folder of a report: what is not full, or is full of flags that were given by hand, is not what others are compared with.
+// suffix ends the name of the folder of a report: what is not full, or is full of flags or variables that were given by hand, is not what others are
+// compared with.
 func (o *Options) suffix() string {
 	if o.Size == Full && o.custom {
 		return custom
@@ -51,8 +52,9 @@ type Options struct {
 	Seed    uint64
 
 	bench  string
+	env    []string // variables that change what is measured, as NAME=VALUE
 	args   []string
-	custom bool // a flag that is of the measuring was given
+	custom bool // such a variable is set, or a flag that is of the measuring was given
 }
 
 // Words are what differs between benchmarks in the help of their common flags.
@@ -93,7 +95,8 @@ type Smaller map[Size][]string
 
 // Parse parses the arguments of a benchmark. What its flags say without arguments is a full run.
 func (o *Options) Parse(f *flag.FlagSet, args []string, smaller Smaller) error {
-	o.args = args
+	o.args, o.env = args, measuring(os.Environ())
+	o.custom = len(o.env) > 0
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -122,23 +125,47 @@ func (o *Options) Report(measure func(*Run) error, modules ...string) error {
 	if o.Results, err = Results(o.Results); err != nil {
 		return err
 	}
-	r := NewRun(o.bench, command(o.bench, o.args), o.Seed, time.Now(), modules...)
+	r := NewRun(o.bench, command(o.bench, o.env, o.args), o.Seed, time.Now(), modules...)
 	if err := measure(r); err != nil {
 		return err
 	}
 	return r.conclude(o)
 }
 
-// command is what a POSIX shell runs a benchmark with these arguments by.
-func command(bench string, args []string) string {
-	out := "go run ./bench/" + bench
-	for _, arg := range args {
-		if arg == "" || strings.ContainsFunc(arg, func(r rune) bool { return !strings.ContainsRune(plain, r) }) {
-			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+// measuring are the variables of an environment that change what is measured, sorted: those of Go's runtime, and ours, of which each flag of xds-server is
+// one. Three of ours do not: who a process of a benchmark is, a secret that has no place in a report, and what shadowctl asks.
+func measuring(environ []string) (out []string) {
+	for _, v := range environ {
+		name, value, _ := strings.Cut(v, "=")
+		ours := strings.HasPrefix(name, "CROSSFADE_") && !slices.Contains([]string{"CROSSFADE_BENCH_ROLE", "CROSSFADE_COMPARATOR_TOKEN", "CROSSFADE_SERVER"}, name)
+		if value != "" && (ours || slices.Contains([]string{"GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG"}, name)) {
+			out = append(out, v)
 		}
-		out += " " + arg
 	}
+	slices.Sort(out)
 	return out
+}
+
+// command is what a POSIX shell runs a benchmark with these variables and arguments by.
+func command(bench string, env, args []string) string {
+	var words []string
+	for _, v := range env {
+		name, value, _ := strings.Cut(v, "=")
+		words = append(words, name+"="+quoted(value))
+	}
+	words = append(words, "go run ./bench/"+bench)
+	for _, arg := range args {
+		words = append(words, quoted(arg))
+	}
+	return strings.Join(words, " ")
+}
+
+// quoted is a word that a shell reads as it is.
+func quoted(word string) string {
+	if word == "" || strings.ContainsFunc(word, func(r rune) bool { return !strings.ContainsRune(plain, r) }) {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
 }
 
 // plain are the characters that mean themselves to a shell wherever they stand.

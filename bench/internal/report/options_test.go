@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,11 +51,11 @@ func TestOptions(t *testing.T) {
 
 // TestTheCommandIsThatOfAShell lets one take it apart again.
 func TestTheCommandIsThatOfAShell(t *testing.T) {
-	if got := command("x", []string{"-full", "-rate=0.5", "-keep", "/tmp/a_b"}); got != "go run ./bench/x -full -rate=0.5 -keep /tmp/a_b" {
+	if got := command("x", nil, []string{"-full", "-rate=0.5", "-keep", "/tmp/a_b"}); got != "go run ./bench/x -full -rate=0.5 -keep /tmp/a_b" {
 		t.Errorf("plain arguments: %s", got)
 	}
 	for _, args := range [][]string{{"-peers", ""}, {"-peers="}, {"a b", "it's", "$HOME", "*", "~", "a;b", "\"`\\", "ä"}} {
-		line := strings.Replace(command("x", args), "go run ./bench/x", `printf '%s\n'`, 1)
+		line := strings.Replace(command("x", nil, args), "go run ./bench/x", `printf '%s\n'`, 1)
 		out, err := exec.Command("sh", "-c", line).Output()
 		if got := strings.Join(args, "\n") + "\n"; err != nil || string(out) != got {
 			t.Errorf("%s: a shell reads %q, %v", line, out, err)
@@ -64,6 +65,10 @@ func TestTheCommandIsThatOfAShell(t *testing.T) {
 
 // TestFolders: no report takes the place of one that says more.
 func TestFolders(t *testing.T) {
+	for _, v := range measuring(os.Environ()) { // those of whoever runs the tests
+		name, _, _ := strings.Cut(v, "=")
+		t.Setenv(name, "")
+	}
 	for args, want := range map[string][2]string{
 		"-full":                     {"2026-03-01-abcdef0", "2026-03-01-abcdef0-dirty"},
 		"-full -seed 2 -results x":  {"2026-03-01-abcdef0", "2026-03-01-abcdef0-dirty"},
@@ -125,41 +130,145 @@ func TestQuickRunsHaveNoAims(t *testing.T) {
 	}
 }
 
-// TestReportsAreNoChange: a full run writes the page of the latest, and the one after it is of the same commit for all that.
-func TestReportsAreNoChange(t *testing.T) {
-	dir := t.TempDir()
-	t.Chdir(dir)
-	write := func(name, text string) {
-		t.Helper()
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+// TestVariablesAreOfTheCommand: with another collector of garbage, or another Envoy, it is another measurement.
+func TestVariablesAreOfTheCommand(t *testing.T) {
+	for env, want := range map[string]string{
+		"":                            "",
+		"HOME=/x GOFLAGS=-v GOGC=":    "",
+		"GOGC=400 GODEBUG=gctrace=1":  "GODEBUG=gctrace=1 GOGC=400 ",
+		"CROSSFADE_ENVOY=/it's/envoy": `CROSSFADE_ENVOY='/it'\''s/envoy' `,
+		"CROSSFADE_KUBE_APISERVER=/a GOMEMLIMIT=1GiB GOMAXPROCS=1":                      "CROSSFADE_KUBE_APISERVER=/a GOMAXPROCS=1 GOMEMLIMIT=1GiB ",
+		"CROSSFADE_GRACE=1s CROSSFADE_BENCH_ROLE=x":                                     "CROSSFADE_GRACE=1s ",
+		"CROSSFADE_COMPARATOR_TOKEN=secret CROSSFADE_SERVER=h:1 CROSSFADEX=1 XGOGC=400": "",
+	} {
+		if got := command("x", measuring(strings.Fields(env)), []string{"-full"}); got != want+"go run ./bench/x -full" {
+			t.Errorf("%q: %s", env, got)
 		}
 	}
-	git := func(args ...string) {
+	t.Setenv("GOGC", "400")
+	o, _, err := parsed("-full")
+	if err != nil || !o.custom || o.suffix() != custom || !slices.Contains(o.env, "GOGC=400") {
+		t.Errorf("custom %t, of %q; %v", o.custom, o.env, err)
+	}
+}
+
+// TestTheCommitIsAskedAgain: programs are built during all of a run, so one at whose end there is another commit is of none.
+func TestTheCommitIsAskedAgain(t *testing.T) {
+	git := repository(t)
+	begin := func() *Run {
+		r := NewRun("x", "cmd", 1, time.Now())
+		r.Add(line("m"))
+		return r
+	}
+	hold := func(name string, r *Run, clean string, moved bool) {
+		t.Helper()
+		o := Options{Size: Full, Results: t.TempDir()}
+		r.end()
+		if (r.moved != "") != moved || mayBeLatest(r.folder(&o)) == moved || (r.commit == clean) == moved || r.commit != strings.TrimSuffix(clean, dirty)+map[bool]string{true: dirty}[moved] {
+			t.Errorf("%s: %s in %s; %q", name, r.commit, r.folder(&o), r.moved)
+		}
+		if r.lines[0].Commit != r.commit {
+			t.Errorf("%s: its lines are of %s", name, r.lines[0].Commit)
+		}
+	}
+	clean := commit()
+	hold("nothing", begin(), clean, false)
+	r := begin()
+	write(t, "bench/main.go", "new")
+	hold("an edit", r, clean, true)
+	git("checkout", "-q", ".")
+	r = begin()
+	git("commit", "-q", "--allow-empty", "-m", "y")
+	hold("another commit", r, clean, true)
+	if !strings.Contains(r.moved, "it was "+clean+" at the start, and is "+commit()) {
+		t.Errorf("it says %q", r.moved)
+	}
+}
+
+// TestReportsAreNoChange: a full run writes the page of the latest, and the one after it is of the same commit for all that.
+func TestReportsAreNoChange(t *testing.T) {
+	repository(t)
+	clean := commit()
+	for _, c := range []struct {
+		name string
+		same bool
+	}{
+		{"bench/results/summary.md", true}, {"bench/results/x.go", true}, {"notes.txt", true}, {"bin/made.go", true},
+		{"bench/new.go", false}, {"go.sum", false}, {"tools/go.mod", false}, {"bench/main.go", false},
+	} {
+		write(t, c.name, "new")
+		if got := commit(); (got == clean) != c.same || strings.TrimSuffix(got, dirty) != clean || len(clean) < 7 {
+			t.Errorf("with another %s it is %s, was %s", c.name, got, clean)
+		}
+		if !c.same && c.name != "bench/main.go" {
+			if err := os.Remove(c.name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Chdir("bench")
+	if got := commit(); got != clean+dirty {
+		t.Errorf("from a folder it is %s, was %s", got, clean)
+	}
+}
+
+// repository is a small one of one commit, in which it is run from then on.
+func repository(t *testing.T) (git func(args ...string)) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	git = func(args ...string) {
 		t.Helper()
 		if out, err := exec.Command("git", append([]string{"-c", "user.name=x", "-c", "user.email=x@localhost"}, args...)...).CombinedOutput(); err != nil {
 			t.Fatalf("git %q: %v: %s", args, err, out)
 		}
 	}
-	write("bench/results/summary.md", "old")
-	write("bench/main.go", "old")
+	write(t, "bench/results/summary.md", "old")
+	write(t, "bench/main.go", "old")
+	write(t, ".gitignore", "/bin/")
 	git("init", "-q")
 	git("add", ".")
 	git("commit", "-q", "-m", "x")
-	clean := commit()
-	write("bench/results/summary.md", "new")
-	if got := commit(); got != clean || strings.Contains(got, dirty) || len(got) < 7 {
-		t.Errorf("with another report it is %s, was %s", got, clean)
+	return git
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
 	}
-	write("bench/main.go", "new")
-	if got := commit(); got != clean+dirty {
-		t.Errorf("with another program it is %s, was %s", got, clean)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	t.Chdir("bench")
-	if got := commit(); got != clean+dirty {
-		t.Errorf("from a folder it is %s, was %s", got, clean)
+}
+
+// TestTheMachineSaysWhatItDidMeanwhile, where it can be read.
+func TestTheMachineSaysWhatItDidMeanwhile(t *testing.T) {
+	start := busyOf("cpu  100 0 50 800 10 0 5 35 7 0\ncpu0 1 2 3 4 5 6 7 8\n")
+	if start != (busy{1000, 35}) {
+		t.Errorf("at the start it is %+v", start)
+	}
+	if share, ok := busyOf("cpu  200 0 50 1600 10 0 5 135 7 0\n").stolenSince(start); !ok || share != 0.1 {
+		t.Errorf("the share is %g, %t", share, ok)
+	}
+	for name, stat := range map[string]string{"nothing": "", "old": "cpu 1 2 3 4\n", "other": "intr 1 2 3 4 5 6 7 8\n", "text": "cpu 1 2 3 4 5 6 7 x\n"} {
+		if got := busyOf(stat); got != (busy{}) {
+			t.Errorf("%s is %+v", name, got)
+		}
+		if _, ok := busyOf(stat).stolenSince(start); ok {
+			t.Errorf("%s: there is a share", name)
+		}
+		if _, ok := start.stolenSince(busyOf(stat)); ok {
+			t.Errorf("%s at the start: there is a share", name)
+		}
+	}
+	r := NewRun("x", "cmd", 1, time.Now())
+	r.Add(line("m"))
+	r.busy = busy{1, 0} // ticks are long
+	r.end()
+	_, err := os.Stat("/proc/stat")
+	for _, key := range []string{"loadBefore", "loadAfter", "stealShare"} {
+		if _, ok := r.lines[0].Machine[key]; ok != (err == nil) {
+			t.Errorf("%s is there: %t", key, ok)
+		}
 	}
 }

@@ -53,56 +53,16 @@ func Pages(folder string) error {
 	if len(lines) == 0 {
 		return fmt.Errorf("%s: no report", folder)
 	}
-	return pages(folder, "Crossfade benchmarks, "+filepath.Base(folder), lines)
+	return pages(folder, "Crossfade benchmarks, "+filepath.Base(folder), "", lines)
 }
 
-// LatestPages makes summary.md and index.html of the latest full report of each bench below a folder of results, in that folder.
-func LatestPages(results string) error {
-	lines, err := latest(results)
-	if err != nil {
-		return err
-	}
-	return pages(results, latestTitle, lines)
-}
-
-const latestTitle = "Crossfade benchmarks, the latest of each"
-
-// latest are the lines of the latest full report of each bench, by its name.
-func latest(results string) (all []*Line, err error) {
-	files, err := filepath.Glob(filepath.Join(results, "*", "*.jsonl"))
-	if err != nil {
-		return nil, err
-	}
-	last := map[string][]*Line{}
-	for _, name := range files {
-		if !mayBeLatest(filepath.Dir(name)) {
-			continue
-		}
-		lines, err := readFile(name)
-		if err != nil {
-			return nil, err
-		}
-		bench := filepath.Base(name)
-		if was := last[bench]; len(lines) > 0 && (len(was) == 0 || lines[0].Time.After(was[0].Time)) {
-			last[bench] = lines
-		}
-	}
-	if len(last) == 0 {
-		return nil, fmt.Errorf("%s: no report", results)
-	}
-	for _, bench := range slices.Sorted(maps.Keys(last)) {
-		all = append(all, last[bench]...)
-	}
-	return all, nil
-}
-
-// pages writes both pages of some lines.
-func pages(folder, title string, lines []*Line) error {
-	if err := os.WriteFile(filepath.Join(folder, "summary.md"), []byte(summary(title, lines)), 0o644); err != nil {
+// pages writes both pages of some lines; missing is said at their top.
+func pages(folder, title, missing string, lines []*Line) error {
+	if err := os.WriteFile(filepath.Join(folder, "summary.md"), []byte(summary(title, missing, lines)), 0o644); err != nil {
 		return err
 	}
 	var page bytes.Buffer
-	data := map[string]any{"Title": title, "Method": method, "Origins": origins(lines), "Groups": groups(lines), "Aims": aims(lines)}
+	data := map[string]any{"Title": title, "Missing": missing, "Method": method, "Origins": origins(lines), "Groups": groups(lines), "Aims": aims(lines)}
 	if err := pageTemplate.Execute(&page, data); err != nil {
 		return err
 	}
@@ -122,7 +82,9 @@ func aims(lines []*Line) (out []*Line) {
 // method is what both pages say about all figures.
 const method = "Every figure is repeated by the commands above its table, unless it says there that they cannot. Ratios are geometric means over pairs of runs that took turns, " +
 	"or ran at the same time where the benchmark says so, with a 95 % interval by Student's t (reports of before commit cda3f49: by a bootstrap, which is narrower). " +
-	"An aim that is a ratio is met only by the worse end of its interval; one of p99 is met by the 99th percentile of all samples together, which has no interval."
+	"An aim is met only by the worse end of what is known. That of a ratio is the end of its interval, of five pairs at least (reports without p99High: of three). " +
+	"That of a p99 is its upper end, which it is not above with 97.5 %, whatever the distribution of all samples together; of fewer than 368 it is the largest, which " +
+	"alone says less. Reports without p99High are of before that rule: their aims of p99 were judged by the p99 of the samples, which has no end, and stay as they were judged."
 
 // origin says where the lines of one bench come from. Repeat are the commands for that; Doubt is why they may not do.
 type origin struct {
@@ -138,7 +100,8 @@ func (l *Line) repeat() (commands, doubt string) {
 	case l.Commit == "" || l.Commit == unknown:
 		return l.Command, "It cannot be repeated: nobody knows of which commit it is. "
 	}
-	return "git checkout " + l.Commit + " && " + l.Command, ""
+	// Not a checkout: the run before, and the page of the latest that it wrote, would be in its way.
+	return fmt.Sprintf("git worktree add ../crossfade-%[1]s %[1]s && cd ../crossfade-%[1]s && %[2]s", l.Commit, l.Command), ""
 }
 
 func origins(lines []*Line) (out []origin) {
@@ -170,32 +133,46 @@ func pairs(m map[string]string) string {
 	return strings.Join(out, ", ")
 }
 
-func summary(title string, lines []*Line) string {
+func summary(title, missing string, lines []*Line) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n\n%s\n", title, method)
+	fmt.Fprintf(&b, "# %s\n\n", title)
+	if missing != "" {
+		fmt.Fprintf(&b, "%s\n\n", missing)
+	}
+	fmt.Fprintf(&b, "%s\n", method)
 	for _, o := range origins(lines) {
 		fmt.Fprintf(&b, "\n## %s\n\n    %s\n\n%sCommit %s, %s. Machine: %s. Versions: %s.\n", o.Bench, o.Repeat, o.Doubt, o.Commit, o.Time, o.Machine, o.Versions)
 		columns := []string{"case", "metric", "system", "n", "p50", "p90", "p99", "max", "ratio [95 %]", "aim"}
 		if o.rated {
 			columns = append(columns, "per second: reached of offered")
 		}
+		var notes []string // of all lines alike stand once, below the table
 		fmt.Fprintf(&b, "\n| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat("---|", len(columns)))
 		for _, g := range groups(lines) {
 			if g.Bench != o.Bench {
 				continue
 			}
 			for _, l := range g.Lines {
-				all := l.figures()
+				all, system := l.figures(), l.System
 				figures := all[:4]
-				if l.N == 0 {
+				switch {
+				case l.N == 0:
 					figures[0] = l.Note
+				case l.Note != "":
+					if !slices.Contains(notes, l.Note) {
+						notes = append(notes, l.Note)
+					}
+					system += fmt.Sprintf(" (%d)", slices.Index(notes, l.Note)+1)
 				}
-				cells := slices.Concat([]string{g.Case, g.Metric, l.System, l.count()}, figures, []string{l.ratioText(), l.aimText()})
+				cells := slices.Concat([]string{g.Case, g.Metric, system, l.count()}, figures, []string{l.ratioText(), l.aimText()})
 				if o.rated {
 					cells = append(cells, l.rate())
 				}
 				fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | "))
 			}
+		}
+		for i, note := range notes {
+			fmt.Fprintf(&b, "%s%d. %s\n", map[bool]string{true: "\n"}[i == 0], i+1, note)
 		}
 	}
 	return b.String()
@@ -300,6 +277,7 @@ var pageText string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"amount":   Amount,
+	"class":    class,
 	"plot":     plot,
 	"lines":    (*Line).texts,
 	"figures":  (*Line).figures,

@@ -4,6 +4,7 @@ import (
 	"html"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func line(metric string) *Line { return NewLine("s", metric, "s", nil, Series{{1
 
 // TestPagesSayHowTheyAreRepeated by the commands as they were at the commit; what is of none is not.
 func TestPagesSayHowTheyAreRepeated(t *testing.T) {
-	const checkout = "git checkout abcdef0 && go run ./bench/x -full"
+	const checkout = "git worktree add ../crossfade-abcdef0 abcdef0 && cd ../crossfade-abcdef0 && go run ./bench/x -full"
 	for commit, want := range map[string]string{
 		"abcdef0": checkout, "abcdef0-dirty": "cannot be repeated: files differed from commit abcdef0", unknown: "cannot be repeated: nobody knows",
 	} {
@@ -45,7 +46,7 @@ func TestPagesSayHowTheyAreRepeated(t *testing.T) {
 			if !strings.Contains(text, want) || !strings.Contains(text, "go run ./bench/x -full") || !strings.Contains(text, method) {
 				t.Errorf("%s of %s lacks %q, the command or the method:\n%s", name, commit, want, text)
 			}
-			if want != checkout && strings.Contains(text, "git checkout") {
+			if want != checkout && strings.Contains(text, "git worktree") {
 				t.Errorf("%s of %s says that it is repeated by a commit", name, commit)
 			}
 		}
@@ -65,7 +66,7 @@ func TestPagesShowRatesAndWhatIsInvalid(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"offered 4000/s, 3990 reached; cores 0.2</td>", "p99 3 s; invalid: the rate was not reached</td>",
+		"offered 4000/s, 3990 reached; cores 0.2</td>", "p99 3 s, largest of 3 3 s; invalid: the rate was not reached</td>",
 		`missed">not met: p99 <= 9 s, 0 failed; invalid: the rate was not reached</td>`, `missed">invalid: the machine was busy</td>`,
 	} {
 		if !strings.Contains(page, want) {
@@ -90,6 +91,50 @@ func TestOldReportsSayWhatWasMeasured(t *testing.T) {
 		}
 		if l.Failed = 1; strings.Contains(aim, "most") && l.measured() != want+", 1 of 9 failed" {
 			t.Errorf("%s: %q lacks what failed", aim, l.measured())
+		}
+	}
+}
+
+// TestNotesAreInTheSummary, which is what people read: once each, below the table.
+func TestNotesAreInTheSummary(t *testing.T) {
+	first, second, third, none := line("one"), line("two"), line("three"), NewLine("s", "four", "s", nil, nil)
+	first.Note, second.Note, third.Note, none.Note = "gave up in 1 of 8 rounds", "busy", "gave up in 1 of 8 rounds", "as they wrote"
+	summary, _ := written(t, "abcdef0", first, second, third, none, line("plain"))
+	for _, want := range []string{
+		"|  | one | s (1) | 3 |", "|  | two | s (2) | 3 |", "|  | three | s (1) | 3 |", "|  | four | s | 0 | as they wrote |", "|  | plain | s | 3 |",
+		"|\n\n1. gave up in 1 of 8 rounds\n2. busy\n",
+	} {
+		if !strings.Contains(summary, want) {
+			t.Errorf("summary.md lacks %q:\n%s", want, summary)
+		}
+	}
+}
+
+// TestPlotsOfFewSamples have a dot for each; only of fewer than five there is none.
+func TestPlotsOfFewSamples(t *testing.T) {
+	for n, want := range map[int]int{4: -1, 5: 5, 9: 9, 29: 29, 30: 0} {
+		var s []float64
+		for i := range n {
+			s = append(s, float64(i+1))
+		}
+		of := string(plot(&group{Lines: []*Line{NewLine("s", "m", "s", nil, Series{s})}}))
+		if got := strings.Count(of, "h0"); (of != "") != (want >= 0) || got != max(want, 0) || strings.Contains(of, `class="s0 dots"`) != (want > 0) {
+			t.Errorf("%d samples: %d dots in %s", n, got, of)
+		}
+	}
+}
+
+// TestColoursOfLegendsAreThoseOfLines, also of more systems than there are colours.
+func TestColoursOfLegendsAreThoseOfLines(t *testing.T) {
+	var lines []*Line
+	for range 8 {
+		lines = append(lines, NewLine("s", "m", "s", nil, Series{{1, 2, 3, 4, 5}}))
+	}
+	_, page := written(t, "abcdef0", lines...)
+	for i, want := range []int{2, 2, 1, 1, 1, 1, 0, 0} {
+		legend, drawn := strings.Count(page, `<span class="`+"s"+strconv.Itoa(i)+`">`), strings.Count(page, `<path class="`+"s"+strconv.Itoa(i)+`" `)
+		if legend != want || drawn != want {
+			t.Errorf("colour %d: %d in the legend, %d lines, want %d", i, legend, drawn, want)
 		}
 	}
 }

@@ -10,7 +10,13 @@ import (
 const (
 	plotWidth, plotHeight         = 720.0, 220.0
 	plotLeft, plotTop, plotBottom = 44.0, 10.0, 30.0
+	plotLeast                     = 5  // samples of the system that has most
+	plotDots                      = 30 // of fewer samples, each has a dot
+	plotColours                   = 6  // s0 and so on of the page, from the start again for more systems
 )
+
+// class is that of a system's colour, by its place in the group.
+func class(i int) string { return fmt.Sprint("s", i%plotColours) }
 
 // axis maps values to places from left to right.
 type axis struct {
@@ -78,7 +84,7 @@ func plotY(share float64) float64 {
 func plot(g *group) template.HTML {
 	few := true
 	for _, l := range g.Lines {
-		few = few && len(l.Samples) < 10
+		few = few && len(l.Samples) < plotLeast
 	}
 	a, ok := newAxis(g.Lines)
 	if !ok || few {
@@ -99,7 +105,10 @@ func plot(g *group) template.HTML {
 		fmt.Fprintf(&b, `<text x="%.1f" y="%g" text-anchor="middle">%s</text>`, x, plotHeight-plotBottom+16, template.HTMLEscapeString(Amount(v, a.unit)))
 	}
 	for i, l := range g.Lines {
-		fmt.Fprintf(&b, `<path class="s%d" d="%s"/>`, i%6, steps(a, l.Samples))
+		fmt.Fprintf(&b, `<path class="%s" d="%s"/>`, class(i), steps(a, l.Samples))
+		if len(l.Samples) < plotDots {
+			fmt.Fprintf(&b, `<path class="%s dots" d="%s"/>`, class(i), dots(a, l.Samples))
+		}
 	}
 	b.WriteString(`</svg>`)
 	return template.HTML(b.String()) // numbers and escaped text only
@@ -116,6 +125,15 @@ func steps(a axis, sorted []float64) string {
 			fmt.Fprintf(&b, "H%.1f", x)
 		}
 		fmt.Fprintf(&b, "V%.1f", y)
+	}
+	return b.String()
+}
+
+// dots is a path of nothing but ends, which are round: one at the top of each step.
+func dots(a axis, sorted []float64) string {
+	var b strings.Builder
+	for i, v := range sorted {
+		fmt.Fprintf(&b, "M%.1f %.1fh0", a.x(v), plotY(float64(i+1)/float64(len(sorted))))
 	}
 	return b.String()
 }

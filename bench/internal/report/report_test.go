@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,7 +88,7 @@ func TestAnAimIsMetByTheWorseEnd(t *testing.T) {
 		"nothing":       {NewLine("s", "m", "ms", nil, nil).AimP99(2), false},
 		"none measured": {NewLine("s", "m", "ms", nil, nil).AimNone(), false},
 		"no ratio":      {NewLine("s", "m", "ms", nil, own).AimRatio(2), false},
-		"two runs":      {NewLine("s", "m", "ms", nil, own[:2]).Compare("peer", ByMean, own[:2], other[:2]).AimRatio(2), false},
+		"four runs":     {NewLine("s", "m", "ms", nil, own[:4]).Compare("peer", ByMean, own[:4], other[:4]).AimRatio(2), false},
 		"invalid then":  {NewLine("s", "m", "ms", nil, own).AimP99(9).Invalidate("slow"), false},
 		"invalid first": {NewLine("s", "m", "ms", nil, own).Invalidate("slow").AimP99(9), false},
 		"of any kind":   {NewLine("s", "m", "ms", nil, own).AimOf("blue", "blue", true), true},
@@ -114,7 +115,7 @@ func TestThinKeepsTheEnds(t *testing.T) {
 
 // keys of interface.md, in any order.
 var keys = []string{
-	"schema", "bench", "system", "case", "metric", "unit", "n", "p50", "p90", "p99", "max", "mean", "failed", "peer", "ratio", "ratioLow", "ratioHigh",
+	"schema", "bench", "system", "case", "metric", "unit", "n", "p50", "p90", "p99", "p99High", "max", "mean", "failed", "peer", "ratio", "ratioLow", "ratioHigh",
 	"aim", "met", "offeredRps", "achievedRps", "run", "seed", "time", "commit", "machine", "versions", "command",
 }
 
@@ -134,8 +135,8 @@ func TestWrite(t *testing.T) {
 		c := map[string]any{"proxies": 3, "name": `<b>"x"</b>`}
 		r.Add(NewLine("ours", "time", "s", c, own).Compare("theirs", ByP99, own, other).AimRatio(0.4))
 		r.Add(NewLine("theirs", "time", "s", c, other))
-		if got := r.Missed(); len(got) != 1 || !strings.Contains(got[0], "p99 0.5 [0.5, 0.5] of theirs") {
-			t.Errorf("missed: %q", got)
+		if got := r.aims(); len(got) != 1 || got[0] != `aim missed: ours time (name <b>"x"</b>, proxies 3): ratioHigh <= 0.4: p99 0.5 [0.5, 0.5] of theirs` {
+			t.Errorf("aims: %q", got)
 		}
 		if err := r.Write(folder); err != nil {
 			t.Fatal(err)
@@ -170,6 +171,99 @@ func TestWrite(t *testing.T) {
 				t.Errorf("%s lacks %q", name, want)
 			}
 		}
+	}
+}
+
+// TestAnAimIsMetByFiveRuns: an interval of three is shown, and says too little.
+func TestAnAimIsMetByFiveRuns(t *testing.T) {
+	own := Series{{1}, {1.01}, {1}, {1.01}, {1}}
+	for n, want := range map[int]string{
+		2: "mean 1 of peer, too few runs for an interval; of 2 runs, 5 are needed", 3: "mean 1 [1, 1] of peer; of 3 runs, 5 are needed",
+		4: "mean 1 [1, 1] of peer; of 4 runs, 5 are needed", 5: "mean 1 [1, 1] of peer",
+	} {
+		compared := func() *Line { return NewLine("s", "m", "s", nil, own[:n]).Compare("peer", ByMean, own[:n], own[:n]) }
+		if l := compared().AimRatio(1.1); *l.Met != (n == 5) || l.Measured != want || (l.RatioHigh != nil) != (n >= 3) {
+			t.Errorf("%d runs: met %t by %q", n, *l.Met, l.Measured)
+		}
+		if l := compared().AimOf("all of the interval of the ratio at most 2", "1", true); *l.Met != (n == 5) || strings.Contains(l.Measured, "needed") != (n < 5) {
+			t.Errorf("%d runs, by words: met %t by %q", n, *l.Met, l.Measured)
+		}
+		if l := NewLine("s", "m", "s", nil, Series{own.All()[:n]}).AimOf("all of the interval of the mean at most 2", "1", true); *l.Met != (n == 5) {
+			t.Errorf("%d samples: met %t by %q", n, *l.Met, l.Measured)
+		}
+		if l := compared().AimOf("p50 at most 2", "1", true); !*l.Met {
+			t.Errorf("%d runs: an aim without an interval is not met", n)
+		}
+	}
+	if l := NewLine("s", "m", "s", nil, own).AimRatio(2); *l.Met || l.Measured != "of 0 runs, 5 are needed" {
+		t.Errorf("without a ratio: met %t by %q", *l.Met, l.Measured)
+	}
+}
+
+// TestP99IsMetByItsUpperEnd: of 255 samples the 99th percentile may lie above all, and of 20 it is no more than the largest.
+func TestP99IsMetByItsUpperEnd(t *testing.T) {
+	to := func(n int) Series {
+		s := make([]float64, n)
+		for i := range s {
+			s[i] = float64(i + 1)
+		}
+		return Series{s}
+	}
+	for n, c := range map[int]struct {
+		high     float64 // 0: none
+		measured string
+	}{
+		1: {0, "p99 1 ms, largest of 1 1 ms"}, 20: {0, "p99 20 ms, largest of 20 20 ms"}, 255: {0, "p99 253 ms, largest of 255 255 ms"},
+		367: {0, "p99 364 ms, largest of 367 367 ms"}, 368: {368, "p99 365 ms, at most 368 ms with 97.5 %"}, 554: {554, "p99 549 ms, at most 554 ms with 97.5 %"},
+		555: {554, "p99 550 ms, at most 554 ms with 97.5 %"}, 100_000: {99_062, "p99 99000 ms, at most 99062 ms with 97.5 %"},
+	} {
+		l := NewLine("s", "m", "ms", nil, to(n))
+		l.N = 7 * n // what benchmarks of requests do
+		end := l.Max
+		if (l.P99High != nil) != (c.high > 0) {
+			t.Errorf("%d samples have the upper end %v", n, l.P99High)
+		} else if l.P99High != nil {
+			if end = c.high; *l.P99High != c.high {
+				t.Errorf("of %d samples the upper end is %g, want %g", n, *l.P99High, c.high)
+			}
+		}
+		if l.AimP99(end); !*l.Met || l.Measured != c.measured {
+			t.Errorf("%d samples: met %t by %q", n, *l.Met, l.Measured)
+		}
+		if l.AimP99(end - 1); *l.Met {
+			t.Errorf("%d samples: met, though what may be p99 is above", n)
+		}
+	}
+	if l := NewLine("s", "m", "ms", nil, nil); l.P99High != nil {
+		t.Error("nothing has an upper end")
+	}
+	const times = 2000
+	r, above := rand.New(rand.NewPCG(1, 1)), 0
+	for range times {
+		s := make([]float64, 600)
+		for i := range s {
+			s[i] = r.Float64()
+		}
+		if *NewLine("s", "m", "ms", nil, Series{s}).P99High < 0.99 {
+			above++
+		}
+	}
+	if above > times*35/1000 {
+		t.Errorf("the 99th percentile is above its upper end %d times of %d", above, times)
+	}
+}
+
+// TestEveryAimIsSaid, and what was measured of it: whoever looks at one that is met can see by how much.
+func TestEveryAimIsSaid(t *testing.T) {
+	r := NewRun("x", "cmd", 1, time.Now())
+	r.Add(NewLine("s", "m", "ms", map[string]any{"n": 3}, Series{{1, 2}}).AimP99(2))
+	r.Add(NewLine("s", "m", "ms", nil, Series{{1, 2}}))
+	r.Add(NewLine("s", "n", "ms", nil, Series{{1, 2}}).AimP99(1).Invalidate("slow"))
+	want := []string{
+		"aim met: s m (n 3): p99 <= 2 ms, 0 failed: p99 2 ms, largest of 2 2 ms", "aim missed: s n: p99 <= 1 ms, 0 failed: p99 2 ms, largest of 2 2 ms; invalid: slow",
+	}
+	if got := r.aims(); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
 	}
 }
 
@@ -210,8 +304,51 @@ func TestLatestPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err = os.ReadFile(filepath.Join(root, "bench", "results", "summary.md")); err != nil || string(b) != summary(latestTitle, lines) {
+	all, err := benches(filepath.Join(root, "bench"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(b), missing(all, nil)) || !slices.Contains(all, "fleet") || !slices.Contains(all, "telemetry") || slices.Contains(all, "compare") {
+		t.Errorf("of the benchmarks %q none has a report, and it does not say so", all)
+	}
+	if b, err = os.ReadFile(filepath.Join(root, "bench", "results", "summary.md")); err != nil || string(b) != summary(latestTitle, missing(all, lines), lines) {
 		t.Errorf("bench/results/summary.md is not made of the reports below it (%v): run go run ./bench/compare -join", err)
+	}
+}
+
+// TestMissingReportsAreNamed: a benchmark that was never run in full does not vanish.
+func TestMissingReportsAreNamed(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{"one": "package main", "two": "// Command two.\npackage main", "compare": "package main", "part": "package part"} {
+		if err := os.Mkdir(filepath.Join(folder, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, name, "main.go"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := benches(folder)
+	if err != nil || !slices.Equal(all, []string{"one", "two"}) {
+		t.Fatalf("%q, %v", all, err)
+	}
+	for bench, want := range map[string]string{"x": ": one, two.", "one": ": two."} {
+		l := line("m")
+		l.Bench = bench
+		said := missing(all, []*Line{l})
+		if !strings.HasSuffix(said, want) || !strings.Contains(summary("title", said, []*Line{l}), said) {
+			t.Errorf("with a report of %s: %q", bench, said)
+		}
+		if err := pages(folder, "title", said, []*Line{l}); err != nil {
+			t.Fatal(err)
+		}
+		if page, err := os.ReadFile(filepath.Join(folder, "index.html")); err != nil || !strings.Contains(string(page), said) {
+			t.Errorf("index.html does not say %q: %v", said, err)
+		}
+	}
+	one, two := line("m"), line("m")
+	one.Bench, two.Bench = "one", "two"
+	if said := missing(all, []*Line{one, two}); said != "" {
+		t.Errorf("nothing is missing: %q", said)
 	}
 }
 

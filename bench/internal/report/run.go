@@ -6,12 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +31,8 @@ type Run struct {
 	seed           uint64
 	started        time.Time
 	commit         string
+	moved          string // how the commit is another than it was at the start, in words
+	busy           busy   // the processors at the start
 	machine        map[string]any
 	versions       map[string]string
 	lines          []*Line
@@ -40,7 +40,7 @@ type Run struct {
 
 // NewRun begins a report. command repeats the run when typed at the root; modules are those whose versions matter.
 func NewRun(bench, command string, seed uint64, now time.Time, modules ...string) *Run {
-	r := &Run{bench: bench, command: command, seed: seed, started: now.UTC(), commit: commit(), machine: machine()}
+	r := &Run{bench: bench, command: command, seed: seed, started: now.UTC(), commit: commit(), busy: busyNow(), machine: machine()}
 	r.versions = map[string]string{"crossfade": version.String(), "go": runtime.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, d := range info.Deps {
@@ -66,14 +66,42 @@ func (r *Run) Add(l *Line) {
 // Lines that were added.
 func (r *Run) Lines() []*Line { return r.lines }
 
-// Missed lists the aims that were not met, in words.
-func (r *Run) Missed() (out []string) {
+// aims says of every aim what was held against it, and whether that met it.
+func (r *Run) aims() (out []string) {
 	for _, l := range r.lines {
-		if l.Met != nil && !*l.Met {
-			out = append(out, strings.TrimSuffix(fmt.Sprintf("%s %s: %s is not met: %s; %s", l.System, l.Metric, *l.Aim, l.measured(), l.Invalid), "; "))
+		if l.Aim == nil {
+			continue
 		}
+		of := l.System + " " + l.Metric
+		if c := l.CaseText(); c != "" {
+			of += " (" + c + ")"
+		}
+		words := fmt.Sprintf("aim %s: %s: %s: %s", map[bool]string{true: "met", false: "missed"}[*l.Met], of, *l.Aim, l.measured())
+		if l.Invalid != "" {
+			words += "; invalid: " + l.Invalid
+		}
+		out = append(out, words)
 	}
 	return out
+}
+
+// end notes what the machine did meanwhile, and whether the commit is still that of the start: programs are built, and started, during all of a run.
+func (r *Run) end() {
+	if one, ok := load(); ok {
+		r.machine["loadAfter"] = one
+	}
+	if share, ok := busyNow().stolenSince(r.busy); ok {
+		r.machine["stealShare"] = round(share)
+	}
+	now := commit()
+	if now == r.commit {
+		return
+	}
+	r.moved = fmt.Sprintf("files or the commit changed during the run: it was %s at the start, and is %s", r.commit, now)
+	r.commit = strings.TrimSuffix(r.commit, dirty) + dirty
+	for _, l := range r.lines {
+		l.Commit = r.commit
+	}
 }
 
 // measured is what an aim was held against, in words. Reports of before that was written down have it by the first word of the aim.
@@ -107,16 +135,20 @@ func (r *Run) folder(o *Options) string {
 	return filepath.Join(o.Results, r.started.Format(time.DateOnly)+"-"+r.commit+o.suffix())
 }
 
-// conclude prints which aims were missed and, unless only a part was run, writes the report and prints where. A quick run says nothing about speed, so
+// conclude prints what became of the aims and, unless only a part was run, writes the report and prints where. A quick run says nothing about speed, so
 // its lines lose their aims, whenever they were given.
 func (r *Run) conclude(o *Options) error {
+	r.end()
 	if o.Size == Quick {
 		for _, l := range r.lines {
 			l.Aim, l.Met, l.Measured = nil, nil, ""
 		}
 	}
-	for _, missed := range r.Missed() {
-		fmt.Println("aim missed:", missed)
+	for _, aim := range r.aims() {
+		fmt.Println(aim)
+	}
+	if r.moved != "" {
+		fmt.Println(r.moved)
 	}
 	if o.Only != "" {
 		return nil
@@ -138,7 +170,7 @@ func (r *Run) aside(o *Options) string {
 	case o.Size != Full:
 		return ""
 	case o.custom:
-		return " (not on the page of the latest: flags of the measuring were given by hand)"
+		return " (not on the page of the latest: flags or variables of the measuring were given by hand)"
 	case strings.HasSuffix(r.commit, dirty):
 		return " (not on the page of the latest: files differ from the commit)"
 	}
@@ -216,54 +248,4 @@ func Root() (string, error) {
 			return "", fmt.Errorf("no go.mod above %s: run it in the repository", dir)
 		}
 	}
-}
-
-// commit is the short hash of HEAD, with "-dirty" if tracked files differ from it, reports aside: those of the benchmark before this one are among them.
-func commit() string {
-	head, err := exec.Command("git", "rev-parse", "--short=7", "HEAD").Output()
-	if err != nil {
-		return unknown
-	}
-	hash := strings.TrimSpace(string(head))
-	if changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)bench/results").Output(); err != nil || len(changed) > 0 {
-		hash += dirty
-	}
-	return hash
-}
-
-// unknown is the commit of what was not measured in a clone of the repository.
-const unknown = "unknown"
-
-// machine describes where it ran.
-func machine() map[string]any {
-	m := map[string]any{"os": runtime.GOOS, "arch": runtime.GOARCH, "cores": runtime.NumCPU()}
-	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		m["kernel"] = strings.TrimSpace(string(b))
-	}
-	if v := field("/proc/cpuinfo", "model name"); v != "" {
-		m["cpu"] = v
-	}
-	if kb, err := strconv.ParseInt(strings.TrimSuffix(field("/proc/meminfo", "MemTotal"), " kB"), 10, 64); err == nil {
-		m["memoryBytes"] = kb << 10
-	}
-	if b, err := os.ReadFile("/proc/loadavg"); err == nil {
-		if one, err := strconv.ParseFloat(strings.Fields(string(b))[0], 64); err == nil {
-			m["loadBefore"] = one
-		}
-	}
-	return m
-}
-
-// field is the value of the first line "key: value" of a file, "" without one.
-func field(file, key string) string {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(b)) {
-		if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == key {
-			return strings.TrimSpace(v)
-		}
-	}
-	return ""
 }

@@ -3,6 +3,9 @@ package report
 import (
 	"math"
 	"slices"
+	"sort"
+
+	"github.com/crossfade-proxy/crossfade/pkg/shadow/stats"
 )
 
 // Quantile of sorted samples by nearest rank: the smallest sample that a share q of all is not above.
@@ -11,6 +14,17 @@ func Quantile(sorted []float64, q float64) float64 {
 		return 0
 	}
 	return sorted[max(0, min(len(sorted)-1, int(math.Ceil(q*float64(len(sorted))))-1))]
+}
+
+// upperP99 is the upper end of the 99th percentile, whatever the distribution: the smallest order statistic k with P(Bin(n, 0.99) < k) >= 0.975, which is
+// P(Bin(n, 0.01) > n-k). It is nil for fewer than 368 samples: all of those are below the percentile in more than 2.5 of 100 times.
+func upperP99(sorted []float64) *float64 {
+	n := len(sorted)
+	above := sort.Search(n, func(i int) bool { return stats.BinomialTail(uint64(i)+1, uint64(n), 0.01) < 0.975 })
+	if above == 0 {
+		return nil
+	}
+	return ptr(round(sorted[n-above]))
 }
 
 // Mean of samples, 0 of none.
@@ -47,8 +61,8 @@ type Ratio struct {
 	Mid, Low, High float64
 }
 
-// leastRuns is of how many runs there is an interval.
-const leastRuns = 3
+// leastRuns is of how many runs there is an interval, and leastAimRuns of how many it is one that an aim is met by.
+const leastRuns, leastAimRuns = 3, 5
 
 // RatioOf compares run i of one system with run i of the other: the geometric mean of the ratios, with an interval by Student's t of
 // their logarithms. Pairs run next to each other, so noise of the machine that lasts longer than a pair falls out. A percentile bootstrap in its place would

@@ -10,6 +10,26 @@ type Meter struct {
 	mu     sync.Mutex
 	counts Counts
 	delays []float64
+	own    map[string]*own // by proxy, since the last reading
+}
+
+// own is what one proxy sent.
+type own struct {
+	bytes    uint64
+	reported bool // load reports are among it
+}
+
+// add notes bytes of a proxy. The caller holds the lock.
+func (m *Meter) add(proxy string, bytes int, reported bool) {
+	if m.own == nil {
+		m.own = map[string]*own{}
+	}
+	o := m.own[proxy]
+	if o == nil {
+		o = &own{}
+		m.own[proxy] = o
+	}
+	o.bytes, o.reported = o.bytes+uint64(bytes), o.reported || reported
 }
 
 // Counts are sums over all proxies. Bytes are of messages, without what gRPC, HTTP/2 and TCP put around them.
@@ -29,7 +49,7 @@ type Counts struct {
 }
 
 // flushed notes what became of a flush. The delay is from when it was due to when the server had it.
-func (m *Meter) flushed(bytes int, sent Sent, delay time.Duration, err error) {
+func (m *Meter) flushed(proxy string, bytes int, sent Sent, delay time.Duration, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := &m.counts
@@ -38,6 +58,7 @@ func (m *Meter) flushed(bytes int, sent Sent, delay time.Duration, err error) {
 		c.Flushes, c.FlushBytes = c.Flushes+1, c.FlushBytes+uint64(bytes)
 		c.Requests, c.Failed, c.Busy = c.Requests+sent.Requests, c.Failed+sent.Failed, c.Busy+uint64(sent.Busy)
 		m.delays = append(m.delays, delay.Seconds())
+		m.add(proxy, bytes, false)
 		return
 	case late(err):
 		c.TimedOut++
@@ -47,11 +68,13 @@ func (m *Meter) flushed(bytes int, sent Sent, delay time.Duration, err error) {
 	c.LastError = err.Error()
 }
 
-func (m *Meter) reported(bytes int) {
+// reported notes a message of the stream of load reports; not all have some.
+func (m *Meter) reported(proxy string, bytes int, some bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.counts.Reports++
 	m.counts.ReportBytes += uint64(bytes)
+	m.add(proxy, bytes, some)
 }
 
 // lane notes that a proxy is asked for other clusters than before.
@@ -75,12 +98,25 @@ func (m *Meter) broke(err error) {
 	}
 }
 
-// Read returns the counts, and how long each flush took since the last call, in seconds: from when it was due until the server had it.
-func (m *Meter) Read() (c Counts, delays []float64) {
+// Reading is what a meter counted so far, and more of what came since the reading before.
+type Reading struct {
+	Counts Counts
+	Delays []float64 // of each flush, in seconds, from when it was due until the server had it
+	Both   []float64 // bytes of each proxy that sent load reports, of its flushes and of these
+}
+
+// Read reads.
+func (m *Meter) Read() (r Reading) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c, delays, m.delays = m.counts, m.delays, nil
-	return c, delays
+	r.Counts, r.Delays = m.counts, m.delays
+	for _, o := range m.own {
+		if o.reported {
+			r.Both = append(r.Both, float64(o.bytes))
+		}
+	}
+	m.delays, m.own = nil, nil
+	return r
 }
 
 // Since returns what was counted after an earlier reading. Lanes and LastError are those of now.

@@ -71,7 +71,7 @@ func (s *Sender) export(ctx context.Context, conn grpc.ClientConnInterface, due 
 	s.mu.Unlock()
 	var answer []byte
 	err := conn.Invoke(metadata.AppendToOutgoingContext(ctx, proxyMetadata, s.id, fleetMetadata, s.fleet), exportMethod, &b, &answer, grpc.ForceCodecV2(raw{}))
-	s.meter.flushed(len(b), sent, time.Since(due), err)
+	s.meter.flushed(s.id, len(b), sent, time.Since(due), err)
 	if err == nil { // else gRPC may still hold it
 		*buffer = b
 		buffers.Put(buffer)
@@ -166,7 +166,7 @@ func (s *Sender) send(stream grpc.ClientStream, reports []byte) error {
 		}
 		return err
 	}
-	s.meter.reported(len(b))
+	s.meter.reported(s.id, len(b), len(reports) > 0)
 	return nil
 }
 

@@ -4,6 +4,7 @@ package usage
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -38,4 +39,19 @@ func Memory(pid int, name string) float64 {
 		}
 	}
 	return 0
+}
+
+// Threads is the CPU time of all threads that a process has now, in seconds, to the nanosecond.
+func Threads(pid int) (sum float64) {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid)) // the pattern is a good one
+	for _, name := range threads {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			continue // it ended
+		}
+		ran, _, _ := strings.Cut(string(b), " ")
+		nanoseconds, _ := strconv.ParseFloat(ran, 64)
+		sum += nanoseconds / 1e9
+	}
+	return sum
 }
