@@ -67,7 +67,11 @@ func parse(args []string) (*options, error) {
 	o := &options{
 		windows: 2, sizes: []int{100, 300, 1000, 2000, 3000, 4000, 6000, 8000}, rates: []float64{1, 10, 100},
 		intervals: []pace{
-			{24 * time.Second, true}, {13 * time.Second, true}, {24 * time.Second, false}, {13 * time.Second, false}, {5 * time.Second, false},
+			{24 * time.Second, true},
+			{13 * time.Second, true},
+			{24 * time.Second, false},
+			{13 * time.Second, false},
+			{5 * time.Second, false},
 			{envoy.DefaultFlushInterval, false}, // may be more than the machine can do, and so is last
 		},
 		fails: 5, failing: 0.05, window: 10 * time.Second, guarded: time.Minute,

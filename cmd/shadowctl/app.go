@@ -39,11 +39,16 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root := newRoot(a)
 	root.SetArgs(args)
 	root.SetIn(a.in)
+	out := &sink{Writer: a.out}
+	a.out = out
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	err := root.ExecuteContext(ctx)
 	if a.conn != nil {
 		_ = a.conn.Close() // nothing is sent any more
+	}
+	if err == nil && out.err != nil {
+		err = out.failure()
 	}
 	if err == nil {
 		return int(exitOK)

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -240,6 +243,24 @@ func TestMistakes(t *testing.T) {
 		r := d.at(t, strings.Fields(tt.args)...)
 		if r.exit != 2 || !strings.HasPrefix(r.err, tt.want) || r.out != "" {
 			t.Errorf("%s: exit %d, out %q\ngot  %s\nwant %s", tt.args, r.exit, r.out, r.err, tt.want)
+		}
+	}
+}
+
+// fullDisk takes nothing.
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space left on device") }
+
+// TestAResultThatCannotBeWrittenIsNoSuccess, in whatever form.
+func TestAResultThatCannotBeWrittenIsNoSuccess(t *testing.T) {
+	d := serve(t, &double{answer: canned(world())})
+	for _, output := range []string{"table", "json", "yaml"} {
+		var errs bytes.Buffer
+		a := &app{out: fullDisk{}, err: &errs, now: func() time.Time { return now }, env: func(string) string { return "" }}
+		exit := a.run(t.Context(), []string{"get", "services", "-o", output, "--server", d.address})
+		if exit != int(exitInternal) || !strings.Contains(errs.String(), "no space left on device") {
+			t.Errorf("-o %s: exit %d, %q", output, exit, errs.String())
 		}
 	}
 }

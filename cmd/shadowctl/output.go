@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
@@ -35,6 +37,25 @@ func (a *app) show(tree *yaml.Node, text func()) error {
 func (a *app) print(s string) error {
 	_, err := fmt.Fprint(a.out, s)
 	return err
+}
+
+// sink is standard output. It remembers that something could not be written, so that no command ends as if it had been.
+type sink struct {
+	io.Writer
+	err error // the first
+}
+
+func (r *sink) Write(b []byte) (int, error) {
+	n, err := r.Writer.Write(b)
+	r.err = cmp.Or(r.err, err)
+	return n, err
+}
+
+// failure says so. What the command did is done.
+func (r *sink) failure() *failure {
+	return &failure{exit: exitInternal, problems: []problem{{
+		code: "output", message: "the result could not be written whole: " + r.err.Error(), next: "what the command did is done all the same; `shadowctl history` shows changes",
+	}}}
 }
 
 // say writes a line of the result for people.

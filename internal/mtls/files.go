@@ -156,13 +156,15 @@ func (m *material) unlisted() (out []*x509.Certificate) {
 	return out
 }
 
-// follows refuses what would take back revocations of before: of an authority that still counts, the list is gone.
+// follows refuses what would take back revocations of before: the list is gone of an authority that was not taken out, or of one below those, which no
+// file here names.
 func (m *material) follows(before *material) error {
-	for _, c := range m.unlisted() {
-		for _, l := range before.lists {
-			if bytes.Equal(l.RawIssuer, c.RawSubject) {
-				return fmt.Errorf("the list of %q is gone, and what it has revoked would count again: put it back, or take the authority out", c.Subject)
-			}
+	for _, l := range before.lists {
+		there := slices.ContainsFunc(m.lists, func(x *x509.RevocationList) bool { return bytes.Equal(x.RawIssuer, l.RawIssuer) })
+		takenOut := len(issuers(l, before.known)) > 0 && len(issuers(l, m.known)) == 0
+		if !there && !takenOut {
+			return fmt.Errorf("the list of %q is gone, and what it has revoked would count again: put it back, or take the authority out; "+
+				"a restart takes the file as it is", l.Issuer)
 		}
 	}
 	return nil

@@ -340,6 +340,23 @@ func TestBadFilesChangeNothing(t *testing.T) {
 	}
 }
 
+// TestTheListOfAnIntermediateStays: who issues for an authority is in no file but that of its list.
+func TestTheListOfAnIntermediateStays(t *testing.T) {
+	w := newWorld(t)
+	intermediate := certtest.New(t, "intermediate")
+	both := append(w.ca.Revoke(), intermediate.Revoke()...)
+	for _, c := range []struct {
+		lists []byte
+		taken bool
+	}{{both, true}, {w.ca.Revoke(), false}, {both, true}} {
+		certtest.Replace(t, w.files.CRL, c.lists)
+		err := w.keeper.Reload()
+		if (err == nil) != c.taken || err != nil && !strings.Contains(err.Error(), `the list of "CN=intermediate" is gone`) {
+			t.Errorf("taken %t: %v", c.taken, err)
+		}
+	}
+}
+
 // TestFilesAreWatched: a rotated pair is shown within a look or two, by a link that is swapped as well, and connections go on.
 func TestFilesAreWatched(t *testing.T) {
 	w := newWorld(t)

@@ -193,8 +193,14 @@ func TestReportsAreNoChange(t *testing.T) {
 		name string
 		same bool
 	}{
-		{"bench/results/summary.md", true}, {"bench/results/x.go", true}, {"notes.txt", true}, {"bin/made.go", true},
-		{"bench/new.go", false}, {"go.sum", false}, {"tools/go.mod", false}, {"bench/main.go", false},
+		{"bench/results/summary.md", true},
+		{"bench/results/x.go", true},
+		{"notes.txt", true},
+		{"bin/made.go", true},
+		{"bench/new.go", false},
+		{"go.sum", false},
+		{"tools/go.mod", false},
+		{"bench/main.go", false},
 	} {
 		write(t, c.name, "new")
 		if got := commit(); (got == clean) != c.same || strings.TrimSuffix(got, dirty) != clean || len(clean) < 7 {
