@@ -128,6 +128,8 @@ func (k *comparator) end(server *http.Server, stopAsking context.CancelFunc, l *
 	defer done()
 	part, finish := context.WithTimeout(grace, k.limits.Grace/2)
 	defer finish()
+	rest, leave := context.WithTimeout(grace, k.limits.Grace*3/4)
+	defer leave()
 	k.mu.Lock()
 	k.ending = true
 	k.mu.Unlock()
@@ -144,7 +146,10 @@ func (k *comparator) end(server *http.Server, stopAsking context.CancelFunc, l *
 	case <-part.Done():
 	}
 	stopAsking()
-	<-finished
+	select {
+	case <-finished:
+	case <-rest.Done(): // the goodbye needs time, too
+	}
 	l.goodbye(grace)
 	unlink()
 	k.transport.close()

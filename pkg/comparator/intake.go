@@ -54,34 +54,48 @@ const (
 	viaHeader    = "X-Cf-Via"
 )
 
-// take reads a copy to its end, and has it asked or counts why not. It says whether the connection can be used again.
+// take reads a copy to its end, and has it asked or counts why not. It says whether the connection can be used again. It settles even if
+// it panics, which net/http survives: else the end would wait for this copy.
 func (k *comparator) take(r *http.Request) bool {
 	key := first(r.Header[mirrorHeader])
 	run := k.run(key)
 	if run == nil {
+		defer k.copies.Done()
 		_, err := drain(r.Body)
 		k.tooEarly(key)
-		k.copies.Done()
 		return err == nil
 	}
 	run.come()
 	c := &copied{run: run, cost: &loan{from: k.budget}}
-	dropped, err := c.read(r)
-	if dropped == "" {
-		dropped = c.parse(r)
+	dropped, settle := dropPanic, run.done
+	defer func() {
+		if settle != nil {
+			k.settle(c, settle, dropped)
+		}
+	}()
+	why, err := c.read(r)
+	if why == "" {
+		why = c.parse(r)
 	}
-	if dropped == "" {
-		dropped = run.admit(&c.question, time.Now())
+	if why == "" {
+		why = run.admit(&c.question, time.Now())
 	}
-	if dropped == "" {
-		c.headers = cleaned(c.headers, c.grpc)
-		k.start(c)
-		return true
+	if why != "" {
+		dropped = why
+		return err == nil
 	}
+	settle = run.leave
+	c.headers = cleaned(c.headers, c.grpc)
+	settle = nil // start does
+	k.start(c)
+	return true
+}
+
+// settle gives back what a copy had, and counts it.
+func (k *comparator) settle(c *copied, count func(dropped string), dropped string) {
 	c.cost.end()
-	run.done(dropped)
+	count(dropped)
 	k.copies.Done()
-	return err == nil
 }
 
 // run finds a run by the header of a copy.

@@ -66,17 +66,12 @@ func (k *comparator) start(c *copied) {
 	case address == "":
 		dropped = dropProxy
 	}
-	end := func(dropped string) {
-		c.cost.end()
-		c.run.leave(dropped)
-		k.copies.Done()
-	}
 	if dropped != "" {
-		end(dropped)
+		k.settle(c, c.run.leave, dropped)
 		return
 	}
 	c.at.address = address
-	go func() { end(k.work(c)) }()
+	go func() { k.settle(c, c.run.leave, k.work(c)) }()
 }
 
 // work asks the origins and judges the answers. It says why the copy is dropped; empty if it is in the tally.

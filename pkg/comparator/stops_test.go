@@ -1,7 +1,9 @@
 package comparator
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -109,4 +111,59 @@ func TestMemoryIsBounded(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	t.Logf("%d MiB in use", m.HeapInuse>>20)
+}
+
+// TestAPanicInACopyIsCounted: net/http survives it, and the end would wait for the copy.
+func TestAPanicInACopyIsCounted(t *testing.T) {
+	t.Parallel()
+	k := newComparator(Config{})
+	r, err := newRun("m/r1", &crossfadev1.RunOrder{Mirror: document(), Key: hashKey}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.runs["m/r1"] = r
+	for _, key := range []string{"m/r1", "m/r2"} {
+		if !k.begin() {
+			t.Fatal("it ends")
+		}
+		q := httptest.NewRequest("POST", "/a", http.NoBody)
+		q.Header.Set(mirrorHeader, key)
+		q.Body, q.ContentLength = panics{}, -1
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("no panic")
+				}
+			}()
+			k.take(q)
+		}()
+	}
+	k.copies.Wait() // hangs if one is left
+	if r.inFlight != 0 || r.asking != 0 || r.drops[dropPanic] != 1 || k.budget.used.Load() != 0 {
+		t.Errorf("%d in flight, %v, %d bytes", r.inFlight, r.drops, k.budget.used.Load())
+	}
+}
+
+type panics struct{ io.ReadCloser }
+
+func (panics) Read([]byte) (int, error) { panic("a bug") }
+
+// TestTheEndDoesNotWaitForACopyThatIsLost, and says goodbye all the same.
+func TestTheEndDoesNotWaitForACopyThatIsLost(t *testing.T) {
+	t.Parallel()
+	k := newComparator(Config{Limits: Limits{Grace: 40 * time.Millisecond}})
+	k.copies.Add(1)
+	l := &link{comparator: k, leave: make(chan struct{}), left: make(chan struct{})}
+	close(l.left)
+	ended := make(chan struct{})
+	go func() {
+		k.end(&http.Server{}, func() {}, l, func() {})
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(deadline):
+		t.Error("it does not end")
+	}
+	k.copies.Done()
 }

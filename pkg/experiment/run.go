@@ -44,7 +44,7 @@ type run struct {
 	counted bool // counts came since the last look at them
 	when    time.Time
 
-	changes int64 // of what is counted
+	changes int64 // of what a report says
 	touched bool  // since it was written last
 	aged    bool  // only what is live has changed since
 	strange bool  // counts under another key were said in the log
@@ -94,6 +94,7 @@ func (r *run) observe(t Traffic) {
 		if was := r.grown[i]; r.looked && n > was {
 			r.live[i] += n - was
 			r.aged = true
+			r.changes++ // a report says how live traffic answers, too
 		}
 	}
 	r.grown, r.looked = t.Classes, true

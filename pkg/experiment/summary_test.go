@@ -53,6 +53,22 @@ func TestAMirrorWhoseServiceIsGone(t *testing.T) {
 	}
 }
 
+// TestLiveTrafficAloneRenewsAReport: nothing is counted meanwhile, as when all comparators are away.
+func TestLiveTrafficAloneRenewsAReport(t *testing.T) {
+	w := newWorld(t, "", nil)
+	doc := document(nil)
+	w.desk.Set([]Mirror{mirrorOf(t, doc)})
+	r := w.desk.runs["try"]
+	before := w.desk.summarize(r)
+	if w.desk.summarize(r) != before {
+		t.Error("it was made anew, with nothing new")
+	}
+	w.serves(1000)
+	if w.desk.summarize(r) == before {
+		t.Error("it is still that of before")
+	}
+}
+
 // BenchmarkReport is a report of counts that have just changed: of four comparators with 30 places each.
 func BenchmarkReport(b *testing.B) {
 	d, r, tally := fuzzed(b)

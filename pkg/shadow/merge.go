@@ -23,8 +23,7 @@ func (t *Tally) Merge(o *Tally) error {
 	addAll(t.unrepresentative, o.unrepresentative)
 	addAll(t.targetFailed, o.targetFailed)
 	for _, s := range sortedKeys(o.statuses) {
-		t.countStatus(s)
-		t.statuses[s] += o.statuses[s] - 1
+		t.countStatus(s, o.statuses[s])
 	}
 	for _, r := range sortedKeys(o.dropped) {
 		t.Drop(r, o.dropped[r])

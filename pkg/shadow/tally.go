@@ -93,7 +93,7 @@ func (t *Tally) Drop(reason string, n uint64) {
 func (t *Tally) Add(o *Outcome, now time.Time) {
 	s := t.endpoint(t.template(o.path))
 	if o.status != 0 {
-		t.countStatus(o.status)
+		t.countStatus(o.status, 1)
 	}
 	switch o.Class {
 	case Unrepresentative:
@@ -142,11 +142,11 @@ func (t *Tally) endpoint(template string) *stat {
 	return s
 }
 
-func (t *Tally) countStatus(status int) {
+func (t *Tally) countStatus(status int, n uint64) {
 	if _, ok := t.statuses[status]; !ok && len(t.statuses) >= maxStatuses {
 		status = 0
 	}
-	t.statuses[status]++
+	t.statuses[status] += n
 }
 
 func (t *Tally) addCompared(s *stat, o *Outcome, now time.Time) {

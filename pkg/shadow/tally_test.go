@@ -296,3 +296,25 @@ func TestTalliesAreBounded(t *testing.T) {
 		t.Errorf("%s, %d crowded", rep.Verdict, tally.crowded)
 	}
 }
+
+// TestASumOfStatusesCanBeReadBack: each side has as many as there may be, and their sum no more, with nothing lost.
+func TestASumOfStatusesCanBeReadBack(t *testing.T) {
+	_, sum := newPair(t, Options{})
+	_, other := newPair(t, Options{})
+	for i := range 100 {
+		sum.countStatus(200+i, 3)
+		other.countStatus(400+i, 3)
+	}
+	if err := sum.Merge(other); err != nil {
+		t.Fatal(err)
+	}
+	n := uint64(0)
+	for _, of := range sum.statuses {
+		n += of
+	}
+	if state, _ := sum.Encode(); len(sum.statuses) > maxStatuses+1 || n != 600 {
+		t.Errorf("%d statuses, %d answers", len(sum.statuses), n)
+	} else if _, err := DecodeTally(Options{Key: key}, state); err != nil {
+		t.Error(err)
+	}
+}

@@ -88,3 +88,8 @@ func (s *State) set(p int) { s[p/64] |= 1 << (p % 64) }
 
 // Live says that some pattern may still match here or below.
 func (s *State) Live() bool { return s[0]|s[1]|s[2]|s[3] != 0 }
+
+// meets says that two have a position in common.
+func (s *State) meets(o *State) bool {
+	return s[0]&o[0]|s[1]&o[1]|s[2]&o[2]|s[3]&o[3] != 0
+}

@@ -11,6 +11,7 @@ type View struct {
 	start     State
 	// keepsMore are the positions of rules that do not ignore: below what is ignored only they count.
 	keepsMore State
+	tolerant  State                // the positions of rules that tolerate
 	headers   map[string]*Compiled // by lower-case name, those of trailers with a colon before
 	status    *Compiled
 	body      *Compiled
@@ -97,12 +98,12 @@ func (v *View) Prunes(s *State, r *Compiled) bool {
 	if r == nil || r.Action != Ignore {
 		return false
 	}
-	for w := range s {
-		if s[w]&v.keepsMore[w] != 0 {
-			return false
-		}
-	}
-	return true
+	return !s.meets(&v.keepsMore)
+}
+
+// Tolerates says that something may be tolerated at a place or below it.
+func (v *View) Tolerates(s *State, r *Compiled) bool {
+	return r != nil && r.Action == Tolerate || v != nil && s.meets(&v.tolerant)
 }
 
 // Header returns the rule for a header; nil if there is none. The name is in lower case.
@@ -162,9 +163,12 @@ func (v *View) addPattern(c *Compiled, p Pattern) {
 	}
 	v.positions = append(v.positions, position{segment{kind: stepEnd}, c})
 	v.reach(&v.start, first)
-	if c.Action != Ignore {
-		for i := first; i < len(v.positions); i++ {
+	for i := first; i < len(v.positions); i++ {
+		if c.Action != Ignore {
 			v.keepsMore.set(i)
+		}
+		if c.Action == Tolerate {
+			v.tolerant.set(i)
 		}
 	}
 }

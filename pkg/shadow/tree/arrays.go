@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+	"strconv"
 
 	"github.com/crossfade-proxy/crossfade/pkg/shadow/rule"
 )
@@ -48,20 +49,28 @@ func (f *Differ) elements(p, q, n int, below *rule.State, decided *rule.Compiled
 // sameLength compares arrays of one length whose lists begin at base and middle of the scratch.
 func (f *Differ) sameLength(i, j uint32, base, middle int, below *rule.State, decided, r *rule.Compiled) {
 	n := middle - base
-	if n > 1 && !f.sameBytes(i, j) && f.permuted(base, middle, below, decided) {
+	switch {
+	case n > 1 && f.sameBytes(i, j):
+	case n > 1 && f.permuted(base, middle, below, decided):
 		f.emit(Order, i, j, r)
-		return
+		if f.view.Tolerates(below, decided) {
+			f.match(base, middle, middle, len(f.order), f.whole(below, decided), f.nearest(below, decided), f.pair(below, decided))
+		}
+	default:
+		f.elements(base, middle, n, below, decided)
 	}
-	f.elements(base, middle, n, below, decided)
 }
 
-// sameBytes says that two nodes are written alike, which is sooner found out than that they are the same.
+// sameBytes says that two nodes are written alike, which is sooner found out than that they are the same. Arrays in arrays are looked at
+// again and again: when that becomes too much it says no, and the nodes are compared one by one.
 func (f *Differ) sameBytes(i, j uint32) bool {
 	x, y := &f.a.nodes[i], &f.b.nodes[j]
 	if x.kind != y.kind || x.end-x.start != y.end-y.start || (x.flags|y.flags)&(inArena|escaped) != 0 || x.start == x.end {
 		return false
 	}
-	f.steps -= int(x.end-x.start) / 256
+	if f.spare -= int(x.end - x.start); f.spare < 0 {
+		return false
+	}
 	return bytes.Equal(f.a.value(x), f.b.value(y))
 }
 
@@ -84,9 +93,10 @@ func (f *Differ) permuted(base, middle int, below *rule.State, decided *rule.Com
 func (f *Differ) equalEnds(base, middle int, below *rule.State, decided *rule.Compiled) (first, last int) {
 	p, q := middle-base, len(f.order)-middle
 	n := min(p, q)
+	whole, judged := f.whole(below, decided), f.view.Tolerates(below, decided)
 	equal := func(k, l int) bool {
 		m, n := f.order[base+k], f.order[middle+l]
-		return f.sameBytes(m, n) || f.hash(f.a, m, below, decided) == f.hash(f.b, n, below, decided)
+		return f.sameBytes(m, n) || whole(f.a, m) == whole(f.b, n) && (!judged || f.tolerable(m, n, below, decided))
 	}
 	for first < n && equal(first, first) {
 		first++
@@ -97,8 +107,18 @@ func (f *Differ) equalEnds(base, middle int, below *rule.State, decided *rule.Co
 	return first, last
 }
 
+// tolerable says that two elements of the same hash differ by no more than is tolerated.
+func (f *Differ) tolerable(m, n uint32, below *rule.State, decided *rule.Compiled) bool {
+	found, ended, ok := f.found, f.ended, true
+	f.found = func(Found) { ok = false }
+	f.pair(below, decided)(m, n)
+	f.found, f.ended = found, ended
+	return ok
+}
+
 // sets compares two arrays without regard to order: what is equal in both is set against each other, then what has the same key; the rest
-// by position, so that one changed element is one changed field and not an element less and one more.
+// by position, so that one changed element is one changed field and not an element less and one more. Where something is tolerated, the
+// same hash is not yet equal: a key says better than that which two belong together, and each two are compared.
 func (f *Differ) sets(i, j uint32, below *rule.State, decided, r *rule.Compiled) {
 	x, y := &f.a.nodes[i], &f.b.nodes[j]
 	if x.size != y.size {
@@ -109,15 +129,19 @@ func (f *Differ) sets(i, j uint32, below *rule.State, decided, r *rule.Compiled)
 	middle := len(f.order)
 	f.list(f.b, j+1, y.next)
 	end := len(f.order)
-	whole := func(d *Doc, n uint32) uint64 { return f.hash(d, n, below, decided) }
-	p, q := f.match(base, middle, middle, end, whole, nil)
+	whole, pair, tie := f.whole(below, decided), f.pair(below, decided), byPlace
+	p, q := middle, end
+	switch judged := f.view.Tolerates(below, decided); {
+	case !judged:
+		p, q = f.match(base, p, middle, q, whole, tie, nil)
+	case r.Key == "":
+		p, q = f.match(base, p, middle, q, whole, f.nearest(below, decided), pair)
+	default:
+		tie = f.nearest(below, decided)
+	}
 	if r.Key != "" {
 		keyed := func(d *Doc, n uint32) uint64 { return f.hashOfMember(d, n, r.Key, below, decided) }
-		p, q = f.match(base, p, middle, q, keyed, func(m, n uint32) {
-			mark, state := f.enterElement(), *below
-			f.nodes(m, n, &state, decided)
-			f.leave(mark)
-		})
+		p, q = f.match(base, p, middle, q, keyed, tie, pair)
 		f.withoutPartner(base, p, middle, q, x.size != y.size, decided)
 		f.order = f.order[:base]
 		return
@@ -144,10 +168,15 @@ func (f *Differ) withoutPartner(p, pEnd, q, qEnd int, said bool, decided *rule.C
 }
 
 // match takes out of two lists in the scratch what has the same hash, calls a function with each such pair, and returns where the lists end
-// then. Both are in the order of hashes afterwards.
-func (f *Differ) match(p, pEnd, q, qEnd int, hash func(*Doc, uint32) uint64, matched func(m, n uint32)) (int, int) {
+// then. Both are in the order of hashes afterwards, and of tie where these are the same.
+func (f *Differ) match(p, pEnd, q, qEnd int, hash hasher, tie func(d *Doc, m, n uint32) int, matched func(m, n uint32)) (int, int) {
 	byHash := func(d *Doc, at []uint32) {
-		slices.SortFunc(at, func(m, n uint32) int { return cmp.Or(cmp.Compare(hash(d, m), hash(d, n)), cmp.Compare(m, n)) })
+		slices.SortFunc(at, func(m, n uint32) int {
+			if c := cmp.Compare(hash(d, m), hash(d, n)); c != 0 {
+				return c
+			}
+			return tie(d, m, n)
+		})
 	}
 	byHash(f.a, f.order[p:pEnd])
 	byHash(f.b, f.order[q:qEnd])
@@ -177,4 +206,56 @@ func (f *Differ) match(p, pEnd, q, qEnd int, hash func(*Doc, uint32) uint64, mat
 		}
 	}
 	return keepP, keepQ
+}
+
+// hasher is a hash of an element of an array.
+type hasher func(*Doc, uint32) uint64
+
+func (f *Differ) whole(below *rule.State, decided *rule.Compiled) hasher {
+	return func(d *Doc, n uint32) uint64 { return f.hash(d, n, below, decided) }
+}
+
+// pair compares an element of each array.
+func (f *Differ) pair(below *rule.State, decided *rule.Compiled) func(m, n uint32) {
+	return func(m, n uint32) {
+		mark, state := f.enterElement(), *below
+		f.nodes(m, n, &state, decided)
+		f.leave(mark)
+	}
+}
+
+func byPlace(_ *Doc, m, n uint32) int { return cmp.Compare(m, n) }
+
+// nearest orders elements by what is not tolerated, then by the values that are: so those that are close to each other meet.
+func (f *Differ) nearest(below *rule.State, decided *rule.Compiled) func(d *Doc, m, n uint32) int {
+	whole := f.whole(below, decided)
+	return func(d *Doc, m, n uint32) int {
+		if c := cmp.Compare(whole(d, m), whole(d, n)); c != 0 {
+			return c
+		}
+		for p, q := m, n; p < d.nodes[m].next && q < d.nodes[n].next; p, q = p+1, q+1 {
+			if d.hashes[p] <= ignored || d.hashes[q] <= ignored { // 0: it was not even asked for
+				continue
+			}
+			if c := d.compareLeaves(&d.nodes[p], &d.nodes[q]); c != 0 {
+				return c
+			}
+		}
+		return cmp.Compare(m, n)
+	}
+}
+
+// compareLeaves orders numbers by value and other leaves by their bytes.
+func (d *Doc) compareLeaves(x, y *node) int {
+	if min(x.kind, y.kind) >= array {
+		return 0
+	}
+	a, b := d.value(x), d.value(y)
+	c := bytes.Compare(a, b)
+	if c == 0 || x.kind != number || y.kind != number {
+		return c
+	}
+	p, _ := strconv.ParseFloat(string(a), 64) // infinite if it is too large
+	q, _ := strconv.ParseFloat(string(b), 64)
+	return cmp.Or(cmp.Compare(p, q), c)
 }

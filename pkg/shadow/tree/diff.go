@@ -57,6 +57,8 @@ type Differ struct {
 	other []byte
 	seed  maphash.Seed
 	steps int
+	spare int  // bytes that sameBytes may still look at
+	ended bool // the comparison was given up, and that was said
 }
 
 // NewDiffer returns a Differ that hands what it finds to a function.
@@ -68,7 +70,8 @@ func NewDiffer(found func(Found)) *Differ {
 func (f *Differ) Diff(a, b *Doc, view *rule.View) {
 	f.a, f.b, f.view = a, b, view
 	f.path, f.full = append(f.path[:0], '$'), false
-	f.steps = 64*(len(a.nodes)+len(b.nodes)) + 1024
+	f.steps, f.ended = 64*(len(a.nodes)+len(b.nodes))+1024, false
+	f.spare = 16 * (len(a.src) + len(b.src))
 	a.hashes, b.hashes = a.hashes[:0], b.hashes[:0]
 	if len(a.nodes) > 0 && len(b.nodes) > 0 {
 		state, r := view.Start()
@@ -143,11 +146,12 @@ func (f *Differ) sameText(x, y *node) bool {
 	return bytes.Equal(f.bytes, f.other)
 }
 
+// giveUp says once that there is more, which was not compared.
 func (f *Differ) giveUp() {
-	if f.steps == 0 {
+	if !f.ended {
+		f.ended = true
 		f.emitItems(Limit, Item{}, Item{}, nil)
 	}
-	f.steps = -1
 }
 
 func (f *Differ) emit(k Kind, i, j uint32, r *rule.Compiled) {

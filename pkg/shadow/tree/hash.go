@@ -8,7 +8,8 @@ import (
 )
 
 // hash is the same for values that are equal under the rules, and almost surely not for others. That of a place where something is
-// tolerated or ignored says only what type it has. It is remembered with the node: one node is only ever met under one state.
+// tolerated says only what type it has, so that elements of the same hash must still be compared there. It is remembered with the node: one
+// node is only ever met under one state.
 func (f *Differ) hash(d *Doc, at uint32, s *rule.State, r *rule.Compiled) uint64 {
 	if len(d.hashes) == 0 {
 		if cap(d.hashes) < len(d.nodes) {
@@ -26,12 +27,15 @@ func (f *Differ) hash(d *Doc, at uint32, s *rule.State, r *rule.Compiled) uint64
 	return h
 }
 
+// ignored is the hash of what is ignored. It is odd, as all are.
+const ignored = 3
+
 func (f *Differ) compute(d *Doc, at uint32, s *rule.State, r *rule.Compiled) uint64 {
 	n := &d.nodes[at]
 	kind := uint64(n.kind)
 	switch {
 	case f.view.Prunes(s, r):
-		return 2
+		return ignored
 	case n.kind == object:
 		h := mix(kind)
 		for c := at + 1; c < n.next; c = d.nodes[c].next {
@@ -50,7 +54,9 @@ func (f *Differ) compute(d *Doc, at uint32, s *rule.State, r *rule.Compiled) uin
 			h += e
 		}
 		return mix(h)
-	case r != nil && (r.Action == rule.Tolerate || r.Action == rule.Ignore):
+	case r != nil && r.Action == rule.Ignore:
+		return ignored
+	case r != nil && r.Action == rule.Tolerate:
 		return mix(uint64(class(n.kind)) + 16)
 	}
 	return mix(f.leafHash(d, n) + kind)
@@ -86,6 +92,9 @@ func (f *Differ) hashOfMember(d *Doc, at uint32, name string, s *rule.State, r *
 		for c := at + 1; c < n.next; c = d.nodes[c].next {
 			if key := d.key(&d.nodes[c]); len(key) == len(name) && bytes.Equal(key, []byte(name)) {
 				below, decided := f.view.Member(s, key, r)
+				if leaf := &d.nodes[c]; leaf.kind < array && decided != nil && decided.Action == rule.Tolerate {
+					return mix(f.leafHash(d, leaf) + uint64(leaf.kind)) // of keys that are close none is meant
+				}
 				return f.hash(d, c, &below, decided)
 			}
 		}
