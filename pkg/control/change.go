@@ -56,8 +56,9 @@ type applied struct {
 	fleets     []string // that serve it, and those that did until now; of a rollback in one fleet, that one
 	narrow     string   // the fleet of a rollback in one of several
 	keptPins   bool
-	wasBack    bool // it was rolled back before
-	overtaken  bool // by a rollback, while it was written
+	wasBack    bool   // it was rolled back before
+	overtaken  bool   // by a rollback, while it was written
+	since      string // what holds by now, of a change that is told again; empty: what it made
 	start      *beginning
 }
 
@@ -92,7 +93,7 @@ func (c *Controller) change(ctx context.Context, o Options, plan func(live *inte
 	if err != nil {
 		return nil, err
 	}
-	return c.follow(ctx, ch)
+	return c.followNoted(ctx, ch)
 }
 
 // notOvertaken plans a change and refuses it if it would move traffic away from where a rollback sent it that came while the change waited.
@@ -167,7 +168,9 @@ func (c *Controller) writeAndPublish(ctx context.Context, called time.Time, o Op
 			return nil, err
 		}
 	}
-	return c.publishDraft(called, o, d), nil
+	ch := c.publishDraft(called, o, d)
+	c.renewStamps(d.records)
+	return ch, nil
 }
 
 // draft is a change that is checked but not written.
@@ -218,7 +221,8 @@ func newDraft(live *intent, o Options, plan func(*intent) ([]edit, error)) (*dra
 		if s := live.services.At(service); s != nil {
 			d.rollbacks[service] = s.rollbacks
 			if e.key.Kind == kindService && e.action != ActionRevert {
-				e.rolledBack = s.rolledBack && !decides(e.action) && e.after != nil
+				forced := e.action == ActionApply && e.after != nil && raises(s.doc, e.after.GetService()) // [service.held] lets others not pass
+				e.rolledBack = s.rolledBack && !decides(e.action) && e.after != nil && !forced
 			}
 		}
 		if e.key.Kind == kindService {

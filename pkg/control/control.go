@@ -82,6 +82,7 @@ type Controller struct {
 	stamps stamps // of changes that the store knows, or this process
 
 	unrecorded []*unrecorded // rollbacks that are live and not in the store, oldest first
+	untidy     atomic.Int32  // how often the journal may have come to hold what the store has, see tidy
 }
 
 // New returns a controller. Call [Controller.Load] before anything else.

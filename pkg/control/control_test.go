@@ -79,12 +79,13 @@ func (g *gate) failWith(err error) {
 // world is a controller over a real store in a directory that outlives it.
 type world struct {
 	*control.Controller
-	t      *testing.T
-	store  *gate
-	fleets *xds.Server
-	dir    string
-	stop   func()
-	doc    func(eks int32) *crossfadev1.Document // what random changes apply
+	t       *testing.T
+	store   *gate
+	fleets  *xds.Server
+	dir     string
+	journal *journal.Journal
+	stop    func()
+	doc     func(eks int32) *crossfadev1.Document // what random changes apply
 }
 
 func newWorld(t *testing.T, dir string) *world {
@@ -109,7 +110,7 @@ func newWorldWith(t *testing.T, dir string, c control.Config) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: dir, store: &gate{Store: s, arrived: make(chan struct{}, 1)}}
+	w := &world{t: t, dir: dir, journal: j, store: &gate{Store: s, arrived: make(chan struct{}, 1)}}
 	w.fleets = xds.NewServer(xds.Options{KnownStamp: func(fleet, stamp string) bool { return w.KnownStamp(fleet, stamp) }})
 	c.Store, c.Journal, c.Fleets = w.store, j, w.fleets
 	w.Controller = control.New(c)

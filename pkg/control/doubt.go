@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/store"
 )
@@ -24,6 +26,31 @@ func (c *Controller) commitWithin(commit store.Commit) ([]*crossfadev1.Revision,
 		c.recording.Go(c.settle)
 	}
 	return records, replayed, err
+}
+
+// barrier returns when nothing that the store was given before is on its way any more. It is a note to a revision that there is not, which takes
+// its turn and writes nothing: a disk may be so slow that whatever is written is in doubt.
+func (c *Controller) barrier(ctx context.Context) error {
+	if err := c.store.Annotate(ctx, 0, nil, nil); !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	return nil
+}
+
+// landed returns the revisions of a rollback that reached the store although that did not answer in time, or none. Nothing else is recorded before
+// a rollback is, so they are the last.
+func (c *Controller) landed(commit store.Commit) ([]*crossfadev1.Revision, error) {
+	ctx, cancel := context.WithTimeout(c.ctx, storeTimeout)
+	defer cancel()
+	if err := c.barrier(ctx); err != nil {
+		return nil, err
+	}
+	last, err := c.store.History(ctx, store.HistoryQuery{Limit: len(commit.Writes)})
+	if err != nil || slices.ContainsFunc(last, func(r *crossfadev1.Revision) bool { return r.GetStamp() != commit.Stamp }) {
+		return nil, err
+	}
+	slices.Reverse(last)
+	return last, nil
 }
 
 // settleEvery is how often a store that does not answer is asked again.
@@ -60,8 +87,7 @@ func (c *Controller) settleDoubt() error {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, storeTimeout)
 	defer cancel()
-	// A note that adds nothing: when the store takes it, nothing that was sent before is on its way any more.
-	if err := c.store.Annotate(ctx, c.Revision(), nil, nil); err != nil && !errors.Is(err, store.ErrNotFound) {
+	if err := c.barrier(ctx); err != nil {
 		return storeError(err)
 	}
 	snapshot, err := c.store.Load(ctx)
@@ -69,15 +95,14 @@ func (c *Controller) settleDoubt() error {
 		return storeError(err)
 	}
 	live := c.snapshot()
-	commit := store.Commit{
-		Time: c.now(), Who: "crossfade", Verified: true, Stamp: newStamp(), Writes: live.takeBack(snapshot),
-		Reason: "a change that was refused because the store did not answer reached it after all",
-	}
-	var records []*crossfadev1.Revision
-	if len(commit.Writes) > 0 {
-		if records, _, err = c.store.Commit(ctx, commit); err != nil {
+	writes, records := live.takeBack(snapshot)
+	commit := store.Commit{Time: c.now(), Who: "crossfade", Verified: true, Stamp: newStamp(), Writes: writes, Reason: takenBack}
+	if len(writes) > 0 {
+		taken, _, err := c.store.Commit(ctx, commit)
+		if err != nil {
 			return storeError(err)
 		}
+		records = append(records, taken...)
 	}
 	c.mu.Lock()
 	c.live.note(records)
@@ -91,14 +116,23 @@ func (c *Controller) settleDoubt() error {
 	return nil
 }
 
-// takeBack returns what makes the store the same as what is live, which was recorded before.
-func (in *intent) takeBack(stored *store.Snapshot) []store.Write {
-	var out []store.Write
+// takenBack is the reason of a revision that takes back what was refused.
+const takenBack = "a change that was refused because the store did not answer reached it after all"
+
+// takeBack returns what makes the store the same as what is live, which was recorded before, and the revisions that did so already: of a take-back
+// that was in doubt itself.
+func (in *intent) takeBack(stored *store.Snapshot) (out []store.Write, done []*crossfadev1.Revision) {
 	there := map[store.ObjectKey]bool{}
 	for _, o := range stored.Objects {
 		there[o.Key] = true
-		if in.record(o.Key).GetRevision() != o.Revision {
-			out = append(out, in.restore(o.Key, o.Revision))
+		if in.record(o.Key).GetRevision() == o.Revision {
+			continue
+		}
+		w := in.restore(o.Key, o.Revision)
+		if r := o.Record; r.GetAction() == w.Action && r.GetRolledBack() == w.RolledBack && r.GetCause() == w.Cause && proto.Equal(o.Document, w.After) {
+			done = append(done, r)
+		} else {
+			out = append(out, w)
 		}
 	}
 	for _, key := range in.keys() {
@@ -106,7 +140,7 @@ func (in *intent) takeBack(stored *store.Snapshot) []store.Write {
 			out = append(out, in.restore(key, 0))
 		}
 	}
-	return out
+	return out, done
 }
 
 // restore writes what is live of an object, or that there is none.

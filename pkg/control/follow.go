@@ -2,11 +2,14 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
@@ -55,11 +58,27 @@ func (c *Controller) follow(ctx context.Context, ch *change) ([]*crossfadev1.Cha
 		err = proofs.await(ctx, ch)
 	}
 	changes := c.describe(ch, proofs)
-	c.annotate(changes)
 	if err != nil {
 		return nil, &ChangeError{Err: err, Changes: changes}
 	}
 	return changes, nil
+}
+
+// followNoted is follow whose outcome goes to the history.
+func (c *Controller) followNoted(ctx context.Context, ch *change) ([]*crossfadev1.Change, error) {
+	changes, err := c.follow(ctx, ch)
+	if ch.o.Wait != crossfadev1.Wait_WAIT_NONE {
+		c.annotate(changesOf(changes, err))
+	}
+	return changes, err
+}
+
+// changesOf are the changes of an answer, or those that its error comes with.
+func changesOf(changes []*crossfadev1.Change, err error) []*crossfadev1.Change {
+	if failed := (*ChangeError)(nil); errors.As(err, &failed) {
+		return failed.Changes
+	}
+	return changes
 }
 
 // revert undoes a change that a proxy refused, by a revision of its own, and returns the refusal.
@@ -117,6 +136,9 @@ func (c *Controller) describe(ch *change, p *proofs) []*crossfadev1.Change {
 		a.Warnings = append(a.Warnings, c.mirrorWarnings(e)...)
 		a.Warnings = append(a.Warnings, c.rolloutWarnings(ch, e)...)
 		a.Warnings = append(a.Warnings, c.bootstrapWarnings(ch, e)...)
+		if e.since != "" {
+			a.Warnings = append(a.Warnings, e.since)
+		}
 		if e.overtaken {
 			a.Warnings = append(a.Warnings, "a rollback came while this was written: it holds")
 		}
@@ -201,41 +223,139 @@ func overridesAt(service string, proxies []string, overridden func(proxy string)
 	return []string{fmt.Sprintf("override: %s %s levers; `shadowctl break-glass %s` shows how to clear it", brief(at), follow, service)}
 }
 
-// annotate adds what the fleet confirmed to the history. It is a note: its failure is only logged.
+// annotate adds what the fleet confirmed to the history, one after the other: the store's queue is for changes. It is a note: its failure is only
+// logged.
 func (c *Controller) annotate(changes []*crossfadev1.Change) {
-	for _, a := range changes {
-		if a.GetRevision() == 0 || a.GetAction() == "none" {
-			continue // nothing was written, or not yet
-		}
-		revision, fleet, proof := a.GetRevision(), a.GetFleet(), a.GetProof() // a rollback's answer is still being written
-		c.recording.Go(func() {
-			ctx, cancel := context.WithTimeout(c.ctx, storeTimeout)
-			defer cancel()
-			if err := c.store.Annotate(ctx, revision, fleet, proof); err != nil {
-				c.log.Warn("what the fleet confirmed could not be added to the history", "revision", revision, "error", err)
-			}
-		})
+	type note struct {
+		revision int64
+		fleet    *crossfadev1.FleetState
+		proof    *crossfadev1.Proof
 	}
+	var notes []note // of now: a rollback's answer is still being written
+	for _, a := range changes {
+		if a.GetRevision() != 0 && a.GetAction() != "none" { // else nothing was written, or not yet
+			notes = append(notes, note{a.GetRevision(), a.GetFleet(), a.GetProof()})
+		}
+	}
+	c.recording.Go(func() {
+		for i, n := range notes {
+			ctx, cancel := context.WithTimeout(c.ctx, storeTimeout)
+			err := c.store.Annotate(ctx, n.revision, n.fleet, n.proof)
+			cancel()
+			if err != nil {
+				c.log.Warn("what the fleet confirmed could not be added to the history", "revision", n.revision, "of", len(notes), "left", len(notes)-i-1, "error", err)
+			}
+			if errors.Is(err, store.ErrUnavailable) {
+				return // so it is for the others
+			}
+		}
+	})
 }
 
-// replay answers a request whose idempotency key was used before: with what it did then, and what the fleet has now.
+// replay answers a request whose idempotency key was used before: with what it did then, and what the fleet has now. What was undone since was not
+// done; where something else holds since, the answer says what.
 func (c *Controller) replay(ctx context.Context, o Options, now time.Time) ([]*crossfadev1.Change, bool, error) {
 	records, used, err := c.store.Replay(ctx, o.Key, o.Digest, now)
-	if err != nil || !used {
-		if err != nil {
-			return nil, true, storeError(err)
-		}
+	if err != nil {
+		return nil, true, storeError(err)
+	}
+	if !used {
 		return nil, false, nil
 	}
+	if err := c.withoutDoubt(ctx); err != nil {
+		return nil, true, err
+	}
 	ch := &change{called: now, o: o, fleets: map[string]*following{}}
-	c.mu.RLock()
+	live := c.snapshot()
 	for _, r := range records {
 		key := store.KeyOfRevision(r)
-		e := &applied{key: key, action: r.GetAction(), before: r.GetBefore(), after: r.GetAfter(), record: r, fleets: c.live.fleetsOf(key.Kind, key.Name)}
+		e := &applied{key: key, action: r.GetAction(), before: r.GetBefore(), after: r.GetAfter(), record: r, fleets: live.fleetsOf(key.Kind, key.Name)}
+		if e.since, err = c.since(ctx, live, r); err != nil {
+			return nil, true, err
+		}
+		if e.since != "" {
+			e.after = live.document(key)
+		}
 		ch.edits = append(ch.edits, e)
 	}
-	c.mu.RUnlock()
 	c.followRest(ch)
-	changes, err := c.follow(ctx, ch)
+	follow := c.followNoted
+	if slices.ContainsFunc(ch.edits, func(e *applied) bool { return e.since != "" || e.record.GetFleet() != nil }) {
+		follow = c.follow // what was noted of the change stays
+	}
+	changes, err := follow(ctx, ch)
 	return changes, true, err
+}
+
+// withoutDoubt returns when nothing that the store has may be taken back yet.
+func (c *Controller) withoutDoubt(ctx context.Context) error {
+	if err := c.lockWrite(ctx); err != nil {
+		return err
+	}
+	defer c.unlockWrite()
+	if !c.doubt {
+		return nil
+	}
+	err := c.recordRollbacks()
+	if err == nil {
+		err = c.settleDoubt()
+	}
+	if err != nil {
+		c.log.Warn("a key was used again while the store does not answer", "error", err)
+		return &policy.Error{Kind: policy.Unavailable, Code: "store_busy", Message: "what became of an earlier change is not known yet", Next: "try again with the same key"}
+	}
+	return nil
+}
+
+// since says what holds of an object since a revision, if it is something else, and refuses if that revision was undone.
+func (c *Controller) since(ctx context.Context, live *intent, r *crossfadev1.Revision) (string, error) {
+	key := store.KeyOfRevision(r)
+	last := live.record(key)
+	same := proto.Equal(live.document(key), r.GetAfter())
+	if same && (last == nil || last.GetRevision() == r.GetRevision()) {
+		return "", nil
+	}
+	next, err := c.next(ctx, r)
+	if err != nil {
+		return "", storeError(err)
+	}
+	if next.GetAction() == ActionRevert {
+		e := &policy.Error{
+			Kind: policy.Refused, Code: "undone", Field: "idempotencyKey", Value: key.Name,
+			Message: fmt.Sprintf("revision %d, which this key made, was undone by revision %d: %s", r.GetRevision(), next.GetRevision(), next.GetReason()),
+			Next:    "use a new key to try it anew",
+		}
+		if next.GetReason() == takenBack {
+			e.Kind = policy.Unavailable
+		}
+		return "", e
+	}
+	switch {
+	case same || key.Kind == kindMirror || key.Kind == kindRollout: // those go on by themselves
+		return "", nil
+	case last == nil:
+		return "it was deleted since", nil
+	case last.GetRevision() == r.GetRevision():
+		return "it was rolled back since", nil
+	}
+	return fmt.Sprintf("it was changed since: revision %d (%s by %s) holds", last.GetRevision(), last.GetAction(), last.GetWho()), nil
+}
+
+// next returns the revision of the same object that followed another; nil for none.
+func (c *Controller) next(ctx context.Context, r *crossfadev1.Revision) (next *crossfadev1.Revision, err error) {
+	for {
+		page, err := c.store.History(ctx, store.HistoryQuery{Key: store.KeyOfRevision(r), Before: next.GetRevision()})
+		if err != nil {
+			return nil, err
+		}
+		for _, later := range page {
+			if later.GetRevision() <= r.GetRevision() {
+				return next, nil
+			}
+			next = later
+		}
+		if len(page) == 0 {
+			return next, nil
+		}
+	}
 }

@@ -96,7 +96,7 @@ func (h *hands) See(p *rollout.Plan, prove bool) engine.Sight {
 	}
 	out.Fleet = c.levered(s, seq)
 	if prove {
-		out.Fleet = h.prove(p.ID, s, out.Fleet)
+		out.Fleet = h.prove(p, s, out.Fleet)
 	} else {
 		h.Done(p.ID)
 	}
@@ -139,17 +139,17 @@ func (c *Controller) levered(s *service, seq map[string]int64) rollout.Fleet {
 const proofPatience = 15 * time.Second
 
 // prove follows what the data plane shows of the live split. What has to be shown is that origins without weight get nothing.
-func (h *hands) prove(plan string, s *service, f rollout.Fleet) rollout.Fleet {
+func (h *hands) prove(p *rollout.Plan, s *service, f rollout.Fleet) rollout.Fleet {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	st := h.proofs[plan]
+	st := h.proofs[p.ID]
 	if st == nil || st.cause != s.cause {
 		st.close()
 		e := &applied{key: store.ObjectKey{Kind: kindService, Name: s.compiled.Name}, action: ActionRollback, before: serviceDocument(s.doc), after: serviceDocument(s.doc), fleets: s.compiled.Fleets}
 		ch := &change{edits: []*applied{e}, called: h.c.now(), o: Options{Wait: crossfadev1.Wait_WAIT_PROVEN}, fleets: map[string]*following{}}
 		h.c.followRest(ch)
 		st = &standing{cause: s.cause, ch: ch, proofs: h.c.startProofs(ch)}
-		h.proofs[plan] = st
+		h.proofs[p.ID] = st
 	}
 	now := h.c.now()
 	if f.Proven = f.Applied; !f.Applied {
@@ -165,6 +165,9 @@ func (h *hands) prove(plan string, s *service, f rollout.Fleet) rollout.Fleet {
 			f.Why = unproven(patient, at.fleet, why)
 			break
 		}
+	}
+	if f.Why == "" && !p.Reverse() && slices.ContainsFunc(s.compiled.Fleets, func(fleet string) bool { return pinned(policy.InFleet(s.doc, fleet))[p.To] }) {
+		f.Why = "pins to " + p.To + " are on: requests that match go there"
 	}
 	return f
 }
@@ -201,6 +204,7 @@ func (h *hands) Done(planID string) {
 func (h *hands) SetSplit(ctx context.Context, ch engine.Change) error {
 	p, o := ch.Plan, h.options(ch)
 	o.Key, o.Digest = "", nil
+	o.Force = ch.Back                    // what fails gets less, also if the primary was scaled down
 	o.Wait = crossfadev1.Wait_WAIT_ACKED // for the history; whoever asked sees by looking how far it is
 	_, err := h.c.SetSplit(ctx, p.Service, map[string]int32{p.To: ch.Weight, p.From: int32(policy.Whole) - ch.Weight}, o)
 	if e := (*policy.Error)(nil); errors.As(err, &e) && e.Kind == policy.TimedOut {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
 	"github.com/crossfade-proxy/crossfade/pkg/policy/rollout"
@@ -224,15 +226,21 @@ func (c *Controller) Undo(ctx context.Context, service string, to int64, o Optio
 	}))
 }
 
-// lastChange returns the last revision of an object that changed its intent, if there is one.
+// lastChange returns the last revision of an object that changed its intent, if there is one. A change that was taken back is none, nor is what
+// took it back.
 func (c *Controller) lastChange(ctx context.Context, key store.ObjectKey) ([]*crossfadev1.Revision, error) {
+	var revert *crossfadev1.Revision // the one after, if it is one
 	for before := int64(0); ; {
 		page, err := c.store.History(ctx, store.HistoryQuery{Key: key, Before: before, Limit: 20})
 		if err != nil || len(page) == 0 {
 			return nil, err
 		}
 		for _, r := range page {
-			if before = r.GetRevision(); r.GetAction() != ActionAccept {
+			before = r.GetRevision()
+			takenBack := revert != nil && proto.Equal(r.GetAfter(), revert.GetBefore())
+			if revert = nil; r.GetAction() == ActionRevert && !takenBack {
+				revert = r
+			} else if r.GetAction() != ActionAccept && !takenBack {
 				return []*crossfadev1.Revision{r}, nil
 			}
 		}

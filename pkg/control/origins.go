@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
@@ -87,15 +88,15 @@ func counted(n int, what string) string {
 
 // sentence is an error with what to do next.
 func sentence(err error) string {
-	var e *policy.Error
-	if !errors.As(err, &e) {
-		return err.Error()
+	d := errorDetail(err)
+	if d.GetNext() == "" {
+		return d.GetMessage()
 	}
-	if e.Next == "" {
-		return e.Message
-	}
-	return e.Message + "; " + e.Next
+	return d.GetMessage() + "; " + d.GetNext()
 }
+
+// printable makes a text of somebody else one that an answer can hold: protobuf refuses what is not UTF-8.
+func printable(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 func errorDetail(err error) *crossfadev1.ErrorDetail {
 	var e *policy.Error
@@ -103,9 +104,9 @@ func errorDetail(err error) *crossfadev1.ErrorDetail {
 	case err == nil:
 		return nil
 	case !errors.As(err, &e):
-		return &crossfadev1.ErrorDetail{Code: "discovery_failed", Message: err.Error()}
+		return &crossfadev1.ErrorDetail{Code: "discovery_failed", Message: printable(err.Error())}
 	}
-	return &crossfadev1.ErrorDetail{Code: e.Code, Field: e.Field, Value: e.Value, Message: e.Message, Next: e.Next}
+	return &crossfadev1.ErrorDetail{Code: e.Code, Field: e.Field, Value: printable(e.Value), Message: printable(e.Message), Next: e.Next}
 }
 
 // origins says how well the endpoints of each origin of a service are known, in the order of the document.

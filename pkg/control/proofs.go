@@ -38,7 +38,7 @@ type followed struct {
 func (c *Controller) startProofs(ch *change) *proofs {
 	p := &proofs{now: c.now, followed: map[place]*followed{}}
 	for _, e := range ch.edits {
-		if e.service() == nil || c.telemetry == nil {
+		if e.service() == nil || e.since != "" || c.telemetry == nil {
 			continue
 		}
 		for _, fleet := range policy.Fleets(e.service()) {
@@ -67,12 +67,7 @@ func (a *applied) served(fleet string) bool {
 
 // awayFrom returns the origins that should get nothing, by weights and pins, and the others. Kept pins are named in the proof instead.
 func awayFrom(s *crossfadev1.Service, keptPins bool) (away, toward []string) {
-	pinned := map[string]bool{}
-	for _, pin := range s.GetPins() {
-		if pin.Enabled == nil || pin.GetEnabled() {
-			pinned[pin.GetOrigin()] = true
-		}
-	}
+	pinned := pinned(s)
 	weights := policy.Weights(s)
 	for _, o := range s.GetOrigins() {
 		if weights[o.GetName()] == 0 && (keptPins || !pinned[o.GetName()]) {
@@ -82,6 +77,17 @@ func awayFrom(s *crossfadev1.Service, keptPins bool) (away, toward []string) {
 		}
 	}
 	return away, toward
+}
+
+// pinned are the origins that pins which are on send requests to.
+func pinned(s *crossfadev1.Service) map[string]bool {
+	out := map[string]bool{}
+	for _, pin := range s.GetPins() {
+		if pin.Enabled == nil || pin.GetEnabled() {
+			out[pin.GetOrigin()] = true
+		}
+	}
+	return out
 }
 
 func (p *proofs) close() {

@@ -48,6 +48,13 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 		c.made.note(r)
 	}
 	revision := c.live.revision
+	for i, e := range d.unchanged {
+		for _, name := range ch.edits[len(d.edits)+i].fleets {
+			if decides(e.action) { // held proxies get it, others have it: nothing is sent to them
+				updateFor(updates, name)
+			}
+		}
+	}
 	for name, u := range updates {
 		u.Revision, u.Stamp, u.Structure = revision, c.stampOf(name, d.stamp), d.structures[name]
 		if u.Structure != nil {
@@ -57,8 +64,8 @@ func (c *Controller) publishDraft(called time.Time, o Options, d *draft) *change
 	}
 	c.mu.Unlock()
 	for name, u := range updates {
-		for _, e := range ch.edits[:len(d.edits)] {
-			if decides(e.action) && slices.Contains(e.fleets, name) {
+		for i, e := range slices.Concat(d.edits, d.unchanged) {
+			if decides(e.action) && slices.Contains(ch.edits[i].fleets, name) {
 				u.Decides = append(u.Decides, e.key.Name)
 			}
 		}
@@ -89,11 +96,13 @@ func (c *Controller) followRest(ch *change) {
 	}
 }
 
-// stampOf is what the proxies of a fleet remember a change by: a rollback on top of it that the store does not know yet, else the change.
-// c.mu is held.
+// stampOf is what the proxies of a fleet remember a change by: a rollback on top of it that the store does not know yet, else the change. Of a
+// service that is gone the store will not know a rollback. c.mu is held.
 func (c *Controller) stampOf(fleet, stamp string) string {
 	for _, r := range c.unrecorded {
-		if slices.ContainsFunc(r.edits, func(e *applied) bool { return slices.Contains(e.fleets, fleet) }) {
+		if slices.ContainsFunc(r.edits, func(e *applied) bool {
+			return slices.Contains(e.fleets, fleet) && c.live.services.At(e.key.Name) != nil
+		}) {
 			stamp = r.stamp
 		}
 	}
@@ -201,6 +210,7 @@ func (c *Controller) send(fleet string, u xds.Update) *following {
 	at := c.now()
 	w := f.Publish(u)
 	c.sent.note(fleet, u.Levers, w.Seq())
+	c.stamped(fleet, u)
 	return &following{fleet: f, waiter: w, sent: at}
 }
 

@@ -34,6 +34,8 @@ type unrecorded struct {
 	called   time.Time
 	o        Options
 	stamp    string
+	after    int64         // no less was recorded before it
+	doubt    bool          // the store may have written it; guarded by the controller's write
 	recorded chan struct{} // closed when it is in the store
 }
 
@@ -70,16 +72,9 @@ func (c *Controller) Rollback(ctx context.Context, t RollbackTarget, o Options) 
 	case <-time.After(recordGrace):
 	case <-ctx.Done():
 	}
-	var failed *ChangeError
-	if errors.As(err, &failed) {
-		changes = failed.Changes
-	}
-	c.markRecorded(changes, r)
-	c.annotate(changes)
-	if err != nil {
-		return nil, err
-	}
-	return changes, nil
+	c.markRecorded(changesOf(changes, err), r)
+	c.annotate(changesOf(changes, err))
+	return changes, err
 }
 
 // rollBackBeside is a rollback that returns when it is live. What becomes of it goes to the history.
@@ -95,16 +90,12 @@ func (c *Controller) rollBackBeside(t RollbackTarget, o Options) error {
 	c.recording.Go(func() {
 		changes, err := c.follow(ctx, ch)
 		end(err)
-		var failed *ChangeError
-		if errors.As(err, &failed) {
-			changes = failed.Changes
-		}
 		select {
 		case <-r.recorded:
 		case <-c.ctx.Done():
 		}
-		c.markRecorded(changes, r)
-		c.annotate(changes)
+		c.markRecorded(changesOf(changes, err), r)
+		c.annotate(changesOf(changes, err))
 	})
 	return nil
 }
@@ -113,8 +104,8 @@ func (c *Controller) rollBackBeside(t RollbackTarget, o Options) error {
 func (c *Controller) writeDown(ctx context.Context, r *unrecorded, t RollbackTarget) {
 	_, stored := c.span(ctx, "store")
 	c.recording.Go(func() {
-		id, journaled := c.journalRollback(r, t)
-		c.record(r, id, journaled)
+		c.journalRollback(r, t)
+		c.record()
 		stored(nil)
 	})
 }
@@ -146,6 +137,10 @@ func (c *Controller) rollBackLive(called time.Time, t RollbackTarget, o Options,
 	}
 	for _, s := range targets {
 		r.edits = append(r.edits, c.live.rollBack(s, t, r, updates))
+	}
+	r.after = c.live.revision
+	for _, earlier := range c.unrecorded {
+		r.after += int64(len(earlier.edits))
 	}
 	c.live.stamp = r.stamp
 	c.stamps.add(r.stamp)
@@ -198,8 +193,8 @@ func (in *intent) rollBack(old *service, t RollbackTarget, r *unrecorded, update
 	return a
 }
 
-// record brings a rollback to the store, for as long as it takes, and then removes its entry from the journal.
-func (c *Controller) record(r *unrecorded, id journal.ID, journaled bool) {
+// record brings rollbacks to the store, for as long as it takes, and then removes them from the journal.
+func (c *Controller) record() {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
 		err := c.lockWrite(c.ctx)
 		if err == nil {
@@ -216,23 +211,53 @@ func (c *Controller) record(r *unrecorded, id journal.ID, journaled bool) {
 		case <-time.After(wait):
 		}
 	}
-	if !journaled {
+	c.tidy()
+}
+
+// tidy removes from the journal what the store has, for as long as it takes: an entry that stays for long would be done again by a later start.
+// One does it at a time, and again for those who came meanwhile.
+func (c *Controller) tidy() {
+	if c.journal == nil || c.untidy.Add(1) > 1 {
 		return
 	}
-	if err := c.journal.Done(c.ctx, id); err != nil {
-		c.log.Error("a recorded rollback stays in the journal; it is ignored at the next start", "error", err)
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Minute) {
+		n := c.untidy.Load()
+		err := c.journal.DoneWhere(c.ctx, c.isRecorded)
+		if err == nil && c.untidy.CompareAndSwap(n, 0) {
+			return
+		}
+		if err != nil {
+			c.log.Error("a recorded rollback stays in the journal; trying again", "error", err)
+		}
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-time.After(wait):
+		}
 	}
+}
+
+// isRecorded says of an entry of the journal that there is nothing to record of it any more. All that are to be recorded are live.
+func (c *Controller) isRecorded(entry []byte) bool {
+	var old crossfadev1.Revision
+	if proto.Unmarshal(entry, &old) != nil {
+		return false
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return !slices.ContainsFunc(c.unrecorded, func(r *unrecorded) bool { return r.stamp == old.GetStamp() })
 }
 
 // journalTimeout bounds the write to the journal.
 const journalTimeout = 2 * time.Second
 
-func (c *Controller) journalRollback(r *unrecorded, t RollbackTarget) (id journal.ID, ok bool) {
+func (c *Controller) journalRollback(r *unrecorded, t RollbackTarget) {
 	if c.journal == nil {
-		return 0, false
+		return
 	}
 	entry := &crossfadev1.Revision{
 		Time: timestamppb.New(r.called), Who: r.o.Who, Verified: r.o.Verified, Action: ActionRollback, Service: t.Service, Reason: r.o.Reason, Stamp: r.stamp, Cause: r.o.Cause,
+		Revision: r.after,
 	}
 	if t.KeepPins {
 		entry.Kind = keepPinsMark
@@ -244,12 +269,11 @@ func (c *Controller) journalRollback(r *unrecorded, t RollbackTarget) (id journa
 	if err == nil {
 		ctx, cancel := context.WithTimeout(c.ctx, journalTimeout)
 		defer cancel()
-		id, err = c.journal.Append(ctx, data)
+		_, err = c.journal.Append(ctx, data)
 	}
 	if err != nil {
 		c.log.Error("a rollback could not be written to the journal", "error", err)
 	}
-	return id, err == nil
 }
 
 // keepPinsMark is the kind of a journal entry whose rollback keeps pins.
@@ -270,32 +294,30 @@ func (c *Controller) recordRollbacks() error {
 		var records []*crossfadev1.Revision
 		if len(commit.Writes) > 0 {
 			var err error
-			if records, err = c.commitRollback(commit); err != nil {
+			if records, err = c.commitRollback(r, commit); err != nil {
 				return storeError(err)
 			}
 		}
 		c.recorded(r, records)
+		c.renewStamps(records)
 	}
 }
 
-// commitRollback writes a rollback. It is live already, so a key that was used before does not keep it out of the store: it is written
-// without the key, unless what the key wrote still is the last word.
-func (c *Controller) commitRollback(commit store.Commit) ([]*crossfadev1.Revision, error) {
+// commitRollback writes a rollback. It is live already, and its stamp is at the proxies, so a key that was used before does not keep it out of
+// the store: it is written without the key.
+func (c *Controller) commitRollback(r *unrecorded, commit store.Commit) ([]*crossfadev1.Revision, error) {
+	if r.doubt {
+		if records, err := c.landed(commit); err != nil || records != nil {
+			return records, err
+		}
+	}
 	records, replayed, err := c.commitWithin(commit)
-	if errors.Is(err, store.ErrKeyReused) || replayed && !c.lastWord(records) {
+	if errors.Is(err, store.ErrKeyReused) || replayed && records[0].GetStamp() != commit.Stamp {
 		commit.IdempotencyKey, commit.RequestDigest = "", nil
 		records, _, err = c.commitWithin(commit)
 	}
+	r.doubt = errors.Is(err, store.ErrUnavailable)
 	return records, err
-}
-
-// lastWord says whether nothing was recorded of these services after these revisions.
-func (c *Controller) lastWord(records []*crossfadev1.Revision) bool {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return !slices.ContainsFunc(records, func(r *crossfadev1.Revision) bool {
-		return c.live.record(store.KeyOfRevision(r)).GetRevision() != r.GetRevision()
-	})
 }
 
 // rollbackCommit writes the services of a rollback as they are live now: nothing deliberate can have come after it.
@@ -360,7 +382,11 @@ func (c *Controller) replayJournal(ctx context.Context) error {
 	if n := c.journal.Damaged(); n > 0 {
 		c.log.Warn("the rollback journal has entries that are not whole: if a rollback was answered with \"not recorded\", it may be lost; look at the splits, and roll back again", "entries", n)
 	}
-	for _, entry := range c.journal.Pending() {
+	pending := c.journal.Pending()
+	if len(pending) > 0 {
+		defer c.recording.Go(c.record) // not before: it removes what is not to be recorded any more
+	}
+	for _, entry := range pending {
 		var old crossfadev1.Revision
 		if err := proto.Unmarshal(entry.Data, &old); err != nil {
 			return fmt.Errorf("read the rollback journal: %w", err)
@@ -376,15 +402,19 @@ func (c *Controller) replayEntry(ctx context.Context, id journal.ID, old *crossf
 	if c.KnownStamp("", old.GetStamp()) {
 		return c.journal.Done(ctx, id)
 	}
+	// Nothing is recorded after a rollback before the rollback itself: if so much was, it is in a part of the history that was not read.
+	if after := old.GetRevision(); after > 0 && c.live.revision-after > stampHistory {
+		c.log.Info("a rollback that was recorded long ago was still in the journal", "service", old.GetService(), "all", old.GetService() == "")
+		return c.journal.Done(ctx, id)
+	}
 	t := RollbackTarget{Service: old.GetService(), All: old.GetService() == "", KeepPins: old.GetKind() == keepPinsMark, Fleet: old.GetFleet().GetName()}
 	o := Options{Who: old.GetWho(), Verified: old.GetVerified(), Reason: old.GetReason(), Cause: old.GetCause()}
-	ch, r, err := c.rollBackLive(old.GetTime().AsTime(), t, o, old.GetStamp())
+	ch, _, err := c.rollBackLive(old.GetTime().AsTime(), t, o, old.GetStamp())
 	if err != nil {
 		c.log.Warn("a rollback in the journal no longer applies", "service", t.Service, "error", err)
 		return c.journal.Done(ctx, id)
 	}
 	ch.close()
 	c.log.Info("a rollback that was not recorded before the restart is live again", "service", t.Service, "all", t.All)
-	c.recording.Go(func() { c.record(r, id, true) })
 	return nil
 }

@@ -99,13 +99,21 @@ func (s *setting) free(id string) bool {
 }
 
 func (w *walker) setSplit(f rollout.Effect) {
+	if _, live := w.sight.Made[w.split.id]; live && w.split.id != f.ID {
+		w.split.busy = false // it only waits for acknowledgements, which a step back must not: a proxy may hang
+	}
 	if !w.split.free(f.ID) {
 		return
 	}
 	w.split.busy = true
+	ch := w.change(f)
+	ch.Back = w.state.Phase == rollout.RollingBack
 	w.background(func(ctx context.Context) func() {
-		err := w.e.Control.SetSplit(ctx, w.change(f))
+		err := w.e.Control.SetSplit(ctx, ch)
 		return func() {
+			if w.split.id != f.ID {
+				return // another one is on its way since
+			}
 			w.split.busy = false
 			if w.split.note(err); err == nil {
 				w.split.after = time.Now().Add(backAgain)

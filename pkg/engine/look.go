@@ -39,6 +39,7 @@ func (w *walker) look() {
 		return
 	}
 	w.state = next
+	w.unsaved = time.Time{} // a save that failed before is of a state that is no more
 	w.show(next)
 	if a != nil {
 		a.reply <- nil // it was done before

@@ -47,6 +47,7 @@ type Change struct {
 	Expect int64  // revision of the service
 	Who    string // "rollout r1 (started by ann)"
 	Reason string
+	Back   bool // it is on the way back: it asks for no permission, as a rollback does
 }
 
 // Saving says for the history why a rollout is saved.

@@ -125,7 +125,7 @@ type API struct {
 func New(c Config) *API {
 	a := &API{
 		control: c.Controller, info: c.Info, log: c.Log, changed: c.Changed, denied: c.Denied, traces: c.Traces, maxMessage: c.MaxMessage, watchStall: c.WatchStall,
-		health: health.NewServer(), codec: newCodec(),
+		health: health.NewServer(),
 	}
 	a.gate.attempts, a.gate.streams = c.Attempts, map[*guarded]bool{}
 	if c.Access != nil {
@@ -143,6 +143,7 @@ func New(c Config) *API {
 	if a.maxMessage <= 0 {
 		a.maxMessage = DefaultMaxMessage
 	}
+	a.codec = newCodec(a.maxMessage)
 	if a.watchStall <= 0 {
 		a.watchStall = DefaultWatchStall
 	}

@@ -73,9 +73,6 @@ func (a *API) startCanary(ctx context.Context, r *crossfadev1.RunCanaryRequest) 
 	if err != nil {
 		return canary{}, err
 	}
-	if err := a.checkSize(r); err != nil {
-		return canary{}, err
-	}
 	o.Wait = crossfadev1.Wait_WAIT_NONE // the stream tells when proxies have it
 	change, _, err := a.control.StartRollout(ctx, r.GetRollout(), "", lease, o)
 	var changes []*crossfadev1.Change

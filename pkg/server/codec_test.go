@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"testing"
@@ -8,6 +9,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/server"
@@ -73,5 +76,36 @@ func TestBytesThatAreNoMessage(t *testing.T) {
 	}
 	if got, err := f.GetServerInfo(t.Context(), &crossfadev1.GetServerInfoRequest{}); err != nil || got.GetRevision() != 1 {
 		t.Errorf("after all of that: %v, %v; nothing should have changed", got, err)
+	}
+}
+
+// TestWhatIsTooMuchIsNotDecoded: nobody has been asked for a role by then.
+func TestWhatIsTooMuchIsNotDecoded(t *testing.T) {
+	f := start(t, server.Config{Controller: newController(t)})
+	nested := func(field int, inner []byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(nil, protowire.Number(field), protowire.BytesType), inner)
+	}
+	many := func(field, n int) []byte { return bytes.Repeat(nested(field, nil), n) }
+	origins := (&crossfadev1.Service{}).ProtoReflect().Descriptor().Fields().ByName("origins")
+	withOrigins := func(n int) []byte { return nested(1, nested(1, many(int(origins.Number()), n))) }
+	for name, sent := range map[string][]byte{
+		"beyond the bound": many(1, 7<<20), "documents": many(1, 2<<20-10), "origins": withOrigins(2<<20 - 100), "then no message": append(many(1, 1<<20), 0xff),
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := f.conn.Invoke(t.Context(), "/crossfade.v1.CrossfadeService/Apply", sent, &struct{}{}, grpc.ForceCodec(wire{}))
+			problems, _ := details(t, err)
+			if status.Code(err) != codes.ResourceExhausted || len(problems) != 1 || problems[0].GetCode() != "message_too_large" {
+				t.Errorf("%v with %v", err, problems)
+			}
+			if n := testing.AllocsPerRun(1, func() { _ = f.api.Decode(sent, &crossfadev1.ApplyRequest{}) }); n > 10_000 {
+				t.Errorf("%.0f allocations for a message that is refused", n)
+			}
+		})
+	}
+	for name, sent := range map[string][]byte{"documents": many(1, 200_000), "origins": withOrigins(199_000)} {
+		m := &crossfadev1.ApplyRequest{}
+		if err := f.api.Decode(sent, m); err != nil || proto.Size(m) != len(sent) {
+			t.Errorf("as many %s as may be: %v", name, err)
+		}
 	}
 }

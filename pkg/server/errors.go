@@ -153,10 +153,12 @@ func newStatus(code codes.Code, problems policy.Errors, changes []*crossfadev1.C
 		if size += proto.Size(c); size > maxDetailBytes {
 			break
 		}
-		details = append(details, c)
+		if _, err := proto.Marshal(c); err == nil { // else a text in it is not UTF-8: the rest of the answer is worth more
+			details = append(details, c)
+		}
 	}
 	s, err := status.New(code, message).WithDetails(details...)
-	if err != nil { // only for OK, or for a message that cannot be marshalled
+	if err != nil { // only for OK
 		panic(err)
 	}
 	return s.Err()

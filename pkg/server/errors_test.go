@@ -118,3 +118,13 @@ func TestATextThatIsNotUTF8DoesNotBreakTheAnswer(t *testing.T) {
 		t.Errorf("%v with %v", err, problems)
 	}
 }
+
+func TestAChangeThatIsNotUTF8DoesNotBreakTheAnswer(t *testing.T) {
+	_, err := fails(t, &control.ChangeError{Err: &policy.Error{Kind: policy.TimedOut, Code: "not_acked", Message: "waits"}, Changes: []*crossfadev1.Change{
+		{Service: "orders", Warnings: []string{"it said \xff"}}, {Service: "pay", Revision: 8},
+	}})
+	problems, stand := details(t, err)
+	if status.Code(err) != codes.DeadlineExceeded || len(problems) != 1 || len(stand) != 1 || stand[0].GetService() != "pay" {
+		t.Errorf("%v with %v and %v", err, problems, stand)
+	}
+}

@@ -1,5 +1,10 @@
 package server
 
+import (
+	"google.golang.org/grpc/mem"
+	"google.golang.org/protobuf/proto"
+)
+
 // For the tests of this package.
 var NewToken = newToken
 
@@ -12,6 +17,14 @@ func ReadToken(token, list string) (string, error) {
 
 // Who is who.
 var Who = who
+
+// Decode reads a message as calls do.
+func (a *API) Decode(wire []byte, m proto.Message) error {
+	if err := a.codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(wire)}, m); err != nil {
+		return err
+	}
+	return a.codec.check(m)
+}
 
 // Unread is how many messages are remembered that could not be read.
 func (a *API) Unread() (n int) {

@@ -2,16 +2,13 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"path"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
-	"google.golang.org/protobuf/proto"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
@@ -87,9 +84,6 @@ func (a *API) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo
 	if err := a.codec.check(request); err != nil {
 		return nil, a.fail(ctx, c, err)
 	}
-	if err := a.checkSize(request); err != nil {
-		return nil, a.fail(ctx, c, err)
-	}
 	if err := a.permit(ctx, info.FullMethod, request); err != nil {
 		return nil, a.fail(ctx, c, err)
 	}
@@ -120,19 +114,6 @@ func (a *API) logChange(ctx context.Context, method string, r changeRequest, cha
 	if err != nil {
 		a.log.InfoContext(ctx, "change failed", "method", method, "who", who, "error", policy.Unquoted(err), "took", took)
 	}
-}
-
-func (a *API) checkSize(request any) error {
-	m, ok := request.(proto.Message)
-	if !ok {
-		return nil
-	}
-	if n := proto.Size(m); n > a.maxMessage {
-		return newStatus(codes.ResourceExhausted, policy.Errors{{
-			Code: "message_too_large", Message: fmt.Sprintf("the request has %d bytes; at most %d are taken", n, a.maxMessage), Next: "apply the documents in several calls",
-		}}, nil)
-	}
-	return nil
 }
 
 func (a *API) stream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -110,9 +111,9 @@ func sender(ctx context.Context) (fleet, proxy string, err error) {
 
 func nameIn(md metadata.MD, key string) (string, error) {
 	values := md.Get(key)
-	if len(values) != 1 || values[0] == "" || len(values[0]) > maxNameLength {
+	if len(values) != 1 || values[0] == "" || len(values[0]) > maxNameLength || !utf8.ValidString(values[0]) {
 		return "", status.Errorf(codes.InvalidArgument,
-			"metadata %s is needed once, 1 to %d characters: it says which proxy this is; `shadowctl bootstrap` sets it", key, maxNameLength)
+			"metadata %s is needed once, 1 to %d characters of UTF-8: it says which proxy this is; `shadowctl bootstrap` sets it", key, maxNameLength)
 	}
 	return values[0], nil
 }

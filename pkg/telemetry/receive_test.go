@@ -257,3 +257,13 @@ func TestLoadStreamRefuses(t *testing.T) {
 		t.Errorf("one proxy too many: %v", err)
 	}
 }
+
+// A name that an answer of the API could not hold is none.
+func TestANameThatIsNotUTF8(t *testing.T) {
+	for proxy, want := range map[string]codes.Code{"pröxy": codes.OK, "p\xff": codes.InvalidArgument} {
+		_, _, err := sender(metadata.NewIncomingContext(t.Context(), metadata.Pairs(ProxyMetadata, proxy, FleetMetadata, "default")))
+		if status.Code(err) != want {
+			t.Errorf("%q: %v", proxy, err)
+		}
+	}
+}

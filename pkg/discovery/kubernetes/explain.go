@@ -48,7 +48,7 @@ func (c *Cluster) explain(err error, verb, namespace string, now time.Time) *pol
 		return say("kubernetes_overloaded", "", "refuses requests for the moment (429 Too Many Requests)")
 	}
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
-		return say("kubernetes_failing", "look at the log of its API server", "answered with an error (%d %s)", status.Status().Code, status.Status().Message)
+		return say("kubernetes_failing", "look at the log of its API server", "answered with an error (%d %s)", status.Status().Code, strings.ToValidUTF8(status.Status().Message, "\uFFFD"))
 	}
 	code, next, what := unreachable(err)
 	return say(code, next, "%s", what)

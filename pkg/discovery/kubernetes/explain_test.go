@@ -14,6 +14,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
@@ -39,6 +40,7 @@ func TestExplain(t *testing.T) {
 		"no API":                               {apierrors.NewNotFound(group, ""), "kubernetes_api_missing", "does not know endpoint slices (discovery.k8s.io/v1); check the address of its API server"},
 		"overloaded":                           {apierrors.NewTooManyRequests("later", 1), "kubernetes_overloaded", "refuses requests for the moment (429 Too Many Requests)"},
 		"its own error":                        {apierrors.NewInternalError(errors.New("etcdserver: no leader")), "kubernetes_failing", "answered with an error (500 Internal error occurred: etcdserver: no leader); look at the log"},
+		"bytes that are no text":               {&apierrors.StatusError{ErrStatus: metav1.Status{Code: 406, Message: "only \xff"}}, "kubernetes_failing", "(406 only \uFFFD)"},
 		"forbidden, in words of somebody else": {apierrors.NewForbidden(group, "", errors.New("no")), "kubernetes_forbidden", `forbids us to list endpointslices.discovery.k8s.io in namespace "shop"; grant list and watch`},
 	} {
 		err := (&Cluster{name: "prod"}).explain(c.err, "list", "shop", at)

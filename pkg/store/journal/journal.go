@@ -95,12 +95,13 @@ func (j *Journal) Append(ctx context.Context, data []byte) (ID, error) {
 		if err != nil {
 			return err
 		}
-		if err := j.writeAt(encode(n, s.first, data), int64(s.first)*sectorSize); err != nil {
-			return errors.Join(unavailable("the entry could not be written", err), j.clear(s))
-		}
+		err = j.writeAt(encode(n, s.first, data), int64(s.first)*sectorSize)
 		j.mu.Lock()
-		defer j.mu.Unlock()
-		j.live[n] = s
+		j.live[n] = s // also after a failure, which may have left it whole
+		j.mu.Unlock()
+		if err != nil {
+			return errors.Join(unavailable("the entry could not be written", err), j.remove(n))
+		}
 		id = n
 		return nil
 	})
@@ -112,20 +113,20 @@ func (j *Journal) Append(ctx context.Context, data []byte) (ID, error) {
 
 // Done removes an entry. After an error it may still be pending when the journal is opened again.
 func (j *Journal) Done(ctx context.Context, id ID) error {
+	return j.do(ctx, func() error { return j.remove(id) })
+}
+
+// DoneWhere removes the entries of which which says so, of their data. What was in doubt before it is so no longer: it waits for earlier writes.
+func (j *Journal) DoneWhere(ctx context.Context, which func(data []byte) bool) error {
 	return j.do(ctx, func() error {
-		j.mu.Lock()
-		s, ok := j.live[id]
-		j.mu.Unlock()
-		if !ok {
-			return fmt.Errorf("%w: %d", ErrUnknown, id)
+		for _, e := range j.Pending() {
+			if !which(e.Data) {
+				continue
+			}
+			if err := j.remove(e.ID); err != nil {
+				return err
+			}
 		}
-		if err := j.writeAt(make([]byte, sectorSize), int64(s.first)*sectorSize); err != nil {
-			return unavailable("the entry could not be removed", err)
-		}
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		delete(j.live, id)
-		j.release(s)
 		return nil
 	})
 }
@@ -178,13 +179,20 @@ func (j *Journal) release(s slot) {
 	}
 }
 
-// clear removes what a failed write may have left. Where that fails too its room stays taken, and the entry may be pending after a restart.
-func (j *Journal) clear(s slot) error {
+// remove makes an entry none, and its room free. Where that fails it stays pending. Only the writer calls it.
+func (j *Journal) remove(id ID) error {
+	j.mu.Lock()
+	s, ok := j.live[id]
+	j.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("%w: %d", ErrUnknown, id)
+	}
 	if err := j.writeAt(make([]byte, sectorSize), int64(s.first)*sectorSize); err != nil {
-		return err
+		return unavailable("the entry could not be removed", err)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	delete(j.live, id)
 	j.release(s)
 	return nil
 }
