@@ -38,21 +38,8 @@ func slopes(x []float64, y []report.Series, by report.Statistic) (out report.Ser
 			}
 		}
 		if len(at) == len(x) {
-			out = append(out, []float64{slope(x, at)})
+			slope, _ := report.StraightLine(x, at)
+			out = append(out, []float64{slope})
 		}
 	}
-}
-
-// slope is that of the straight line that is nearest to some points, 0 of a single one.
-func slope(x, y []float64) float64 {
-	meanX, meanY := report.Mean(x), report.Mean(y)
-	above, below := 0.0, 0.0
-	for i := range x {
-		above += (x[i] - meanX) * (y[i] - meanY)
-		below += (x[i] - meanX) * (x[i] - meanX)
-	}
-	if below == 0 {
-		return 0
-	}
-	return above / below
 }

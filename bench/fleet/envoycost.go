@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
-	"github.com/crossfade-proxy/crossfade/internal/envoybin"
 	"github.com/crossfade-proxy/crossfade/internal/loopback"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
@@ -48,11 +46,10 @@ const (
 
 // measureEnvoy measures what changes cost a real Envoy that has few and many services on one port.
 func (p *parts) measureEnvoy(ctx context.Context) error {
-	binary, err := envoybin.Find(ctx, envoybin.Newest, os.Stderr)
+	binary, err := p.envoy(ctx)
 	if err != nil {
 		return err
 	}
-	p.report.Version("envoy", binary.Version)
 	l := p.plan(p.sizes.envoy[0], changesOfEnvoy)
 	l.envoy, l.flush = binary, calmFlush
 	for _, e := range p.sizes.envoy {
@@ -108,7 +105,7 @@ func (r *runner) changeEnvoy(ctx context.Context) error {
 // costs makes a change and takes what it costs.
 func (r *runner) costs(ctx context.Context, kind string) error {
 	if kind != ofFold {
-		if err := r.server.Call(ctx, "Prepare", PrepareArgs{change{r.at.Flip, r.at.Marked, r.routed}}, nil); err != nil {
+		if err := r.makeReady(ctx); err != nil {
 			return err
 		}
 	}

@@ -171,13 +171,21 @@ func (p *parts) unrulySubjects() (subjects []subject) {
 	return subjects
 }
 
+// envoy is the real one of the parts that have some.
+func (p *parts) envoy(ctx context.Context) (envoybin.Binary, error) {
+	binary, err := envoybin.Find(ctx, envoybin.Newest, os.Stderr)
+	if err == nil {
+		p.report.Version("envoy", binary.Version)
+	}
+	return binary, err
+}
+
 // measureManners measures a fleet of which some misbehave for a while, with two real Envoys in it.
 func (p *parts) measureManners(ctx context.Context) error {
-	binary, err := envoybin.Find(ctx, envoybin.Newest, os.Stderr)
+	binary, err := p.envoy(ctx)
 	if err != nil {
 		return err
 	}
-	p.report.Version("envoy", binary.Version)
 	l := p.plan(p.sizes.unruly, flipsAndManners)
 	l.subjects, l.envoy = p.unrulySubjects(), binary
 	got, err := l.measure(ctx)

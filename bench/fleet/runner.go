@@ -194,7 +194,12 @@ func (r *runner) prepare(ctx context.Context) error {
 	if r.changesMarked {
 		r.at.Marked++
 	}
-	return r.server.Call(ctx, "Prepare", PrepareArgs{change{Flip: r.at.Flip, Marked: r.at.Marked}}, nil)
+	return r.makeReady(ctx)
+}
+
+// makeReady has the server make ready what brings it to where the runner is.
+func (r *runner) makeReady(ctx context.Context) error {
+	return r.server.Call(ctx, "Prepare", PrepareArgs{change{r.at.Flip, r.at.Marked, r.routed}}, nil)
 }
 
 func (r *runner) endFlips(ctx context.Context) error {

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -243,15 +242,5 @@ func (c cores) since(o cores) cores {
 }
 
 func (c cores) String() string {
-	return fmt.Sprintf("cores: control plane %.2f, proxies %.2f, load and origins %.2f; load average %s", c.server, c.proxies, c.self, loadAverage())
-}
-
-// loadAverage is that of the last minute, others' work included.
-func loadAverage() string {
-	b, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return "unknown"
-	}
-	first, _, _ := strings.Cut(string(b), " ")
-	return first
+	return fmt.Sprintf("cores: control plane %.2f, proxies %.2f, load and origins %.2f; load average %s", c.server, c.proxies, c.self, usage.LoadAverage())
 }

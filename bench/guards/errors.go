@@ -7,6 +7,7 @@ import (
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
+	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
 )
 
 const (
@@ -43,7 +44,7 @@ func (b *bench) errors(ctx context.Context) error {
 			break
 		}
 		all = append(all, got...)
-		fmt.Printf("errors %2d: %v; load average %s\n", i+1, got[0], loadAverage())
+		fmt.Printf("errors %2d: %v; load average %s\n", i+1, got[0], usage.LoadAverage())
 	}
 	sent := l.stop()
 	if err != nil {

@@ -105,7 +105,7 @@ func (c *crowd) measure(ctx context.Context) error {
 			return err
 		}
 		fmt.Printf("many %d: control plane %.3f cores without rollouts, %.3f with one, %.3f with %d; load average %s\n",
-			i+1, c.without[i], c.one[i], c.with[i], c.b.services, loadAverage())
+			i+1, c.without[i], c.one[i], c.with[i], c.b.services, usage.LoadAverage())
 		fmt.Printf("many %d: one, without others: %v\n", i+1, c.lone[i])
 		fmt.Printf("many %d: one, beside others: %v\n", i+1, c.beside[i])
 	}

@@ -9,11 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
 	"github.com/crossfade-proxy/crossfade/internal/envoybin"
 	"github.com/crossfade-proxy/crossfade/internal/loopback"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
@@ -170,7 +170,7 @@ func (b *bench) runRound(ctx context.Context, sys system, s setting, flips int) 
 		out.cpu = b.cpus(sys).per(before, (monotime.Now() - began).Seconds())
 	}
 	sum, stopErr := b.load.stop()
-	out.sum, out.load = sum, loadAverage()
+	out.sum, out.load = sum, usage.LoadAverage()
 	return out, errors.Join(err, stopErr)
 }
 
@@ -201,13 +201,4 @@ func (b *bench) flipAll(ctx context.Context, sys system, flips int, out *round) 
 		out.flips = append(out.flips, f)
 	}
 	return nil
-}
-
-func loadAverage() string {
-	b, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return "unknown"
-	}
-	one, _, _ := strings.Cut(string(b), " ")
-	return one
 }

@@ -181,11 +181,7 @@ func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*
 
 // upper is what the aim of a p99 is held against, in seconds; below the mean gap nothing is seen.
 func upper(l *report.Line, rounds []*round) float64 {
-	out := l.Max
-	if l.P99High != nil {
-		out = *l.P99High
-	}
-	return max(out, report.Mean(gaps(rounds, false).All()))
+	return max(l.P99End(), report.Mean(gaps(rounds, false).All()))
 }
 
 // enough of a rate is what was reached of it, at least.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
 	"github.com/crossfade-proxy/crossfade/internal/origin"
 	"github.com/crossfade-proxy/crossfade/internal/poll"
@@ -139,7 +140,7 @@ func (b *bench) overflows(ctx context.Context) (n uint64, err error) {
 
 func (b *bench) poolLines(slow time.Duration, p *pools) {
 	c := map[string]any{"services": b.neighbours + 1, "open_per_proxy": b.open, "proxies": b.proxies, "origin_latency_ms": slow.Milliseconds()}
-	own := []*round{{flips: p.flips, sum: p.sum, load: loadAverage()}}
+	own := []*round{{flips: p.flips, sum: p.sum, load: usage.LoadAverage()}}
 	_, failed, note := totals(own)
 	failed += int(p.overflows)
 	note += fmt.Sprintf("; %d overflows by Envoy's statistics", p.overflows)

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"runtime"
-	"strconv"
-	"strings"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
+	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
 )
 
 // Shares of a machine's cores: beyond the one a control plane leaves too little for its proxies, beyond the other nothing is left.
@@ -28,7 +26,7 @@ func (b *bench) bySize(ctx context.Context) error {
 	why := ""
 	for _, n := range b.sizes {
 		var w *window
-		if why = roomFor(n, good, freeMemory()); why == "" {
+		if why = roomFor(n, good, usage.Free()); why == "" {
 			w, err = s.sized(ctx, n, len(good) == 0)
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -99,21 +97,6 @@ func roomFor(proxies int, good windows, free float64) string {
 	return fmt.Sprintf("too little memory: control plane and simulator would need %s more, and %s are free", report.Amount(need, "bytes"), report.Amount(free, "bytes"))
 }
 
-// freeMemory is what the machine has left, in bytes; 0: not known.
-func freeMemory() float64 {
-	text, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := strings.Cut(string(text), "MemAvailable:")
-	kb, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-	n, err := strconv.ParseFloat(kb, 64)
-	if err != nil {
-		return 0
-	}
-	return n * 1024
-}
-
 // sizeLines reports which of the sizes that were good is the largest, why there is no larger one, and what each further proxy costs: the slopes of straight
 // lines through them.
 func (b *bench) sizeLines(good windows, why string) {
@@ -142,7 +125,7 @@ func (b *bench) sizeLines(good windows, why string) {
 		for _, w := range good {
 			x, y = append(x, float64(w.proxies)), append(y, figure(w))
 		}
-		return line(x, y)
+		return report.StraightLine(x, y)
 	}
 	note := func(l *report.Line, none float64, unit string) {
 		l.Note = fmt.Sprintf("the slope of a straight line through %d sizes from %d to %d proxies (least squares); without any proxy it has %s",
@@ -157,17 +140,4 @@ func (b *bench) sizeLines(good windows, why string) {
 		note(b.amount("sizes", what(), "proxies_per_core", "proxies", 1/cpu), idle, "cores")
 		fmt.Printf("sizes: a core of the control plane is enough for each %.0f proxies\n", 1/cpu)
 	}
-}
-
-// line is the straight line that is nearest to points, by least squares: how much it rises with each x, and what it has at 0. There are points at two x at
-// least.
-func line(x, y []float64) (slope, at0 float64) {
-	meanX, meanY := report.Mean(x), report.Mean(y)
-	above, below := 0.0, 0.0
-	for i := range x {
-		above += (x[i] - meanX) * (y[i] - meanY)
-		below += (x[i] - meanX) * (x[i] - meanX)
-	}
-	slope = above / below
-	return slope, meanY - slope*meanX
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
 	"github.com/crossfade-proxy/crossfade/bench/internal/role"
+	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
 )
 
 // TestMain makes the test binary double as the simulated fleet.
@@ -273,7 +274,7 @@ func TestTooLarge(t *testing.T) {
 			t.Errorf("%g bytes free: %q", free, got)
 		}
 	}
-	if freeMemory() == 0 {
+	if usage.Free() == 0 {
 		t.Error("free memory is not known")
 	}
 }

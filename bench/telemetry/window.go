@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
@@ -125,7 +124,7 @@ func (w *window) String() string {
 		w.bytes()/1e6, w.perProxy(), float64(w.sent.ReportBytes)/w.seconds/1e6, w.sent.Lanes,
 		float64(w.sent.FlushBytes)/1e3/flushes, float64(w.sent.Busy)/flushes)
 	text += fmt.Sprintf("; %.1f of %.1f flushes/s, p50 %.0f ms, p99 %.0f ms, %d not taken; %d rollouts pass; load average %s",
-		w.achieved(), w.offered(), report.ByP50.Of(w.delays)*1e3, w.delay()*1e3, w.failed(), w.pass, loadAverage())
+		w.achieved(), w.offered(), report.ByP50.Of(w.delays)*1e3, w.delay()*1e3, w.failed(), w.pass, usage.LoadAverage())
 	if w.sent.Broken > 0 {
 		text += "; the last error: " + w.sent.LastError
 	}
@@ -133,13 +132,4 @@ func (w *window) String() string {
 		text += "; IT SAYS NOTHING: " + why
 	}
 	return text
-}
-
-// loadAverage is that of the last minute, others' work included.
-func loadAverage() string {
-	b, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return "unknown"
-	}
-	return string(b[:min(len(b), len("0.00"))])
 }

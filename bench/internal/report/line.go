@@ -1,7 +1,6 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -121,19 +120,27 @@ func (l *Line) Compare(peer string, of Statistic, own, other Series) *Line {
 
 // AimRatio says that the whole interval of the ratio, of [leastAimRuns] pairs or more, should be at most limit.
 func (l *Line) AimRatio(limit float64) *Line {
-	return l.aimOfInterval(l.pairs, "ratioHigh <= "+strconv.FormatFloat(limit, 'g', -1, 64), l.ratioText(), l.RatioHigh != nil && *l.RatioHigh <= limit)
+	return l.AimOfInterval(l.pairs, "ratioHigh <= "+strconv.FormatFloat(limit, 'g', -1, 64), l.ratioText(), l.RatioHigh != nil && *l.RatioHigh <= limit)
+}
+
+// P99End is what an aim of the 99th percentile is held against: its upper end, or the largest sample where it has none.
+func (l *Line) P99End() float64 {
+	if l.P99High != nil {
+		return *l.P99High
+	}
+	return l.Max
 }
 
 // AimP99 says that the 99th percentile should be at most limit by its upper end, or by the largest sample where it has none, and nothing fail.
 func (l *Line) AimP99(limit float64) *Line {
-	high, measured := l.Max, fmt.Sprintf("p99 %s, largest of %d %s", Amount(l.P99, l.Unit), l.samples, Amount(l.Max, l.Unit))
+	measured := fmt.Sprintf("p99 %s, largest of %d %s", Amount(l.P99, l.Unit), l.samples, Amount(l.Max, l.Unit))
 	if l.P99High != nil {
-		high, measured = *l.P99High, fmt.Sprintf("p99 %s, at most %s with 97.5 %%", Amount(l.P99, l.Unit), Amount(*l.P99High, l.Unit))
+		measured = fmt.Sprintf("p99 %s, at most %s with 97.5 %%", Amount(l.P99, l.Unit), Amount(*l.P99High, l.Unit))
 	}
 	if l.Failed > 0 {
 		measured += ", " + l.failures()
 	}
-	return l.AimOf("p99 <= "+Amount(limit, l.Unit)+", 0 failed", measured, high <= limit && l.Failed == 0)
+	return l.AimOf("p99 <= "+Amount(limit, l.Unit)+", 0 failed", measured, l.P99End() <= limit && l.Failed == 0)
 }
 
 // AimNone says that nothing should fail.
@@ -146,24 +153,16 @@ func (l *Line) failures() string {
 	return fmt.Sprintf("%d of %d failed", l.Failed, l.N)
 }
 
-// AimOf is an aim of any kind: what should be, what was measured of it, and whether that meets it. Lines without samples and invalid ones meet none. One
-// whose text speaks of an interval is met only from [leastAimRuns] on: pairs of runs of a ratio, else samples, each of which is a run's then.
-func (l *Line) AimOf(text, measured string, met bool) *Line {
-	if strings.Contains(text, "interval") {
-		return l.aimOfInterval(cmp.Or(l.pairs, l.samples), text, measured, met)
-	}
-	return l.aim(text, measured, met)
-}
-
-// aimOfInterval is an aim that is held against an interval of so many runs.
-func (l *Line) aimOfInterval(runs int, text, measured string, met bool) *Line {
+// AimOfInterval is an aim that is held against an interval of so many runs, in words: it is met only from [leastAimRuns] on.
+func (l *Line) AimOfInterval(runs int, text, measured string, met bool) *Line {
 	if runs < leastAimRuns {
 		measured, met = strings.TrimPrefix(fmt.Sprintf("%s; of %d runs, %d are needed", measured, runs, leastAimRuns), "; "), false
 	}
-	return l.aim(text, measured, met)
+	return l.AimOf(text, measured, met)
 }
 
-func (l *Line) aim(text, measured string, met bool) *Line {
+// AimOf is an aim of any kind: what should be, what was measured of it, and whether that meets it. Lines without samples and invalid ones meet none.
+func (l *Line) AimOf(text, measured string, met bool) *Line {
 	if l.N == 0 {
 		measured = "nothing was measured"
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
 )
 
 // commit is the short hash of HEAD, with "-dirty" if what is built differs from it: tracked files, reports aside (those of the benchmark before this one are
@@ -54,12 +56,7 @@ func machine() map[string]any {
 
 // load is the load average of the last minute.
 func load() (one float64, ok bool) {
-	b, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return 0, false
-	}
-	first, _, _ := strings.Cut(string(b), " ")
-	one, err = strconv.ParseFloat(first, 64)
+	one, err := strconv.ParseFloat(usage.LoadAverage(), 64)
 	return one, err == nil
 }
 

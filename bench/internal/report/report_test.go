@@ -185,10 +185,10 @@ func TestAnAimIsMetByFiveRuns(t *testing.T) {
 		if l := compared().AimRatio(1.1); *l.Met != (n == 5) || l.Measured != want || (l.RatioHigh != nil) != (n >= 3) {
 			t.Errorf("%d runs: met %t by %q", n, *l.Met, l.Measured)
 		}
-		if l := compared().AimOf("all of the interval of the ratio at most 2", "1", true); *l.Met != (n == 5) || strings.Contains(l.Measured, "needed") != (n < 5) {
+		if l := compared().AimOfInterval(n, "all of the interval of the ratio at most 2", "1", true); *l.Met != (n == 5) || strings.Contains(l.Measured, "needed") != (n < 5) {
 			t.Errorf("%d runs, by words: met %t by %q", n, *l.Met, l.Measured)
 		}
-		if l := NewLine("s", "m", "s", nil, Series{own.All()[:n]}).AimOf("all of the interval of the mean at most 2", "1", true); *l.Met != (n == 5) {
+		if l := NewLine("s", "m", "s", nil, Series{own.All()[:n]}).AimOfInterval(n, "all of the interval of the mean at most 2", "1", true); *l.Met != (n == 5) {
 			t.Errorf("%d samples: met %t by %q", n, *l.Met, l.Measured)
 		}
 		if l := compared().AimOf("p50 at most 2", "1", true); !*l.Met {

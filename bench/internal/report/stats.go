@@ -134,6 +134,21 @@ func deviation(values []float64) float64 {
 	return math.Sqrt(sum / float64(len(values)-1))
 }
 
+// StraightLine is the one that is nearest to points, by least squares: how much it rises with each x, and what it has at 0. It rises by nothing where all points
+// are at one x.
+func StraightLine(x, y []float64) (slope, at0 float64) {
+	meanX, meanY := Mean(x), Mean(y)
+	above, below := 0.0, 0.0
+	for i := range x {
+		above += (x[i] - meanX) * (y[i] - meanY)
+		below += (x[i] - meanX) * (x[i] - meanX)
+	}
+	if below > 0 {
+		slope = above / below
+	}
+	return slope, meanY - slope*meanX
+}
+
 func sorted(v []float64) []float64 {
 	out := slices.Clone(v)
 	slices.Sort(out)

@@ -27,8 +27,14 @@ func CPU(pid int) float64 {
 }
 
 // Memory is a size that the kernel knows of a process, in bytes: VmRSS, or VmHWM for its peak.
-func Memory(pid int, name string) float64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+func Memory(pid int, name string) float64 { return bytesOf(fmt.Sprintf("/proc/%d/status", pid), name) }
+
+// Free is the memory that the machine has left, in bytes.
+func Free() float64 { return bytesOf("/proc/meminfo", "MemAvailable") }
+
+// bytesOf is the size in a line "name: … kB" of a file, in bytes.
+func bytesOf(file, name string) float64 {
+	b, err := os.ReadFile(file)
 	if err != nil {
 		return 0
 	}
@@ -39,6 +45,16 @@ func Memory(pid int, name string) float64 {
 		}
 	}
 	return 0
+}
+
+// LoadAverage is that of the last minute, others' work included, as the kernel writes it; "unknown" where it does not.
+func LoadAverage() string {
+	b, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "unknown"
+	}
+	one, _, _ := strings.Cut(string(b), " ")
+	return one
 }
 
 // Threads is the CPU time of all threads that a process has now, in seconds, to the nanosecond.
