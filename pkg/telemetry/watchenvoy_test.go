@@ -30,6 +30,8 @@ type watched struct {
 	*house
 	proxy *proxy
 	watch *telemetry.Watch
+	sent  uint64 // requests that [watched.counted] was told of
+	total uint64 // requests that were counted
 }
 
 func newWatched(t *testing.T, version string, h *house) *watched {
@@ -50,7 +52,8 @@ func (w *watched) await(what string, is func() bool) {
 	}
 }
 
-// counted waits until n requests have been reported, and then for what might come besides, and returns what eks had since the last call.
+// counted waits until n requests more have been reported, and then for what might come besides, and returns what eks had since the last call. A request
+// that was counted twice, as its answer had begun in one report and ended in the other, is taken off the next ones.
 func (w *watched) counted(n int) (got guard.Window) {
 	w.t.Helper()
 	read := func() {
@@ -59,10 +62,12 @@ func (w *watched) counted(n int) (got guard.Window) {
 			w.t.Errorf("ecs: %+v", windows[1])
 		}
 		got = guard.Merge(got, windows[0])
+		w.total += windows[0].Requests()
 	}
+	w.sent += uint64(n)
 	w.await(fmt.Sprintf("the report of %d requests", n), func() bool {
 		read()
-		return got.Requests() >= uint64(n)
+		return w.total >= w.sent
 	})
 	before := w.telemetry.Stats()
 	w.await("reports", func() bool {
@@ -189,8 +194,11 @@ func (w *watched) cases(protocol string, lane bool) {
 		if c.lrs && !lane || c.name == "a stream that breaks" && !lane {
 			want = 0
 		}
-		if got := w.counted(c.n); got.Completed != uint64(c.n) || got.Failed != uint64(want) || got.Requests() != got.Completed {
-			w.t.Errorf("%s: %d requests of which %d failed are counted as %+v", c.name, c.n, c.fail, got)
+		// Where a busy machine is slow between what both sources count, one request may be counted early, or one failure twice; and load reports up to
+		// 1.37 lose one that only they have and that ended in a round in which nothing began.
+		got, one := w.counted(c.n), uint64(min(1, want))
+		if got.Requests() != got.Completed || w.total > w.sent+1 || got.Failed+one < uint64(want) || got.Failed > uint64(want)+one {
+			w.t.Errorf("%s: %d requests of which %d failed are counted as %+v; in all %d of %d", c.name, c.n, want, got, w.total, w.sent)
 		}
 		if c.after != nil {
 			c.after()
