@@ -31,7 +31,9 @@ func TestASplitAsItIsReleasesAHeldProxy(t *testing.T) {
 	w.connect(other)
 	w.awaitProxy("default", "p1", xds.StateHeld)
 	w.awaitProxy("default", "p2", xds.StateOK)
-	ready := func() bool { return other.Held(deltaclient.Runtime)[translate.ReadyLayer] == translate.Ready(true).Version }
+	ready := func() bool {
+		return other.Held(deltaclient.Runtime)[translate.ReadyLayer] == translate.Ready(true).Version
+	}
 	if err := poll.Until(t.Context(), time.Millisecond, poll.True(ready)); err != nil { // the last that it is sent, after it has everything
 		t.Fatal(err)
 	}
