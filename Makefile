@@ -60,7 +60,7 @@ test: build ## Build, then run all tests, the ones with real Envoys included
 	go run ./internal/cmd/kube-apiserver-path
 	@failed=; set -x; \
 	go test $(RACE) -p $(CPUS) -parallel $(JOBS) -timeout 20m $(TESTFLAGS) $$(go list ./... | grep -v /test/) || failed=1; \
-	go test -p $(CPUS) -parallel $(JOBS) -timeout 20m $(TESTFLAGS) ./test/... || failed=1; \
+	go test -p $(CPUS) -parallel $(CPUS) -timeout 20m $(TESTFLAGS) ./test/... || failed=1; \
 	test -z "$$failed"
 
 test-semantics: build ## The semantics tests in full: shares of 20,000 requests each, every planted bug

@@ -66,13 +66,14 @@ func newChurn(t *testing.T, s *kubetest.Server, version string) *churn {
 }
 
 // good makes all applications good ones: at SIGTERM they serve on for longer than it takes until everybody knows, also where the machine has
-// much to do. ECS is polled.
+// much to do. ECS is polled, and a task takes longer to start than from one poll to the next: if all of them stopped within one, nobody would know of
+// an endpoint that does not ask its connections to leave.
 func (w *churn) good() {
-	life := func(lameDuck time.Duration) deploys.Life {
-		return deploys.Life{App: deploys.App{LameDuck: lameDuck, Latency: 5 * time.Millisecond}, Start: 50 * time.Millisecond, Grace: 30 * time.Second}
+	life := func(start, lameDuck time.Duration) deploys.Life {
+		return deploys.Life{App: deploys.App{LameDuck: lameDuck, Latency: 5 * time.Millisecond}, Start: start, Grace: 30 * time.Second}
 	}
-	w.pods.SetLife(life(3 * time.Second))
-	w.tasks.SetLife(life(5 * time.Second))
+	w.pods.SetLife(life(50*time.Millisecond, 3*time.Second))
+	w.tasks.SetLife(life(1500*time.Millisecond, 5*time.Second))
 }
 
 // replaceAll replaces every pod and every task.

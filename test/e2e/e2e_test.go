@@ -3,9 +3,11 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -49,6 +51,26 @@ type world struct {
 	port     int
 }
 
+// failures returns two lines of each kind of error, by service and flags, of those that a proxy logged.
+func failures(log string) string {
+	var out strings.Builder
+	seen := map[[2]string]int{}
+	for line := range strings.Lines(log) {
+		var request struct {
+			Service, Flags string
+			Status         int
+		}
+		if json.Unmarshal([]byte(line), &request) != nil || request.Status < 500 {
+			continue
+		}
+		if kind := [2]string{request.Service, request.Flags}; seen[kind] < 2 {
+			seen[kind]++
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
 // newWorld starts a control plane and proxies of one Envoy version.
 func newWorld(t *testing.T, version string, proxies int) *world {
 	t.Helper()
@@ -75,6 +97,12 @@ func newWorldOf(t *testing.T, version string, proxies int, change func(*stack.Co
 		if t.Failed() {
 			if b, err := os.ReadFile(log.Name()); err == nil {
 				t.Logf("the control plane printed last:\n%s", b[max(0, len(b)-8000):])
+			}
+			logs, _ := filepath.Glob(filepath.Join(c.Dir, "*.log"))
+			for _, name := range logs {
+				if b, err := os.ReadFile(name); err == nil {
+					t.Logf("%s has errors, for example:\n%s", filepath.Base(name), failures(string(b)))
+				}
 			}
 		}
 	})

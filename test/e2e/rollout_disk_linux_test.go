@@ -179,8 +179,9 @@ func TestARolloutOnAHungDisk(t *testing.T) {
 	if took := time.Since(began); took > hungFor {
 		t.Logf("back only after %v", took)
 	}
-	total := a.eks.Total()
-	a.left(total)
+	w.back()
+	a.more() // what was on its way arrives
+	a.left(a.eks.Total())
 	d.Release()
 	a.ended("RolledBack", 0)
 	a.recorded(st.GetRun())

@@ -227,11 +227,17 @@ func (a *app) errors(o *origin.Origin, share float64) {
 // left holds that eks gets nothing any more, from when the rollout was seen to be over.
 func (a *app) left(total uint64) {
 	a.t.Helper()
-	ecs := a.ecs.Total()
-	a.await("more requests at ecs", func() bool { return a.ecs.Total() > ecs+20 })
+	a.more()
 	if n := a.eks.Total(); n != total {
 		a.t.Errorf("%d requests at eks after the rollout was over", n-total)
 	}
+}
+
+// more waits for some more requests at ecs.
+func (a *app) more() {
+	a.t.Helper()
+	ecs := a.ecs.Total()
+	a.await("more requests at ecs", func() bool { return a.ecs.Total() > ecs+20 })
 }
 
 // as runs shadowctl as somebody.
