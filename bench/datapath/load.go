@@ -24,8 +24,8 @@ type Plan struct {
 	Target   string
 	Hosts    []string // in turn
 	Protocol loadgen.Protocol
-	Rate     float64       // per second
-	Timeout  time.Duration // from when a request is due to the end of its answer
+	Rate     float64 // per second
+	Queue    int     // see [loadgen.Config]
 }
 
 // headers are what a browser and a load balancer send for a user: every system has to carry them.
@@ -89,7 +89,7 @@ func (p Plan) config(note func(loadgen.Result)) loadgen.Config {
 		known[i] = headers(i)
 	}
 	c := loadgen.Config{
-		Target: p.Target, Protocol: p.Protocol, Rate: p.Rate, Duration: loadgen.MaxDuration, Connections: connections, Timeout: p.Timeout, OnResult: note,
+		Target: p.Target, Protocol: p.Protocol, Rate: p.Rate, Duration: loadgen.MaxDuration, Connections: connections, Queue: p.Queue, OnResult: note,
 		Make: func(i uint64) loadgen.Request {
 			return loadgen.Request{Host: p.Hosts[i%uint64(len(p.Hosts))], Path: "/orders/4711?view=full", Header: known[i%users]}
 		},

@@ -46,6 +46,7 @@ type Config struct {
 	Connections int           // 0 means 64 for HTTP/1.1, 2 for HTTP/2
 	InFlight    int           // HTTP/2: requests at once; 0 means 1,000. HTTP/1.1: as many as there are connections
 	Timeout     time.Duration // from when a request is due to the end of its answer; 0 means 10 s
+	Queue       int           // requests that may wait for a connection, the others are not sent; 0 means as many as come due in one timeout
 
 	OnResult func(Result) // if set, is told of each request at its end; called from several goroutines
 }
@@ -61,8 +62,8 @@ func (c *Config) check() error {
 	if c.Duration < 0 || c.Duration > MaxDuration || c.Duration == 0 && c.Count == 0 {
 		return fmt.Errorf("loadgen: a run needs a count, or a duration of at most %v, not %v", MaxDuration, c.Duration)
 	}
-	if c.Connections < 0 || c.InFlight < 0 || c.Timeout < 0 {
-		return errors.New("loadgen: connections, requests in flight and timeout must not be negative")
+	if c.Connections < 0 || c.InFlight < 0 || c.Timeout < 0 || c.Queue < 0 {
+		return errors.New("loadgen: connections, requests in flight, timeout and queue must not be negative")
 	}
 	c.Duration = orElse(c.Duration, MaxDuration)
 	c.Timeout = orElse(c.Timeout, 10*time.Second)

@@ -156,6 +156,19 @@ func TestStallIsCharged(t *testing.T) {
 	}
 }
 
+// TestAShortQueue: of more than an origin can answer most is never sent, and what is sent is answered in time. A queue of a whole timeout would make
+// each request wait until its time is nearly up.
+func TestAShortQueue(t *testing.T) {
+	o := startOrigin(t)
+	if err := o.SetFaults(origin.Faults{Latency: 20 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	r := do(t, Config{Target: o.Addr(), Rate: 5000, Count: 5000, Connections: 1, Queue: 2})
+	if full := r.Failures[errQueueFull.Error()]; full == 0 || r.Failed != full || r.Done != 5000 {
+		t.Errorf("%d of %d failed: %v", r.Failed, r.Done, r.Failures)
+	}
+}
+
 // TestUnsentIsNotAchieved: who drops requests before they are sent has not reached their rate. Whoever answers with an error has.
 func TestUnsentIsNotAchieved(t *testing.T) {
 	for _, c := range []struct {

@@ -96,9 +96,12 @@ func (r *Run) Wait() *Report {
 	return r.Report()
 }
 
-// queueLength is how many requests may wait for a connection: what comes due in one timeout.
+// queueLength is how many requests may wait for a connection.
 func queueLength(c Config) int {
 	const most = 1 << 18
+	if c.Queue > 0 {
+		return min(most, c.Queue)
+	}
 	return min(most, c.InFlight+int(c.Rate*c.Timeout.Seconds()))
 }
 
