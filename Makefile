@@ -30,7 +30,7 @@ VULN     := $(call tooldir,vuln)
 SBOM     := $(call tooldir,sbom)
 # The race detector needs cgo and a C compiler.
 RACE     := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v $$(go env CC) >/dev/null && echo -race)
-# Packages that are tested at a time, and tests of one: most of a test is waiting for an Envoy.
+# Packages that are tested at a time, and tests of one, of which most is waiting for an Envoy.
 CPUS     := $(shell getconf _NPROCESSORS_ONLN)
 JOBS     := $(shell echo $$(($(CPUS) + 1)))
 # More arguments for `go test`, for example TESTFLAGS='-run TestX -v'.

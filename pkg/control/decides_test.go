@@ -2,11 +2,9 @@ package control_test
 
 import (
 	"testing"
-	"time"
 
 	crossfadev1 "github.com/crossfade-proxy/crossfade/api/crossfade/v1"
 	"github.com/crossfade-proxy/crossfade/internal/deltaclient"
-	"github.com/crossfade-proxy/crossfade/internal/poll"
 	"github.com/crossfade-proxy/crossfade/pkg/control"
 	"github.com/crossfade-proxy/crossfade/pkg/xds"
 	"github.com/crossfade-proxy/crossfade/pkg/xds/translate"
@@ -31,12 +29,9 @@ func TestASplitAsItIsReleasesAHeldProxy(t *testing.T) {
 	w.connect(other)
 	w.awaitProxy("default", "p1", xds.StateHeld)
 	w.awaitProxy("default", "p2", xds.StateOK)
-	ready := func() bool {
+	w.await("p2 to be sent the last, that it is ready", func() bool {
 		return other.Held(deltaclient.Runtime)[translate.ReadyLayer] == translate.Ready(true).Version
-	}
-	if err := poll.Until(t.Context(), time.Millisecond, poll.True(ready)); err != nil { // the last that it is sent, after it has everything
-		t.Fatal(err)
-	}
+	})
 	revision, sent := w.Revision(), other.Stats()
 	for _, service := range []string{"orders", "pay"} {
 		c, err := w.SetSplit(t.Context(), service, split(5000), control.Options{Wait: crossfadev1.Wait_WAIT_ACKED})

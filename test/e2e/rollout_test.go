@@ -51,7 +51,7 @@ func TestRollouts(t *testing.T) {
 	})
 }
 
-// TestFivePercentErrorsGoBack: three times, eks gets 200 requests a second at 10 % and then begins to fail 5 % of them. Everything goes back by itself, with the
+// TestFivePercentErrorsGoBack: three times, eks gets 60 requests a second at 10 % and then begins to fail 5 % of them. Everything goes back by itself, with the
 // numbers as the reason, and ecs fails nobody.
 func TestFivePercentErrorsGoBack(t *testing.T) {
 	const rate, limit = 600, 20 * time.Second

@@ -115,11 +115,12 @@ func deadline(ctx context.Context, p *peer, c testpb.TestServiceClient) error {
 	defer cancel()
 	_, err := c.EmptyCall(limited, &testpb.Empty{})
 	st := status.Convert(err)
-	switch { // the application's clock was ahead of the client's, and of the proxy's, which has words of its own for what the client calls a cancellation
-	case st.Code() == codes.Unavailable && strings.Contains(st.Message(), "{remote_reset}"):
+	proxied := p.address == p.proxied()
+	switch { // the application's clock was ahead of the client's and of the proxy's
+	case proxied && st.Code() == codes.Unavailable && strings.Contains(st.Message(), "{remote_reset}"):
 		p.early++
 		fallthrough
-	case st.Code() == codes.Canceled:
+	case !proxied && st.Code() == codes.Canceled:
 		st = status.New(codes.DeadlineExceeded, "")
 	}
 	p.client("status", st.Code())
