@@ -72,12 +72,9 @@ func ReserveAt(address string) (*Port, error) {
 		return nil, fmt.Errorf("%q: only IPv4 loopback addresses are supported", address)
 	}
 	if want.Port() != 0 {
-		// Bound without SO_REUSEPORT, so that a port that somebody else shares is not taken for a free one.
-		probe, err := bind(want, 0)
-		if err != nil {
+		if err := probe(want); err != nil {
 			return nil, fmt.Errorf("reserving %s: %w", address, err)
 		}
-		probe.Release()
 	}
 	p, err := bind(want, 1)
 	if err != nil {
@@ -86,13 +83,25 @@ func ReserveAt(address string) (*Port, error) {
 	return p, nil
 }
 
+// probe binds an address without SO_REUSEPORT and gives it up, so that a port that somebody else shares is not taken for a free one. No program
+// is started meanwhile: until it runs it would have the socket too, and keep the port.
+func probe(want netip.AddrPort) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	p, err := bind(want, 0)
+	if err != nil {
+		return err
+	}
+	p.Release()
+	return nil
+}
+
 // bind binds a socket; if reuse is 1, others may bind the same address with SO_REUSEPORT.
 func bind(want netip.AddrPort, reuse int) (*Port, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	unix.CloseOnExec(fd)
 	got, err := bindTo(fd, want, reuse)
 	if err != nil {
 		return nil, errors.Join(os.NewSyscallError("bind", err), unix.Close(fd))

@@ -3,6 +3,7 @@ package loopback
 import (
 	"errors"
 	"net"
+	"os/exec"
 	"syscall"
 	"testing"
 )
@@ -77,5 +78,34 @@ func TestReserveRefusesTheWorld(t *testing.T) {
 			p.Release()
 			t.Errorf("%q was reserved", host)
 		}
+	}
+}
+
+// TestReserveBesideForks: a program that is being started has, until it runs, copies of this process's sockets, the probe's among them.
+func TestReserveBesideForks(t *testing.T) {
+	done := make(chan error, 1)
+	go func() {
+		for range 300 {
+			if err := exec.Command("true").Run(); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for n := 0; ; n++ {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+		}
+		p, err := ReserveAt(net.JoinHostPort(Host(), "8080"))
+		if err != nil {
+			t.Fatalf("reservation %d: %v", n, err)
+		}
+		p.Release()
 	}
 }

@@ -27,7 +27,7 @@ type callOrigin struct {
 // callLog is what became of calls that wait for their end, by id, at all origins.
 type callLog struct {
 	mu    sync.Mutex
-	begun map[string]chan time.Duration // how long it was to last; 0: no limit
+	begun map[string]chan time.Duration // how long it was to last; 0: no limit, or one more message came
 	ended map[string]chan string        // how its context ended
 }
 
@@ -52,6 +52,12 @@ func startCalls(t *testing.T, name string, waiting *callLog) *callOrigin {
 	return o
 }
 
+// callID is the id of a call that has one.
+func callID(ctx context.Context) string {
+	in, _ := metadata.FromIncomingContext(ctx)
+	return strings.Join(in.Get("x-id"), "")
+}
+
 // greet sends the metadata that a call asks for back, in front and behind.
 func greet(ctx context.Context, header, trailer func(metadata.MD)) {
 	in, _ := metadata.FromIncomingContext(ctx)
@@ -70,8 +76,7 @@ func greet(ctx context.Context, header, trailer func(metadata.MD)) {
 
 // EmptyCall waits for the end of its context if the call has an id, and tells how long that was to be, and how it ended.
 func (o *callOrigin) EmptyCall(ctx context.Context, _ *testpb.Empty) (*testpb.Empty, error) {
-	in, _ := metadata.FromIncomingContext(ctx)
-	id := strings.Join(in.Get("x-id"), "")
+	id := callID(ctx)
 	if id == "" {
 		return &testpb.Empty{}, nil
 	}
@@ -99,9 +104,9 @@ func (o *callOrigin) UnaryCall(ctx context.Context, r *testpb.SimpleRequest) (*t
 	return &testpb.SimpleResponse{Payload: r.GetPayload()}, nil
 }
 
-// StreamingInputCall sums up the sizes of what comes.
+// StreamingInputCall sums up the sizes of what comes. If the call has an id it tells of each message.
 func (o *callOrigin) StreamingInputCall(stream grpc.ClientStreamingServer[testpb.StreamingInputCallRequest, testpb.StreamingInputCallResponse]) error {
-	sum := 0
+	sum, id := 0, callID(stream.Context())
 	for {
 		r, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -111,6 +116,10 @@ func (o *callOrigin) StreamingInputCall(stream grpc.ClientStreamingServer[testpb
 			return err
 		}
 		sum += len(r.GetPayload().GetBody())
+		if id != "" {
+			begun, _ := o.waiting.of(id)
+			begun <- 0
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/coder/websocket"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -26,7 +27,7 @@ import (
 type stream struct {
 	name    string
 	service string
-	// say sends something and waits until it is back.
+	// say sends something and waits until it is back, or has arrived at least.
 	say func(ctx context.Context) error
 	// end waits for the end, and describes it.
 	end func(ctx context.Context) string
@@ -180,13 +181,22 @@ func openSilentCall(ctx context.Context, p *peer) (*stream, error) {
 		return nil, err
 	}
 	s := &stream{name: "gRPC, not answered yet", service: overGRPC, leave: func() { cancel(); _ = conn.Close() }}
-	call, err := testpb.NewTestServiceClient(conn).StreamingInputCall(ctx)
+	call, err := testpb.NewTestServiceClient(conn).StreamingInputCall(metadata.AppendToOutgoingContext(ctx, "x-id", p.id))
 	if err != nil {
 		s.leave()
 		return nil, err
 	}
-	s.say = func(context.Context) error {
-		return call.Send(&testpb.StreamingInputCallRequest{Payload: &testpb.Payload{Body: []byte("x")}})
+	arrived, _ := p.waiting.of(p.id)
+	s.say = func(ctx context.Context) error {
+		if err := call.Send(&testpb.StreamingInputCallRequest{Payload: &testpb.Payload{Body: []byte("x")}}); err != nil {
+			return err
+		}
+		select {
+		case <-arrived: // until then it may have picked no origin yet
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	s.end = func(ctx context.Context) string {
 		stop := context.AfterFunc(ctx, cancel)
