@@ -98,12 +98,13 @@ func (w mirrored) asking(streams []exact.Stream) *exact.Load {
 	return l
 }
 
-// right ends a load and fails the test if anything of it went wrong, or an Envoy has ended.
+// right ends a load, of so many requests at least, and fails the test if anything of it went wrong, or an Envoy has ended.
 func (w mirrored) right(l *exact.Load, least uint64) exact.Sum {
 	w.t.Helper()
+	w.await("more requests of the load", func() bool { return l.Sum().Done >= least })
 	sum := l.Stop()
-	if sum.Bad() > 0 || sum.Done < least {
-		w.t.Errorf("%v; want at least %d", sum, least)
+	if sum.Bad() > 0 {
+		w.t.Error(sum)
 	}
 	for _, p := range w.Proxies {
 		if err, ended := p.Exited(); ended {
