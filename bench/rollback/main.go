@@ -40,7 +40,7 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.context, "context", 10, "flips of each peer that is shown as context: nginx, Traefik, clients of a name")
 	f.IntVar(&o.pools, "pools", 6, "flips with many requests open")
 	f.IntVar(&o.open, "open", 2000, "requests open per proxy then, at least")
-	f.Float64Var(&o.rate, "rate", 0, "requests per second for each proxy (default half of the measured capacity, at least 1000)")
+	f.Float64Var(&o.rate, "rate", 0, "requests per second for each proxy (default half of the measured capacity, at least 100)")
 	f.StringVar(&o.profile, "keep", "", "folder to keep the logs of the processes in")
 	if err := o.Parse(f, args, report.Smaller{
 		report.Quick: {"flips", "3", "rounds", "1", "context", "1", "pools", "1", "open", "500"},
