@@ -2,7 +2,7 @@
 //
 // Four Envoys with the bootstrap of deploy/envoy (statistics and proof on), the control plane with its store on disk, and an open-loop
 // load run as processes of one machine. The load is half of the capacity, which is measured first in the same run, and at least 100
-// requests per second for each proxy (1,000 before 2026-11-28: a machine that answers 2,800 of all proxies was offered 4,000).
+// requests per second for each proxy.
 //
 // # One flip
 //

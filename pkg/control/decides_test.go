@@ -29,7 +29,7 @@ func TestASplitAsItIsReleasesAHeldProxy(t *testing.T) {
 	w.connect(other)
 	w.awaitProxy("default", "p1", xds.StateHeld)
 	w.awaitProxy("default", "p2", xds.StateOK)
-	w.await("p2 to be sent the last, that it is ready", func() bool {
+	within(t, "p2 to be sent the last, that it is ready", func() bool {
 		return other.Held(deltaclient.Runtime)[translate.ReadyLayer] == translate.Ready(true).Version
 	})
 	revision, sent := w.Revision(), other.Stats()

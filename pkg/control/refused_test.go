@@ -3,7 +3,6 @@ package control_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -57,16 +56,10 @@ func (w *world) connect(c *deltaclient.Client) (end func()) {
 // awaitProxy waits for a state of a proxy.
 func (w *world) awaitProxy(fleet, id string, state xds.ProxyState) {
 	w.t.Helper()
-	w.await(fmt.Sprintf("%s to be %s", id, state), func() bool { return w.state(fleet, id) == state })
-}
-
-// await waits until something is so.
-func (w *world) await(what string, is func() bool) {
-	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
-	if err := poll.Until(ctx, time.Millisecond, poll.True(is)); err != nil {
-		w.t.Fatalf("%s: %v", what, err)
+	if err := poll.Until(ctx, time.Millisecond, poll.True(func() bool { return w.state(fleet, id) == state })); err != nil {
+		w.t.Fatalf("%v: %s is %s", err, id, w.state(fleet, id))
 	}
 }
 

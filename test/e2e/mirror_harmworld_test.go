@@ -17,6 +17,7 @@ import (
 	"github.com/crossfade-proxy/crossfade/bench/mirror/beside"
 	"github.com/crossfade-proxy/crossfade/bench/mirror/exact"
 	"github.com/crossfade-proxy/crossfade/internal/origin"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 	"github.com/crossfade-proxy/crossfade/internal/stack"
 )
 
@@ -101,10 +102,12 @@ func (w mirrored) asking(streams []exact.Stream) *exact.Load {
 // right ends a load, of so many requests at least, and fails the test if anything of it went wrong, or an Envoy has ended.
 func (w mirrored) right(l *exact.Load, least uint64) exact.Sum {
 	w.t.Helper()
-	w.await("more requests of the load", func() bool { return l.Sum().Done >= least })
+	ctx, cancel := context.WithTimeout(w.t.Context(), 20*time.Second)
+	defer cancel()
+	_ = poll.Until(ctx, 10*time.Millisecond, poll.True(func() bool { return l.Sum().Done >= least })) // the sum says what is missing
 	sum := l.Stop()
-	if sum.Bad() > 0 {
-		w.t.Error(sum)
+	if sum.Bad() > 0 || sum.Done < least {
+		w.t.Errorf("%v; want at least %d", sum, least)
 	}
 	for _, p := range w.Proxies {
 		if err, ended := p.Exited(); ended {
