@@ -271,8 +271,14 @@ func (r *runner) storm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := r.profiled(ctx, "StartProfile", "storm"); err != nil {
+		return err
+	}
 	after, err := r.held(ctx, "ComeBack", r.holds())
 	if err != nil {
+		return err
+	}
+	if err := r.profiled(ctx, "StopProfile", ""); err != nil {
 		return err
 	}
 	ended, err := r.usage(ctx, UsageArgs{})

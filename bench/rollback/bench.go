@@ -44,6 +44,8 @@ type round struct {
 	rates []float64 // at the old origin, by proxy
 	load  string    // average of the machine
 	cpu   cpus      // cores in use; zero if the processes of the system are not known
+
+	gaveUp string // why the run ended before its time; empty: it did not
 }
 
 func newBench(ctx context.Context, o *options, r *report.Run) (b *bench, err error) {
@@ -168,6 +170,9 @@ func (b *bench) runRound(ctx context.Context, sys system, s setting, flips int) 
 	err := b.flipAll(ctx, sys, flips, out)
 	if len(sys.pids()) > 0 {
 		out.cpu = b.cpus(sys).per(before, (monotime.Now() - began).Seconds())
+	}
+	if short := (gaveUp{}); errors.As(err, &short) {
+		out.gaveUp, err = short.Error(), nil
 	}
 	sum, stopErr := b.load.stop()
 	out.sum, out.load = sum, usage.LoadAverage()

@@ -59,7 +59,7 @@ func (c crossfade) back(ctx context.Context, proven bool) (answer, error) {
 	change := resp.GetChanges()[0]
 	fleet := change.GetFleet()
 	if int(fleet.GetConnected()) != len(c.Proxies) || fleet.GetAcked() != fleet.GetConnected() || len(fleet.GetRefused()) > 0 {
-		return answer{}, fmt.Errorf("not every proxy acknowledged: %v", fleet)
+		return answer{}, gaveUp{fmt.Errorf("not every proxy acknowledged within %v: %v", patience, fleet)}
 	}
 	a := answer{acked: fleet.GetAckMs() / 1e3, unrecorded: !change.GetRecorded()}
 	if proven {

@@ -28,7 +28,8 @@
 //
 // There are 400 flips of each case, over five runs, so that four are above the p99 and the largest is the upper end of its interval, by which the aim is
 // met or not. Where a run did not get within 2 % of the rate it was to have, or endpoints or routes of others changed less than 98 % as often as they were
-// to, the lines of the case are invalid and meet no aim. Of the metric requests, n is how many there were, and the other columns are of sums by run.
+// to, the lines of the case are invalid and meet no aim. A run in which a system is not where it should be within 20 s ends there: the lines have its flips
+// until then, say that it gave up, and meet no aim. Of the metric requests, n is how many there were, and the other columns are of sums by run.
 //
 // # Peers that are context
 //

@@ -76,14 +76,26 @@ type lab struct {
 	rnd      *rand.Rand
 }
 
+// gaveUp is the error of a system that did not get to where it should be within [patience]. It ends a run, not the report, which says so.
+type gaveUp struct{ error }
+
+// await asks cond until it returns nil; after [patience] a system gave up.
+func (*lab) await(ctx context.Context, s system, cond func() error) error {
+	bounded, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := poll.Until(bounded, 5*time.Millisecond, func(context.Context) error { return cond() })
+	if err != nil && ctx.Err() == nil {
+		return gaveUp{fmt.Errorf("%s: within %v: %w", s.name(), patience, err)}
+	}
+	return err
+}
+
 // toOld brings all traffic to the old origin and waits until it is there.
 func (l *lab) toOld(ctx context.Context, s system) error {
 	if err := s.away(ctx); err != nil {
 		return fmt.Errorf("%s: to %s: %w", s.name(), oldName, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return poll.Until(ctx, 5*time.Millisecond, func(context.Context) error {
+	return l.await(ctx, s, func() error {
 		now := monotime.Now()
 		for _, host := range l.hosts {
 			eks, there := l.eks.Last(host)
@@ -113,8 +125,8 @@ func (l *lab) flip(ctx context.Context, s system, proven bool) (f flip, err erro
 			f.mains = append(f.mains, turn{t.ran - before[i].ran, t.waited - before[i].waited})
 		}
 	}
-	if err := l.awaitSilence(ctx, f.at); err != nil {
-		return f, fmt.Errorf("%s: %w", s.name(), err)
+	if err := l.awaitSilence(ctx, s, f.at); err != nil {
+		return f, err
 	}
 	for _, host := range l.hosts {
 		at, _ := l.eks.Last(host)
@@ -138,10 +150,8 @@ func turns(s system) (out []turn) {
 }
 
 // awaitSilence waits until the old origin is silent, and the new one has requests of every proxy.
-func (l *lab) awaitSilence(ctx context.Context, since time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return poll.Until(ctx, 5*time.Millisecond, func(context.Context) error {
+func (l *lab) awaitSilence(ctx context.Context, s system, since time.Duration) error {
+	return l.await(ctx, s, func() error {
 		now := monotime.Now()
 		for _, host := range l.hosts {
 			old, _ := l.eks.Last(host)

@@ -23,6 +23,9 @@ func progress(s setting, sys system, r *round) {
 	fmt.Printf("%-24s %-9s %d flips: last request p50 %.1f ms p99 %.1f max %.1f; acked p50 %.1f p99 %.1f; main threads ran p50 %.1f p99 %.1f, waited p50 %.1f p99 %.1f; proven answer p50 %.0f; %d of %d requests failed %s; latency p99 %.1f ms, lateness p99 %.1f ms; load average %s; %v\n",
 		s, sys.name(), len(r.flips), q(last, 0.5), q(last, 0.99), q(last, 1), q(acked, 0.5), q(acked, 0.99), q(cpu, 0.5), q(cpu, 0.99), q(wait, 0.5), q(wait, 0.99), q(called, 0.5),
 		r.sum.Failed, r.sum.Done, reasons(r.sum.Failures), r.sum.P99*1e3, r.sum.Lateness*1e3, r.load, r.cpu)
+	if r.gaveUp != "" {
+		fmt.Printf("%-24s %-9s gave up: %s\n", s, sys.name(), r.gaveUp)
+	}
 }
 
 func reasons(m map[string]uint64) string {
@@ -148,7 +151,11 @@ func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*
 	if ours {
 		l.AimP99(aim)
 		last := upper(l, own)
-		over := line("alb_weights_over_last_request", "times", report.Series{{albSeconds / last}})
+		var times report.Series
+		if last > 0 { // something was measured
+			times = report.Series{{albSeconds / last}}
+		}
+		over := line("alb_weights_over_last_request", "times", times)
 		over.AimOf(fmt.Sprintf(">= %d", aimOfALB), fmt.Sprintf("%d s, cited, are %.0f × %s", albSeconds, over.P50, report.Amount(last, "s")), over.P50 >= aimOfALB)
 		over.Note = "the 15 s of ALB are cited, not measured; ours is what the aim of last_request is held against: the upper end of its p99, or the largest where it has none"
 		b.r.Add(over)
@@ -187,13 +194,19 @@ func upper(l *report.Line, rounds []*round) float64 {
 // enough of a rate is what was reached of it, at least.
 const enough = 0.98
 
-// hold makes a line invalid if runs did not reach the rate they were to have.
+// hold makes a line invalid if runs did not reach the rate they were to have, or their end: the flip that would have missed an aim is not in its figures.
 func hold(l *report.Line, rounds []*round) {
-	slow := 0
+	slow, short, why := 0, 0, ""
 	for _, r := range rounds {
+		if r.gaveUp != "" {
+			short, why = short+1, r.gaveUp
+		}
 		if r.sum.Achieved < enough*r.sum.Offered {
 			slow++
 		}
+	}
+	if short > 0 {
+		l.Invalidate("gave up in %d of %d runs: %s", short, len(rounds), why)
 	}
 	if slow > 0 {
 		l.Invalidate("the offered rate was not reached in %d of %d runs", slow, len(rounds))

@@ -12,7 +12,6 @@ import (
 	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
 	"github.com/crossfade-proxy/crossfade/internal/origin"
-	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 // pools is what the flips with many requests open showed.
@@ -22,6 +21,7 @@ type pools struct {
 	open          []float64     // requests open at the old origin when the call was made
 	overflows     uint64
 	sum           Sum
+	gaveUp        string // as in a [round]
 }
 
 // runPools flips while both origins are so slow that many requests are open, to an origin without any connection.
@@ -46,6 +46,9 @@ func (b *bench) runPools(ctx context.Context) error {
 	}
 	out := &pools{}
 	err := b.flipPools(ctx, slow, out)
+	if short := (gaveUp{}); errors.As(err, &short) {
+		out.gaveUp, err = short.Error(), nil
+	}
 	sum, stopErr := b.load.stop()
 	if err := errors.Join(err, stopErr); err != nil {
 		return err
@@ -103,9 +106,7 @@ func (b *bench) flipPools(ctx context.Context, slow time.Duration, out *pools) e
 
 // awaitOpen waits until the old origin holds what it should, and the new one nothing.
 func (b *bench) awaitOpen(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return poll.Until(ctx, 10*time.Millisecond, func(context.Context) error {
+	return b.lab.await(ctx, b.cf, func() error {
 		if open, want := b.lab.eks.InFlight(), b.open*b.proxies; open < want {
 			return fmt.Errorf("%d of %d requests are open at %s", open, want, oldName)
 		}
@@ -140,7 +141,7 @@ func (b *bench) overflows(ctx context.Context) (n uint64, err error) {
 
 func (b *bench) poolLines(slow time.Duration, p *pools) {
 	c := map[string]any{"services": b.neighbours + 1, "open_per_proxy": b.open, "proxies": b.proxies, "origin_latency_ms": slow.Milliseconds()}
-	own := []*round{{flips: p.flips, sum: p.sum, load: usage.LoadAverage()}}
+	own := []*round{{flips: p.flips, sum: p.sum, load: usage.LoadAverage(), gaveUp: p.gaveUp}}
 	_, failed, note := totals(own)
 	failed += int(p.overflows)
 	note += fmt.Sprintf("; %d overflows by Envoy's statistics", p.overflows)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/bench/internal/report"
@@ -42,6 +44,9 @@ func TestQuick(t *testing.T) {
 		}
 		if l.System == "crossfade" && l.Failed > 0 {
 			t.Errorf("%s, %s: %d failed: %s", l.CaseText(), l.Metric, l.Failed, l.Note)
+		}
+		if strings.Contains(l.Invalid, "gave up") {
+			t.Errorf("%s, %s, %s: %s", l.System, l.CaseText(), l.Metric, l.Invalid)
 		}
 		if l.Metric != "requests" { // whose N is how many there were
 			got[l.System+" "+l.Metric] += l.N
@@ -148,6 +153,32 @@ func TestASlowRunMeetsNoAim(t *testing.T) {
 	fine, slow := &round{flips: flips, sum: Sum{Done: 1, Offered: 100, Achieved: 99}}, &round{flips: flips, sum: Sum{Done: 1, Offered: 100, Achieved: 97}}
 	holdCase(t, "at its rate", []*round{fine, fine}, meanwhile{}, true)
 	holdCase(t, "a slow run", []*round{fine, slow}, meanwhile{}, false)
+}
+
+// TestARunThatGaveUpMeetsNoAim: the flip that was too slow to be measured is not among those that were.
+func TestARunThatGaveUpMeetsNoAim(t *testing.T) {
+	at := Sum{Done: 1, Offered: 100, Achieved: 100}
+	fine, short := &round{flips: []flip{{last: 0.001}}, sum: at}, &round{flips: []flip{{last: 0.001}}, sum: at, gaveUp: "no"}
+	holdCase(t, "a run that gave up", []*round{fine, short}, meanwhile{}, false)
+	holdCase(t, "before its first flip", []*round{{sum: at, gaveUp: "no"}}, meanwhile{}, false)
+}
+
+// TestASlowSystemGivesUp where it does not get to the origin that it should be at; a benchmark that is interrupted does not say that.
+func TestASlowSystemGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		never := func() error { return errors.New("not all at the old origin") }
+		began := time.Now()
+		err := (&lab{}).await(t.Context(), crossfade{}, never)
+		if short := (gaveUp{}); !errors.As(err, &short) || !strings.Contains(err.Error(), "not all at the old origin") || time.Since(began) < patience {
+			t.Errorf("after %v: %v", time.Since(began), err)
+		}
+		interrupted, interrupt := context.WithCancel(t.Context())
+		interrupt()
+		err = (&lab{}).await(interrupted, crossfade{}, never)
+		if short := (gaveUp{}); err == nil || errors.As(err, &short) {
+			t.Error(err)
+		}
+	})
 }
 
 // TestTooFewChangesMeetNoAim: a case in which others change less than it says is an easier one.

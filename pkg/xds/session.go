@@ -164,12 +164,22 @@ func (s *session) resume(k kind, versions map[string]string) {
 	near := s.target(k)
 	have := &s.kinds[k].have
 	*have, s.reduced = holding{base: near}, nil
-	for name, version := range versions {
-		have.set(name, version)
+	known := 0 // of what it has
+	for name, r := range near.byName {
+		version, has := versions[name]
+		if has {
+			known++
+		}
+		if version != r.Version {
+			have.set(name, version)
+		}
 	}
-	for _, name := range near.names {
-		if _, ok := versions[name]; !ok {
-			have.set(name, "")
+	if known == len(versions) {
+		return
+	}
+	for name, version := range versions {
+		if _, there := near.byName[name]; !there {
+			have.set(name, version)
 		}
 	}
 }
