@@ -278,11 +278,11 @@ func (r *runner) storm(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.profiled(ctx, "StopProfile", ""); err != nil {
+	ended, err := r.usage(ctx, UsageArgs{})
+	if err != nil {
 		return err
 	}
-	ended, err := r.usage(ctx, UsageArgs{})
 	r.m.Storm, r.m.StormCPU, r.m.StormPeak, r.m.Lost = after.Seconds, ended.CPU-began.CPU, ended.PeakRSS, after.Lost
 	r.m.StormBytes, r.m.StormUpserts = after.Bytes-before.Bytes, after.Upserts-before.Upserts
-	return err
+	return r.profiled(ctx, "StopProfile", "")
 }

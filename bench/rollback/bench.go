@@ -48,6 +48,9 @@ type round struct {
 	gaveUp string // why the run ended before its time; empty: it did not
 }
 
+// short says whether the run ended before its time: what it has says less than that of others.
+func (r *round) short() bool { return r.gaveUp != "" }
+
 func newBench(ctx context.Context, o *options, r *report.Run) (b *bench, err error) {
 	b = &bench{options: o, r: r, lab: &lab{hosts: measuredHosts(o.proxies), rnd: rand.New(rand.NewPCG(o.Seed, 1))}}
 	defer func() {
@@ -171,8 +174,8 @@ func (b *bench) runRound(ctx context.Context, sys system, s setting, flips int) 
 	if len(sys.pids()) > 0 {
 		out.cpu = b.cpus(sys).per(before, (monotime.Now() - began).Seconds())
 	}
-	if short := (gaveUp{}); errors.As(err, &short) {
-		out.gaveUp, err = short.Error(), nil
+	if late := (gaveUp{}); errors.As(err, &late) {
+		out.gaveUp, err = late.Error(), nil
 	}
 	sum, stopErr := b.load.stop()
 	out.sum, out.load = sum, usage.LoadAverage()
@@ -183,9 +186,8 @@ func (b *bench) flipAll(ctx context.Context, sys system, flips int, out *round) 
 	if err := b.lab.toOld(ctx, sys); err != nil {
 		return err
 	}
-	const look = time.Second
 	since := monotime.Now()
-	monotime.SleepUntil(since + look)
+	monotime.SleepUntil(since + time.Second)
 	for _, host := range b.lab.hosts {
 		n, err := b.lab.eks.CountSince(host, since)
 		if err != nil {

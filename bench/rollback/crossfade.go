@@ -58,7 +58,10 @@ func (c crossfade) back(ctx context.Context, proven bool) (answer, error) {
 	}
 	change := resp.GetChanges()[0]
 	fleet := change.GetFleet()
-	if int(fleet.GetConnected()) != len(c.Proxies) || fleet.GetAcked() != fleet.GetConnected() || len(fleet.GetRefused()) > 0 {
+	switch {
+	case int(fleet.GetConnected()) != len(c.Proxies) || len(fleet.GetRefused()) > 0:
+		return answer{}, fmt.Errorf("a proxy is gone, or refused: %v", fleet)
+	case fleet.GetAcked() != fleet.GetConnected():
 		return answer{}, gaveUp{fmt.Errorf("not every proxy acknowledged within %v: %v", patience, fleet)}
 	}
 	a := answer{acked: fleet.GetAckMs() / 1e3, unrecorded: !change.GetRecorded()}

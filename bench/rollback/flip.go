@@ -65,6 +65,8 @@ const (
 	proofEvery = 25
 	// arrived is how long the new origin must have had none before the next flip.
 	arrived = 30 * time.Millisecond
+	// look is how often the origins are asked.
+	look = 5 * time.Millisecond
 	// patience bounds each wait.
 	patience = 20 * time.Second
 )
@@ -80,12 +82,12 @@ type lab struct {
 type gaveUp struct{ error }
 
 // await asks cond until it returns nil; after [patience] a system gave up.
-func (*lab) await(ctx context.Context, s system, cond func() error) error {
+func await(ctx context.Context, system string, every time.Duration, cond func() error) error {
 	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err := poll.Until(bounded, 5*time.Millisecond, func(context.Context) error { return cond() })
+	err := poll.Until(bounded, every, func(context.Context) error { return cond() })
 	if err != nil && ctx.Err() == nil {
-		return gaveUp{fmt.Errorf("%s: within %v: %w", s.name(), patience, err)}
+		return gaveUp{fmt.Errorf("%s: within %v: %w", system, patience, err)}
 	}
 	return err
 }
@@ -95,7 +97,7 @@ func (l *lab) toOld(ctx context.Context, s system) error {
 	if err := s.away(ctx); err != nil {
 		return fmt.Errorf("%s: to %s: %w", s.name(), oldName, err)
 	}
-	return l.await(ctx, s, func() error {
+	return await(ctx, s.name(), look, func() error {
 		now := monotime.Now()
 		for _, host := range l.hosts {
 			eks, there := l.eks.Last(host)
@@ -151,7 +153,7 @@ func turns(s system) (out []turn) {
 
 // awaitSilence waits until the old origin is silent, and the new one has requests of every proxy.
 func (l *lab) awaitSilence(ctx context.Context, s system, since time.Duration) error {
-	return l.await(ctx, s, func() error {
+	return await(ctx, s.name(), look, func() error {
 		now := monotime.Now()
 		for _, host := range l.hosts {
 			old, _ := l.eks.Last(host)

@@ -23,7 +23,7 @@ func progress(s setting, sys system, r *round) {
 	fmt.Printf("%-24s %-9s %d flips: last request p50 %.1f ms p99 %.1f max %.1f; acked p50 %.1f p99 %.1f; main threads ran p50 %.1f p99 %.1f, waited p50 %.1f p99 %.1f; proven answer p50 %.0f; %d of %d requests failed %s; latency p99 %.1f ms, lateness p99 %.1f ms; load average %s; %v\n",
 		s, sys.name(), len(r.flips), q(last, 0.5), q(last, 0.99), q(last, 1), q(acked, 0.5), q(acked, 0.99), q(cpu, 0.5), q(cpu, 0.99), q(wait, 0.5), q(wait, 0.99), q(called, 0.5),
 		r.sum.Failed, r.sum.Done, reasons(r.sum.Failures), r.sum.P99*1e3, r.sum.Lateness*1e3, r.load, r.cpu)
-	if r.gaveUp != "" {
+	if r.short() {
 		fmt.Printf("%-24s %-9s gave up: %s\n", s, sys.name(), r.gaveUp)
 	}
 }
@@ -144,7 +144,7 @@ func (b *bench) systemLines(c map[string]any, name string, rounds map[string][]*
 	add := func(metric, unit string, s report.Series) { b.r.Add(line(metric, unit, s)) }
 	l := line("last_request", "s", series(own, lastIn))
 	l.Failed = failed + m.failed
-	if peer := rounds["haproxy"]; name != "haproxy" && len(peer) > 0 {
+	if peer := rounds["haproxy"]; name != "haproxy" && len(peer) > 0 && !slices.ContainsFunc(slices.Concat(own, peer), (*round).short) {
 		l.Compare("haproxy", report.ByMean, series(own, lastIn), series(peer, lastIn))
 	}
 	b.r.Add(l)
@@ -198,7 +198,7 @@ const enough = 0.98
 func hold(l *report.Line, rounds []*round) {
 	slow, short, why := 0, 0, ""
 	for _, r := range rounds {
-		if r.gaveUp != "" {
+		if r.short() {
 			short, why = short+1, r.gaveUp
 		}
 		if r.sum.Achieved < enough*r.sum.Offered {
@@ -258,6 +258,10 @@ func sums(rounds []*round, of func(Sum) float64) (s report.Series) {
 // gaps are the mean times between requests at the old origin.
 func gaps(rounds []*round, fleet bool) (s report.Series) {
 	for _, r := range rounds {
+		if len(r.rates) == 0 {
+			s = append(s, nil)
+			continue
+		}
 		var out []float64
 		sum := 0.0
 		for _, rate := range r.rates {

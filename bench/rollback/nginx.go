@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,7 +12,6 @@ import (
 	"time"
 
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
-	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 // nginxes is a peer: one master with one worker for each proxy. A rollback writes their configurations and has them read anew.
@@ -111,11 +111,12 @@ func (p *nginx) set(ctx context.Context, gains, loses string) error {
 	if out, err := exec.CommandContext(ctx, p.path, append(p.flags(), "-s", "reload")...).CombinedOutput(); err != nil {
 		return fmt.Errorf("nginx -s reload: %w: %s", err, out)
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return poll.Until(ctx, time.Millisecond, poll.True(func() bool {
-		return before == nil || slices.ContainsFunc(p.workers(), func(pid string) bool { return !slices.Contains(before, pid) })
-	}))
+	return await(ctx, "nginx", time.Millisecond, func() error {
+		if before == nil || slices.ContainsFunc(p.workers(), func(pid string) bool { return !slices.Contains(before, pid) }) {
+			return nil
+		}
+		return errors.New("no new worker runs")
+	})
 }
 
 // workers are the ids of the master's children; nil where the system does not say them.

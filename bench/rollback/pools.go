@@ -12,6 +12,7 @@ import (
 	"github.com/crossfade-proxy/crossfade/bench/internal/usage"
 	"github.com/crossfade-proxy/crossfade/internal/monotime"
 	"github.com/crossfade-proxy/crossfade/internal/origin"
+	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
 // pools is what the flips with many requests open showed.
@@ -46,8 +47,8 @@ func (b *bench) runPools(ctx context.Context) error {
 	}
 	out := &pools{}
 	err := b.flipPools(ctx, slow, out)
-	if short := (gaveUp{}); errors.As(err, &short) {
-		out.gaveUp, err = short.Error(), nil
+	if late := (gaveUp{}); errors.As(err, &late) {
+		out.gaveUp, err = late.Error(), nil
 	}
 	sum, stopErr := b.load.stop()
 	if err := errors.Join(err, stopErr); err != nil {
@@ -86,7 +87,7 @@ func (b *bench) flipPools(ctx context.Context, slow time.Duration, out *pools) e
 		if err := b.lab.toOld(ctx, b.cf); err != nil {
 			return err
 		}
-		if err := b.awaitOpen(ctx); err != nil {
+		if err := b.awaitOpen(ctx, slow); err != nil {
 			return err
 		}
 		if err := b.emptyPools(); err != nil {
@@ -104,9 +105,11 @@ func (b *bench) flipPools(ctx context.Context, slow time.Duration, out *pools) e
 	return nil
 }
 
-// awaitOpen waits until the old origin holds what it should, and the new one nothing.
-func (b *bench) awaitOpen(ctx context.Context) error {
-	return b.lab.await(ctx, b.cf, func() error {
+// awaitOpen waits until the old origin holds what it should, and the new one nothing. If that does not come, it is for want of load.
+func (b *bench) awaitOpen(ctx context.Context, slow time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, slow+patience)
+	defer cancel()
+	return poll.Until(ctx, 10*time.Millisecond, func(context.Context) error {
 		if open, want := b.lab.eks.InFlight(), b.open*b.proxies; open < want {
 			return fmt.Errorf("%d of %d requests are open at %s", open, want, oldName)
 		}

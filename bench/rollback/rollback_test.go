@@ -168,14 +168,14 @@ func TestASlowSystemGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		never := func() error { return errors.New("not all at the old origin") }
 		began := time.Now()
-		err := (&lab{}).await(t.Context(), crossfade{}, never)
-		if short := (gaveUp{}); !errors.As(err, &short) || !strings.Contains(err.Error(), "not all at the old origin") || time.Since(began) < patience {
+		err := await(t.Context(), "slow", look, never)
+		if late := (gaveUp{}); !errors.As(err, &late) || !strings.Contains(err.Error(), "not all at the old origin") || time.Since(began) < patience {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 		interrupted, interrupt := context.WithCancel(t.Context())
 		interrupt()
-		err = (&lab{}).await(interrupted, crossfade{}, never)
-		if short := (gaveUp{}); err == nil || errors.As(err, &short) {
+		err = await(interrupted, "slow", look, never)
+		if late := (gaveUp{}); err == nil || errors.As(err, &late) {
 			t.Error(err)
 		}
 	})

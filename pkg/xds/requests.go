@@ -40,44 +40,52 @@ var nodeLists = []protowire.Number{nodeExtensions, nodeFeatures, nodeAddresses}
 // maxNodeBytes bounds a node without those lists: decoded, metadata takes up to thirty times what it takes on its way.
 const maxNodeBytes = 4 << 20
 
-// errUTF8 is protobuf's own complaint, in our words.
-var errUTF8 = errors.New("a string of the request is not valid UTF-8")
+var errUTF8 = errors.New("a name, a version, a type or a nonce of the request is not valid UTF-8")
 
-// decodeRequest decodes what a proxy sends as protobuf would, but for two things. It takes no list that nobody reads, an element of which travels in two bytes
-// and takes a hundred when decoded: most of a stream's first request is the list of what an Envoy was built with, 61 kB that take 137 kB. And it
-// takes one name more of a list than anybody may have, so that [session.bound] refuses the request and not the memory of the process.
+// decodeRequest decodes what a proxy sends as protobuf would, but for what nobody reads. It takes no list of that kind, an element of which travels in two bytes
+// and takes a hundred when decoded: most of a stream's first request is the list of what an Envoy was built with, 61 kB that take 137 kB. Nor does it take
+// unknown fields, nor names of a list beyond one more than anybody may have, by which [session.bound] refuses the request.
 //
-// A proxy that comes back says what it has in a map, which protobuf fills by reflection: that took three times as long as all the rest of its return.
+// A proxy that comes back says in a map what it has. protobuf fills that by reflection, which was a third of what its return cost, see docs/performance.md.
 func decodeRequest(b []byte, r *discovery.DeltaDiscoveryRequest) error {
 	r.Reset()
-	var most [requestError + 1]int
-	if err := eachField(b, func(number protowire.Number, _ []byte) error {
-		if number < protowire.Number(len(most)) && most[number] <= maxNames {
-			most[number]++
+	var count [requestHas + 1]int
+	if err := bytesFields(b, func(number protowire.Number, _ []byte) error {
+		if number < protowire.Number(len(count)) && count[number] <= maxNames {
+			count[number]++
 		}
 		return nil
 	}); err != nil {
 		return err
 	}
-	r.ResourceNamesSubscribe, r.ResourceNamesUnsubscribe = room(most[requestAdded]), room(most[requestRemoved])
-	if n := most[requestHas]; n > 0 {
+	r.ResourceNamesSubscribe, r.ResourceNamesUnsubscribe = room(count[requestAdded]), room(count[requestRemoved])
+	if n := count[requestHas]; n > 0 {
 		r.InitialResourceVersions = make(map[string]string, n)
 	}
-	node := 0 // bytes
-	return eachField(b, func(number protowire.Number, value []byte) error {
+	if count[requestNode] == 0 {
+		return decodeFields(b, r)
+	}
+	// A node is nested deeply. Decoded here, it would double the stack of the goroutine that waits for requests, for the life of the stream.
+	done := make(chan error)
+	go func() { done <- decodeFields(b, r) }()
+	return <-done
+}
+
+// decodeFields decodes a request into one that has room for its names.
+func decodeFields(b []byte, r *discovery.DeltaDiscoveryRequest) error {
+	const tagAndLength = 2 // bytes, at least
+	node := 0              // bytes
+	return bytesFields(b, func(number protowire.Number, value []byte) error {
 		switch number {
 		case requestNode:
 			value = without(value, nodeLists...)
-			if node += len(value); node > maxNodeBytes {
-				return fmt.Errorf("the node has %d bytes, extensions aside; at most %d are taken", node, maxNodeBytes)
+			if node += tagAndLength + len(value); node > maxNodeBytes {
+				return fmt.Errorf("the node has %d bytes or more, extensions aside; at most %d are taken", node, maxNodeBytes)
 			}
 			if r.Node == nil {
 				r.Node = &core.Node{}
 			}
-			// A node is nested deeply. Decoded here, it would double the stack of the goroutine that waits for requests, for the life of the stream.
-			done := make(chan error)
-			go func() { done <- merge(value, r.Node) }()
-			return <-done
+			return merge(value, r.Node)
 		case requestTypeURL:
 			if k, served := kindByURL[string(value)]; served {
 				r.TypeUrl = kindURLs[k] // shared by all
@@ -102,8 +110,8 @@ func decodeRequest(b []byte, r *discovery.DeltaDiscoveryRequest) error {
 	})
 }
 
-// eachField calls f with each field of a message that has bytes.
-func eachField(message []byte, f func(number protowire.Number, value []byte) error) error {
+// bytesFields calls f with each field of a message that has bytes.
+func bytesFields(message []byte, f func(number protowire.Number, value []byte) error) error {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)
 		if n < 0 {
@@ -164,7 +172,7 @@ func decodeEntry(entry []byte, to map[string]string) error {
 		return nil
 	}
 	var name, version string
-	err := eachField(entry, func(number protowire.Number, value []byte) error {
+	err := bytesFields(entry, func(number protowire.Number, value []byte) error {
 		switch number {
 		case entryKey:
 			return decodeString(value, &name)

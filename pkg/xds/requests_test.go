@@ -103,6 +103,10 @@ func TestANodeIsBounded(t *testing.T) {
 			t.Errorf("metadata of %d bytes: %v", c.metadata, err)
 		}
 	}
+	empty := slices.Repeat(protowire.AppendBytes(protowire.AppendTag(nil, requestNode, protowire.BytesType), nil), maxNodeBytes/2+1)
+	if err := decodeRequest(empty, &discovery.DeltaDiscoveryRequest{}); err == nil || !strings.Contains(err.Error(), "at most 4194304") {
+		t.Errorf("a node in millions of empty pieces: %v", err)
+	}
 }
 
 // returning is the request of a proxy that comes back with so many resources of a kind.
