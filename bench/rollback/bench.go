@@ -51,6 +51,16 @@ type round struct {
 // short says whether the run ended before its time: what it has says less than that of others.
 func (r *round) short() bool { return r.gaveUp != "" }
 
+// ended notes that a system gave up, if that is what ended the run. Every other error remains one.
+func (r *round) ended(err error) error {
+	late := gaveUp{}
+	if !errors.As(err, &late) {
+		return err
+	}
+	r.gaveUp = late.Error()
+	return nil
+}
+
 func newBench(ctx context.Context, o *options, r *report.Run) (b *bench, err error) {
 	b = &bench{options: o, r: r, lab: &lab{hosts: measuredHosts(o.proxies), rnd: rand.New(rand.NewPCG(o.Seed, 1))}}
 	defer func() {
@@ -170,12 +180,9 @@ func (b *bench) runRound(ctx context.Context, sys system, s setting, flips int) 
 	}
 	out := &round{}
 	began, before := monotime.Now(), b.cpus(sys)
-	err := b.flipAll(ctx, sys, flips, out)
+	err := out.ended(b.flipAll(ctx, sys, flips, out))
 	if len(sys.pids()) > 0 {
 		out.cpu = b.cpus(sys).per(before, (monotime.Now() - began).Seconds())
-	}
-	if late := (gaveUp{}); errors.As(err, &late) {
-		out.gaveUp, err = late.Error(), nil
 	}
 	sum, stopErr := b.load.stop()
 	out.sum, out.load = sum, usage.LoadAverage()

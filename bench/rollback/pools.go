@@ -17,12 +17,10 @@ import (
 
 // pools is what the flips with many requests open showed.
 type pools struct {
-	flips         []flip
+	round
 	before, after report.Series // added latency of the requests that were due in the last second before and the first after the call
 	open          []float64     // requests open at the old origin when the call was made
 	overflows     uint64
-	sum           Sum
-	gaveUp        string // as in a [round]
 }
 
 // runPools flips while both origins are so slow that many requests are open, to an origin without any connection.
@@ -46,10 +44,7 @@ func (b *bench) runPools(ctx context.Context) error {
 		return err
 	}
 	out := &pools{}
-	err := b.flipPools(ctx, slow, out)
-	if late := (gaveUp{}); errors.As(err, &late) {
-		out.gaveUp, err = late.Error(), nil
-	}
+	err := out.ended(b.flipPools(ctx, slow, out))
 	sum, stopErr := b.load.stop()
 	if err := errors.Join(err, stopErr); err != nil {
 		return err
@@ -67,7 +62,7 @@ func (b *bench) runPools(ctx context.Context) error {
 		fmt.Printf("pools, flip %d: %.0f requests open; last request %.1f ms; added latency p99 %.0f ms in the second before, %.0f ms in the first after\n",
 			i+1, out.open[i], f.last*1e3, report.ByP99.Of(out.before[i])*1e3, report.ByP99.Of(out.after[i])*1e3)
 	}
-	out.sum = sum
+	out.sum, out.load = sum, usage.LoadAverage()
 	if out.overflows, err = b.overflows(ctx); err != nil {
 		return err
 	}
@@ -144,7 +139,7 @@ func (b *bench) overflows(ctx context.Context) (n uint64, err error) {
 
 func (b *bench) poolLines(slow time.Duration, p *pools) {
 	c := map[string]any{"services": b.neighbours + 1, "open_per_proxy": b.open, "proxies": b.proxies, "origin_latency_ms": slow.Milliseconds()}
-	own := []*round{{flips: p.flips, sum: p.sum, load: usage.LoadAverage(), gaveUp: p.gaveUp}}
+	own := []*round{&p.round}
 	_, failed, note := totals(own)
 	failed += int(p.overflows)
 	note += fmt.Sprintf("; %d overflows by Envoy's statistics", p.overflows)
