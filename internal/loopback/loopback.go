@@ -86,6 +86,7 @@ func ReserveAt(address string) (*Port, error) {
 // probe binds an address without SO_REUSEPORT and gives it up, so that a port that somebody else shares is not taken for a free one. No program
 // is started meanwhile: until it runs it would have the socket too, and keep the port.
 func probe(want netip.AddrPort) error {
+	forked()
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	p, err := bind(want, 0)
@@ -95,6 +96,14 @@ func probe(want netip.AddrPort) error {
 	p.Release()
 	return nil
 }
+
+// forked has package os do now what it does once, when the first process is looked for or started: it forks, to see whether the kernel has
+// process descriptors, and does not take the ForkLock for that (os.checkPidfd, Go 1.26).
+var forked = sync.OnceFunc(func() {
+	if self, err := os.FindProcess(os.Getpid()); err == nil {
+		_ = self.Release()
+	}
+})
 
 // bind binds a socket; if reuse is 1, others may bind the same address with SO_REUSEPORT.
 func bind(want netip.AddrPort, reuse int) (*Port, error) {

@@ -72,7 +72,7 @@ func tooLong(what, s string, most int) error {
 // in the day for which it is remembered. f.mu is held.
 func (f *Fleet) makeRoom() {
 	most := maxLostUnnamed
-	if f.named.Load() {
+	if f.named() {
 		most = maxLost
 	}
 	if len(f.proxies) <= most {

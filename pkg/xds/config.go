@@ -19,6 +19,7 @@ type config struct {
 	inlineOf     func() *translate.Structure // see [Update].Inline
 	decided      map[string]bool             // services, see [Update].Decides; replaced, never changed
 	settled      bool                        // all services are decided
+	named        bool                        // a service or a fleet document names the fleet
 }
 
 // formerHost is what a virtual host held until the publication of seq, which removed it or gave it to other services.

@@ -18,7 +18,6 @@ type Fleet struct {
 	config atomic.Pointer[config]
 	deltas deltaCache
 	turns  turns
-	named  atomic.Bool // a service or a fleet document names it
 
 	moves atomic.Int64 // counts what may change slowest
 
@@ -99,9 +98,7 @@ func (f *Fleet) Publish(u Update) *Waiter {
 	if u.Inline != nil {
 		next.inlineOf = u.Inline
 	}
-	if u.Named {
-		f.named.Store(true)
-	}
+	next.named = old.named || u.Named
 	next.decide(u.Decides, structural)
 	decides := u.Decides
 	if structural {
@@ -114,6 +111,10 @@ func (f *Fleet) Publish(u Update) *Waiter {
 	f.publish(&next)
 	return w
 }
+
+// named says whether a service or a fleet document names the fleet. A session asks the config that it is at instead: what was there before the
+// fleet had a name is not what its proxies should have.
+func (f *Fleet) named() bool { return f.config.Load().named }
 
 // Follow follows what the fleet should have now.
 func (f *Fleet) Follow() *Waiter {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
 	"github.com/crossfade-proxy/crossfade/internal/poll"
 )
 
@@ -21,25 +23,58 @@ func connected(t *testing.T) (*Fleet, *session) {
 	return server.Fleet("default"), s
 }
 
+// stuck begins a publication that gets no further than to a session whose lock is held, and returns when it is there.
+func stuck(t *testing.T, f *Fleet, u Update) (published chan *Waiter) {
+	t.Helper()
+	published = make(chan *Waiter, 1)
+	go func() { published <- f.Publish(u) }()
+	if err := poll.Until(t.Context(), time.Millisecond, poll.True(func() bool {
+		f.waitMu.Lock()
+		defer f.waitMu.Unlock()
+		return len(f.waiters) > 0
+	})); err != nil {
+		t.Fatal(err)
+	}
+	return published
+}
+
+// A proxy that stepped while its fleet got a name, by a publication that was not there yet, was called ready with nothing.
+func TestAFleetIsNamedByWhatItShouldHave(t *testing.T) {
+	f, s := connected(t)
+	for _, k := range []kind{clusters, listeners} {
+		if err := s.take(&discovery.DeltaDiscoveryRequest{TypeUrl: kindURLs[k]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.mu.Lock()
+	published := stuck(t, f, Update{Revision: 1, Named: true})
+	for s.pass(f.config.Load()) {
+	}
+	early := s.complete
+	s.mu.Unlock()
+	(<-published).Close()
+	if early {
+		t.Error("ready with nothing")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.complete {
+		t.Error("not ready with all that there is")
+	}
+}
+
 // A stream that ended while a publication began made its waiter say that everybody has it.
 func TestAStreamThatEndsConcludesNothingForOthers(t *testing.T) {
 	f, s := connected(t)
-	s.mu.Lock() // the publication gets no further than to this session
-	published := make(chan *Waiter)
-	go func() { published <- f.Publish(Update{Revision: 1, Rollback: true}) }()
+	s.mu.Lock()
+	published := stuck(t, f, Update{Revision: 1, Rollback: true})
 	var w *Waiter
-	err := poll.Until(t.Context(), time.Millisecond, poll.True(func() bool {
-		f.waitMu.Lock()
-		defer f.waitMu.Unlock()
-		for w = range f.waiters {
-			w.gone(newSession(f.server, "?", time.Now())) // which was removed from the fleet before
-		}
-		return w != nil
-	}))
-	s.mu.Unlock()
-	if err != nil {
-		t.Fatal(err)
+	f.waitMu.Lock()
+	for w = range f.waiters {
+		w.gone(newSession(f.server, "?", time.Now())) // which was removed from the fleet before
 	}
+	f.waitMu.Unlock()
+	s.mu.Unlock()
 	defer (<-published).Close()
 	if pending := w.Pending(); len(pending) != 1 {
 		t.Errorf("pending: %v", pending)

@@ -74,7 +74,7 @@ func (s *session) tell(n news) {
 
 // pass looks at every kind once and says whether something came into reach that wants another look.
 func (s *session) pass(c *config) bool {
-	if s.forsaken() {
+	if s.forsaken(c) {
 		return false
 	}
 	settled := true

@@ -23,7 +23,7 @@ func (s *session) conclude(c *config) (again bool) {
 	}
 	// Under steady change a proxy never has the latest; what there was when it came, and the structure, is enough to be ready. So is all but
 	// what it refused: else one service that it cannot have would keep it from serving the others.
-	if all := tried.seq >= max(s.firstSeq, c.structureSeq); all && !s.complete && s.listens(c) && s.fleet.named.Load() {
+	if all := tried.seq >= max(s.firstSeq, c.structureSeq); all && !s.complete && s.listens(c) && c.named {
 		s.complete, again = true, true
 		s.kinds[levers].at = nil // the readiness layer is due
 	}
@@ -40,8 +40,8 @@ func (s *session) listens(c *config) bool {
 
 // forsaken says whether a running proxy met a server that has nothing for its fleet: a wrong or a lost data directory. It keeps what it
 // has, as it does without a server, until a document names its fleet.
-func (s *session) forsaken() bool {
-	if s.fleet.named.Load() {
+func (s *session) forsaken(c *config) bool {
+	if c.named {
 		return false
 	}
 	for k := range s.kinds {

@@ -101,7 +101,7 @@ func (p *proxy) status(f *Fleet, now time.Time) ProxyStatus {
 	switch {
 	case len(p.sessions) > 1:
 		st.State, st.Detail = StateDuplicate, "several streams say they are this proxy: give each Envoy a node.id of its own"
-	case !f.named.Load():
+	case !f.named():
 		st.State, st.Detail = StateUnknownFleet, "no service and no fleet document names fleet "+f.name+": it keeps what it has. Apply one, correct node.cluster, or start the server on its own data directory"
 	}
 	return st

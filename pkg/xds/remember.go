@@ -22,7 +22,7 @@ type Memory struct {
 func (s *Server) Memories() []Memory {
 	var out []Memory
 	for _, f := range s.Fleets() {
-		if f.named.Load() {
+		if f.named() {
 			out = f.memories(out)
 		}
 	}
@@ -64,7 +64,7 @@ func (s *Server) Remember(memories []Memory) []Memory {
 		s.mu.Lock()
 		f := s.fleets[m.Fleet]
 		s.mu.Unlock()
-		if f == nil || !f.named.Load() || now.Sub(m.LastSeen) > lostAfter || m.Proxy == "" || len(m.Proxy) > maxNameLength {
+		if f == nil || !f.named() || now.Sub(m.LastSeen) > lostAfter || m.Proxy == "" || len(m.Proxy) > maxNameLength {
 			continue
 		}
 		if m.LastSeen.After(now) {

@@ -197,7 +197,7 @@ func (s *Server) fleetOf(name string) (*Fleet, error) {
 	_, known := s.fleets[name]
 	unknown := 0
 	for _, f := range s.fleets {
-		if !f.named.Load() {
+		if !f.named() {
 			unknown++
 		}
 	}
