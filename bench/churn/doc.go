@@ -40,4 +40,11 @@
 //
 // 200 services with an origin of each source: what the sources are asked in a minute in which nothing changes, and what the control
 // plane needs for it.
+//
+// # Metrics
+//
+//   - requests: all that were sent, and those that failed. routed, left: see Following; routed_proxy is routed for each proxy.
+//   - rollback_acked: from the call until every proxy has acknowledged.
+//   - "calls: ...": requests to an API in a minute. "watches open": of the kube-apiserver. "cpu of the control plane", "memory of the control plane"
+//     (resident set) and "memory of the control plane, peak": in that minute.
 package main

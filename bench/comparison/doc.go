@@ -21,4 +21,10 @@
 //
 // The rule that Diffy publishes (stats.DiffyRule) on the same pairs, all of them asked of control twice, as Diffy does. At some
 // places there is noise beside the difference.
+//
+// # Metrics
+//
+// "cpu of a pair" and "allocations of a pair" are of one comparison; "pairs per second and core" is one divided by the first. "pairs of an endpoint until a
+// difference is found": see Recall. "false findings" are what was found where nothing is, by a million pairs; "false findings of an experiment" are how many
+// one of Diffy's had, and "found of what is planted" its share.
 package main

@@ -66,4 +66,25 @@
 // A server that needs more than -limit (12 GB) is ended, and so is a system of which a flip takes over a minute or a start over two. It is not
 // asked again in later rounds. Its lines have the figures of the rounds before that, and say in how many rounds it gave up, and why; there is no ratio
 // then. Of ours they are invalid: no aim is met by the rounds that are left.
+//
+// # Metrics
+//
+// Figures of flips are per flip, and of the server unless they say otherwise.
+//
+//   - flip_acked: from the call to the last acknowledgement; flip_acked_p99 is the p99 of a round, a sample each; flip_acked_by_half is until half of the
+//     proxies have acknowledged.
+//   - flip_cpu, flip_responses, flip_bytes: what a flip takes, and what is sent for it, to all proxies together. flip_cpu_per_proxy and
+//     flip_bytes_per_proxy are divided by their number.
+//   - flip_collections, fleet_cpu: see above.
+//   - fold_acked, fold_cpu, fold_bytes: the same of a fold, which only Crossfade has.
+//   - memory, memory_peak: see above. memory_per_proxy is what came since no proxy was connected, divided by their number.
+//   - heap: what the last collection of garbage found alive and what was allocated since; heap_per_proxy as above. stacks are the bytes of those of all
+//     goroutines, goroutines how many there are.
+//   - cold_start: from the first connection until all have everything; cold_start_cpu and cold_start_bytes until then.
+//   - reconnect_storm: from the moment at which all connect again until all have everything; reconnect_storm_cpu, reconnect_storm_bytes,
+//     reconnect_storm_resources (sent to all together) and reconnect_storm_memory_peak until then.
+//   - streams_lost: streams that ended by themselves.
+//   - _each_proxy, _each_service at the end of a name: see costs.
+//   - flip_acked_healthy and flip_acked_healthy_p99, responses_to_refusing, responses_refused (all that were, by flip), server_cpu: see manners.
+//   - envoy_cpu, envoy_acked (until the acknowledgement), envoy_memory (its resident set with so many services): see envoy.
 package main

@@ -39,4 +39,16 @@
 // The load rises until the comparator compares no more pairs per second: everything on this machine shares its cores, and the comparator gives way
 // to the rest. At half of that and at all of it the report is held against the logs of the origins. Then traffic grows tenfold in a moment, and the
 // requests at each origin are counted in every span of one second; the cap has to be pressed against all the time.
+//
+// # Metrics
+//
+//   - requests: of a state, and those that failed. "memory of comparator, peak", "memory of envoy, peak" and "memory of xds-server, peak" are the highest
+//     resident sets.
+//   - latency_p50, latency_p99: of a run, a sample each; latency_p50_difference and latency_p99_difference are those with a mirror less those without, pair
+//     by pair.
+//   - machine_busy: the share of the time of all cores in which one was.
+//   - upload: how long one takes. rollback, last_request, last_copy: see Rollback. acked is until every proxy has acknowledged, and
+//     copies_after_acknowledgement is how many came to eks after that.
+//   - "pairs compared", "cpu of the comparator for a pair": at the highest load. copies: of which the report tells, held against the logs. "requests asked
+//     in a second": those that came to an origin.
 package main

@@ -52,4 +52,17 @@
 // 15 s, and that records of Route 53 are kept for 60 s. Their lines have these words and no figures: nothing was measured. The first is held against
 // ours: alb_weights_over_last_request is 15 s divided by the upper end of our p99 (by mean_gap_proxy, if that is longer), and should
 // be 500 or more in each case.
+//
+// # Metrics
+//
+//   - last_request: see above; that of each proxy alone is last_request_proxy. late_requests is how many came to eks after the call.
+//   - acked: from the call until the last proxy has acknowledged. proxy_main_cpu and proxy_main_waited are how long the main thread of each Envoy ran, and
+//     how long it could have run and had no core, during such a call.
+//   - answer_proven: how long a call took that waited for proof. proof_error is how much later than in truth the last request was sent, by the proof.
+//   - mean_gap, mean_gap_proxy: see Clocks.
+//   - latency_p99: of all requests of a run, from when each was due. load_lateness_p99 is how late the load itself sent them.
+//   - requests: all that were sent, and those that failed. capacity: see above.
+//   - pools_open_requests: requests open at eks at the call, in the case of many open ones; pools_last_request and pools_requests are last_request and
+//     requests there, and pools_added_latency_second_before and pools_added_latency_first_second are what requests that were due in the second before the
+//     call, and in the first after it, took longer than the origin does.
 package main

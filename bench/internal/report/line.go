@@ -59,6 +59,8 @@ type Line struct {
 	Machine  map[string]any    `json:"machine"`
 	Versions map[string]string `json:"versions"`
 	Command  string            `json:"command"`
+	// TookSeconds is how long the whole run took; 0 in reports that do not have it.
+	TookSeconds float64 `json:"tookSeconds,omitempty"`
 
 	samples int // of which the quantiles are, also where N is set to what they count
 	pairs   int // of runs, of which Ratio is

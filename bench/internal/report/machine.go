@@ -33,8 +33,17 @@ func differs(entry string) bool {
 	return entry != "" && (!untracked || path.Ext(name) == ".go" || path.Base(name) == "go.mod" || path.Base(name) == "go.sum")
 }
 
-// unknown is the commit of what was not measured in a clone of the repository.
+// unknown is the commit of what was not measured in a clone of the repository, and the version of a module that is not in go.mod.
 const unknown = "unknown"
+
+// module is the version of a module by go.mod: it may be one of a program that is measured, and not of the benchmark.
+func module(path string) string {
+	version, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", path).Output()
+	if err != nil {
+		return unknown
+	}
+	return strings.TrimSpace(string(version))
+}
 
 // machine describes where it ran.
 func machine() map[string]any {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"fmt"
+	"go/doc/comment"
 	"html/template"
 	"maps"
 	"math"
@@ -12,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // group is the lines that stand beside each other: the systems of one bench, case and metric.
@@ -80,15 +82,21 @@ func aims(lines []*Line) (out []*Line) {
 }
 
 // method is what both pages say about all figures.
-const method = "Every figure is repeated by the commands above its table, unless it says there that they cannot. Ratios are geometric means over pairs of runs that took turns, " +
-	"or ran at the same time where the benchmark says so, with a 95 % interval by Student's t (reports of before commit cda3f49: by a bootstrap, which is narrower). " +
-	"An aim is met only by the worse end of what is known. That of a ratio is the end of its interval, of five pairs at least (reports without p99High: of three). " +
-	"That of a p99 is its upper end, which it is not above with 97.5 %, whatever the distribution of all samples together; of fewer than 368 it is the largest, which " +
-	"alone says less. Reports without p99High are of before that rule: their aims of p99 were judged by the p99 of the samples, which has no end, and stay as they were judged."
+var method = []string{
+	"Every figure is repeated by the commands above its table, unless it says there that they cannot. `go run ./bench/NAME -h` says how long that takes, and `git worktree remove --force ../crossfade-COMMIT` " +
+		"takes away what it leaves.",
+	"Ratios are geometric means over pairs of runs that took turns, or ran at the same time where the benchmark says so, with a 95 % interval by Student's t.",
+	"An aim is met only by the worse end of what is known, which stands behind it. That of a ratio is the end of its interval, of five pairs at least. That of a p99 is its upper end, which it is not above with " +
+		"97.5 %, whatever the distribution of all samples together; of fewer than 368 samples it is the largest, which alone says less.",
+	"Older reports stay as they were judged. Of before commit c457199, the p99 of the samples was held against an aim, which has no end, and three pairs were enough. Of before commit cda3f49, intervals are by a bootstrap, " +
+		"which is narrower. Of before commit 5460837, commands without -full were full runs.",
+}
 
 // origin says where the lines of one bench come from. Repeat are the commands for that; Doubt is why they may not do.
 type origin struct {
 	Bench, Repeat, Doubt, Commit, Time, Machine, Versions string
+	Took                                                  string // empty where a report does not say it
+	about                                                 *comment.Doc
 	rated                                                 bool // there are lines with a rate
 }
 
@@ -119,10 +127,19 @@ func origins(lines []*Line) (out []origin) {
 		}
 		repeat, doubt := l.repeat()
 		out = append(out, origin{
-			l.Bench, repeat, doubt, l.Commit, l.Time.Format("2006-01-02 15:04 UTC"), pairs(machine), pairs(l.Versions), l.rate() != "",
+			Bench: l.Bench, Repeat: repeat, Doubt: doubt, Commit: l.Commit, Time: l.Time.Format("2006-01-02 15:04 UTC"), Took: l.took(),
+			Machine: pairs(machine), Versions: pairs(l.Versions), about: about(l.Bench), rated: l.rate() != "",
 		})
 	}
 	return out
+}
+
+// took is how long a run took, to stand behind when that was.
+func (l *Line) took() string {
+	if l.TookSeconds == 0 {
+		return ""
+	}
+	return ", took " + time.Duration(l.TookSeconds*float64(time.Second)).Round(time.Second).String()
 }
 
 func pairs(m map[string]string) string {
@@ -139,9 +156,14 @@ func summary(title, missing string, lines []*Line) string {
 	if missing != "" {
 		fmt.Fprintf(&b, "%s\n\n", missing)
 	}
-	fmt.Fprintf(&b, "%s\n", method)
+	for _, m := range method {
+		fmt.Fprintf(&b, "- %s\n", m)
+	}
 	for _, o := range origins(lines) {
-		fmt.Fprintf(&b, "\n## %s\n\n    %s\n\n%sCommit %s, %s. Machine: %s. Versions: %s.\n", o.Bench, o.Repeat, o.Doubt, o.Commit, o.Time, o.Machine, o.Versions)
+		fmt.Fprintf(&b, "\n## %s\n\n    %s\n\n%sCommit %s, %s%s. Machine: %s. Versions: %s.\n", o.Bench, o.Repeat, o.Doubt, o.Commit, o.Time, o.Took, o.Machine, o.Versions)
+		if o.about != nil {
+			fmt.Fprintf(&b, "\n<details><summary>What is measured, and what each metric is</summary>\n\n%s\n</details>\n", o.aboutMarkdown())
+		}
 		columns := []string{"case", "metric", "system", "n", "p50", "p90", "p99", "max", "ratio [95 %]", "aim"}
 		if o.rated {
 			columns = append(columns, "per second: reached of offered")
@@ -225,6 +247,9 @@ func (l *Line) aimText() string {
 	var parts []string
 	if l.Aim != nil {
 		parts = append(parts, map[bool]string{true: "met: ", false: "not met: "}[*l.Met]+*l.Aim)
+		if measured := l.measured(); measured != l.ratioText() { // which has a column
+			parts[0] += ": " + measured
+		}
 	}
 	if l.Invalid != "" {
 		parts = append(parts, "invalid: "+l.Invalid)

@@ -43,10 +43,10 @@ func TestPagesSayHowTheyAreRepeated(t *testing.T) {
 	} {
 		summary, page := written(t, commit, line("m"))
 		for name, text := range map[string]string{"summary.md": summary, "index.html": page} {
-			if !strings.Contains(text, want) || !strings.Contains(text, "go run ./bench/x -full") || !strings.Contains(text, method) {
+			if !strings.Contains(text, want) || !strings.Contains(text, "go run ./bench/x -full") || !strings.Contains(text, method[3]) {
 				t.Errorf("%s of %s lacks %q, the command or the method:\n%s", name, commit, want, text)
 			}
-			if want != checkout && strings.Contains(text, "git worktree") {
+			if want != checkout && strings.Contains(text, "git worktree add") {
 				t.Errorf("%s of %s says that it is repeated by a commit", name, commit)
 			}
 		}
@@ -59,7 +59,7 @@ func TestPagesShowRatesAndWhatIsInvalid(t *testing.T) {
 	summary, page := written(t, "abcdef0", slow, line("plain").Invalidate("the machine was busy"))
 	for _, want := range []string{
 		"| aim | per second: reached of offered |\n|---|---|---|---|---|---|---|---|---|---|---|\n",
-		"| not met: p99 <= 9 s, 0 failed; invalid: the rate was not reached | 3990 of 4000 |\n", "| invalid: the machine was busy |  |\n",
+		"| not met: p99 <= 9 s, 0 failed: p99 3 s, largest of 3 3 s; invalid: the rate was not reached | 3990 of 4000 |\n", "| invalid: the machine was busy |  |\n",
 	} {
 		if !strings.Contains(summary, want) {
 			t.Errorf("summary.md lacks %q:\n%s", want, summary)
@@ -67,7 +67,7 @@ func TestPagesShowRatesAndWhatIsInvalid(t *testing.T) {
 	}
 	for _, want := range []string{
 		"offered 4000/s, 3990 reached; cores 0.2</td>", "p99 3 s, largest of 3 3 s; invalid: the rate was not reached</td>",
-		`missed">not met: p99 <= 9 s, 0 failed; invalid: the rate was not reached</td>`, `missed">invalid: the machine was busy</td>`,
+		`missed">not met: p99 <= 9 s, 0 failed: p99 3 s, largest of 3 3 s; invalid: the rate was not reached</td>`, `missed">invalid: the machine was busy</td>`,
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("index.html lacks %q:\n%s", want, page)
@@ -75,6 +75,27 @@ func TestPagesShowRatesAndWhatIsInvalid(t *testing.T) {
 	}
 	if summary, _ := written(t, "abcdef0", line("plain")); strings.Contains(summary, "per second") {
 		t.Errorf("there is a column of rates, and there are none:\n%s", summary)
+	}
+}
+
+// TestPagesSayWhatIsMeasured, and how long that took.
+func TestPagesSayWhatIsMeasured(t *testing.T) {
+	l := line("first_complete")
+	l.Bench, l.TookSeconds = "start", 189
+	text := summary("title", "", []*Line{l})
+	if err := pages(t.TempDir(), "title", "", []*Line{l}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{" UTC, took 3m9s. Machine", "<details><summary>What is measured", "first\\_complete: the first of the proxies"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("summary.md lacks %q:\n%s", want, text)
+		}
+	}
+	if html := string(origins([]*Line{l})[0].AboutHTML()); !strings.Contains(html, "<li>first_complete: the first of the proxies") {
+		t.Errorf("HTML of what is measured: %s", html)
+	}
+	if _, page := written(t, "abcdef0", line("m")); strings.Contains(page, "<details>") || strings.Contains(page, ", took") {
+		t.Error("of what nobody knows something is said")
 	}
 }
 

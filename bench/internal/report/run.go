@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -42,12 +40,8 @@ type Run struct {
 func NewRun(bench, command string, seed uint64, now time.Time, modules ...string) *Run {
 	r := &Run{bench: bench, command: command, seed: seed, started: now.UTC(), commit: commit(), busy: busyNow(), machine: machine()}
 	r.versions = map[string]string{"crossfade": version.String(), "go": runtime.Version()}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, d := range info.Deps {
-			if slices.Contains(modules, d.Path) {
-				r.versions[d.Path] = d.Version
-			}
-		}
+	for _, m := range modules {
+		r.versions[m] = module(m)
 	}
 	return r
 }
@@ -92,6 +86,9 @@ func (r *Run) end() {
 	}
 	if share, ok := busyNow().stolenSince(r.busy); ok {
 		r.machine["stealShare"] = round(share)
+	}
+	for _, l := range r.lines {
+		l.TookSeconds = time.Since(r.started).Round(time.Second).Seconds()
 	}
 	now := commit()
 	if now == r.commit {

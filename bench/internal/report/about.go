@@ -1,0 +1,42 @@
+package report
+
+import (
+	"go/doc/comment"
+	"go/parser"
+	"go/token"
+	"html/template"
+	"path/filepath"
+)
+
+// about is what a benchmark says of itself: how it measures, and what each of its metrics is. It is the comment of its package, as that is now; nil where
+// there is no source of it.
+func about(bench string) *comment.Doc {
+	root, err := Root()
+	if err != nil {
+		return nil
+	}
+	files, err := filepath.Glob(filepath.Join(root, "bench", bench, "*.go"))
+	if err != nil {
+		return nil
+	}
+	for _, name := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.PackageClauseOnly|parser.ParseComments)
+		if err == nil && f.Name.Name == "main" && f.Doc != nil {
+			return new(comment.Parser).Parse(f.Doc.Text())
+		}
+	}
+	return nil
+}
+
+// printer writes headings below those of a page, without names that only some renderers understand.
+var printer = comment.Printer{HeadingLevel: 4, HeadingID: func(*comment.Heading) string { return "" }}
+
+func (o origin) aboutMarkdown() string { return string(printer.Markdown(o.about)) }
+
+// AboutHTML is nothing where nothing is known.
+func (o origin) AboutHTML() template.HTML {
+	if o.about == nil {
+		return ""
+	}
+	return template.HTML(printer.HTML(o.about)) //nolint:gosec // of a comment of this repository, escaped by the printer
+}
