@@ -27,7 +27,7 @@ func main() { report.Main("comparison", run) }
 
 func parse(args []string) (*options, error) {
 	o := &options{}
-	f := o.Flags("comparison", report.Words{Quick: "half a minute", Short: "2 minutes", Full: "10 minutes", Parts: "cost, recall, noise, diffy", Seed: "the first world of each part"})
+	f := o.Flags("comparison", report.Words{Quick: "half a minute", Short: "2 to 3 minutes", Full: "10 to 20 minutes", Parts: "cost, recall, noise, diffy", Seed: "the first world of each part"})
 	f.IntVar(&o.runs, "runs", 15, "of each system for each kind of pair")
 	f.DurationVar(&o.run, "run", time.Second, "CPU time of each of these")
 	f.IntVar(&o.seeds, "seeds", 20, "worlds of each rate")
@@ -36,7 +36,7 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.diffy, "diffy", 20, "worlds of each case beside Diffy's rule; of the long ones a fifth of them")
 	if err := o.Parse(f, args, report.Smaller{
 		report.Quick: {"runs", "5", "run", "400ms", "seeds", "3", "noisy", "5", "pairs", "20000", "diffy", "2"},
-		report.Short: {"runs", "5", "seeds", "5", "noisy", "10", "diffy", "5"},
+		report.Short: {"runs", "5", "seeds", "3", "noisy", "5", "diffy", "3"},
 	}); err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func aims(lines []*Line) (out []*Line) {
 
 // method is what both pages say about all figures.
 var method = []string{
-	"Every figure is repeated by the commands above its table, unless it says there that they cannot. `go run ./bench/NAME -h` says how long that takes, and `git worktree remove --force ../crossfade-COMMIT` " +
+	"Every figure is repeated by the commands above its table, unless it says there that they cannot. go run ./bench/NAME -h says how long that takes, and git worktree remove --force ../crossfade-COMMIT " +
 		"takes away what it leaves.",
 	"Ratios are geometric means over pairs of runs that took turns, or ran at the same time where the benchmark says so, with a 95 % interval by Student's t.",
 	"An aim is met only by the worse end of what is known, which stands behind it. That of a ratio is the end of its interval, of five pairs at least. That of a p99 is its upper end, which it is not above with " +
