@@ -36,7 +36,7 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.diffy, "diffy", 20, "worlds of each case beside Diffy's rule; of the long ones a fifth of them")
 	if err := o.Parse(f, args, report.Smaller{
 		report.Quick: {"runs", "5", "run", "400ms", "seeds", "3", "noisy", "5", "pairs", "20000", "diffy", "2"},
-		report.Short: {"runs", "5", "seeds", "3", "noisy", "5", "diffy", "3"},
+		report.Short: {"runs", "5", "seeds", "2", "noisy", "5", "diffy", "3"},
 	}); err != nil {
 		return nil, err
 	}
