@@ -43,8 +43,13 @@
 //
 // # Metrics
 //
-//   - requests: all that were sent, and those that failed. routed, left: see Following; routed_proxy is routed for each proxy.
+//   - requests: all that were sent, and those that failed.
+//   - routed, left: see Following.
+//   - routed_proxy: routed, of each proxy.
 //   - rollback_acked: from the call until every proxy has acknowledged.
-//   - "calls: ...": requests to an API in a minute. "watches open": of the kube-apiserver. "cpu of the control plane", "memory of the control plane"
-//     (resident set) and "memory of the control plane, peak": in that minute.
+//   - "calls: ...": requests to an API in a minute.
+//   - "watches open": at the kube-apiserver.
+//   - "cpu of the control plane": in that minute.
+//   - "memory of the control plane": its resident set at the end of it.
+//   - "memory of the control plane, peak": the highest since it was started.
 package main

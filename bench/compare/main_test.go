@@ -49,7 +49,7 @@ func TestDifferences(t *testing.T) {
 		l.Bench, l.Command = bench, command
 		l.Machine, l.Versions = map[string]any{"cpu": cpu}, map[string]string{"envoy": envoy, "crossfade": command}
 		if envoy == "" {
-			delete(l.Versions, "envoy")
+			l.Versions = map[string]string{"example.com/module": "v1"}
 		}
 		return l
 	}

@@ -24,7 +24,10 @@
 //
 // # Metrics
 //
-// "cpu of a pair" and "allocations of a pair" are of one comparison; "pairs per second and core" is one divided by the first. "pairs of an endpoint until a
-// difference is found": see Recall. "false findings" are what was found where nothing is, by a million pairs; "false findings of an experiment" are how many
-// one of Diffy's had, and "found of what is planted" its share.
+//   - "cpu of a pair", "allocations of a pair": those of one comparison.
+//   - "pairs per second and core": one divided by the first of these.
+//   - "pairs of an endpoint until a difference is found": see Recall.
+//   - "false findings": those where nothing differs, by a million pairs that were to be compared; an experiment ends at the look that finds one.
+//   - "found of what is planted": the share that was found in a world, in the part Diffy.
+//   - "false findings of an experiment": how many there were in such a world.
 package main

@@ -49,6 +49,7 @@
 //
 // # Metrics
 //
-// cpu_per_request, latency and requests: see One turn. resident is the resident set of the process at the end of a turn. saturation is how many requests are
-// answered in a second when it is sent too much.
+//   - cpu_per_request, latency, requests: see One turn.
+//   - resident: the resident set of the process at the end of a turn.
+//   - saturation: how many requests are answered in a second by what is sent too much.
 package main

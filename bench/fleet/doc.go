@@ -13,7 +13,7 @@
 // The systems serve the same resources, byte for byte: services of two origins, five pins (one a regular expression) and six routes,
 // on one port. After each flip every client must hold exactly what an independent rendering says, or the run fails.
 //
-//   - crossfade: pkg/xds, driven as the control loop drives it. A flip is [xds.Fleet.Publish] with the levers of one service.
+//   - crossfade: pkg/xds, driven as the control loop drives it. A flip is xds.Fleet.Publish with the levers of one service.
 //   - linearcache: a LinearCache for each type behind MuxCache, on a gRPC server without options, as its users run it. A flip is
 //     UpdateResource of the same runtime layer with the same content, as a user of go-control-plane may send who has had the same idea; one who has a layer
 //     for each service sends a twentieth of that, and has 200 of them. The aims stand here.
@@ -69,22 +69,30 @@
 //
 // # Metrics
 //
-// Figures of flips are per flip, and of the server unless they say otherwise.
+// Figures of flips are by flip, and of the server unless they say otherwise. Bytes are those of messages, without what HTTP/2 puts around them.
 //
-//   - flip_acked: from the call to the last acknowledgement; flip_acked_p99 is the p99 of a round, a sample each; flip_acked_by_half is until half of the
-//     proxies have acknowledged.
-//   - flip_cpu, flip_responses, flip_bytes: what a flip takes, and what is sent for it, to all proxies together. flip_cpu_per_proxy and
-//     flip_bytes_per_proxy are divided by their number.
+//   - flip_acked: from the call to the last acknowledgement.
+//   - flip_acked_p99: the p99 of a round, a sample each.
+//   - flip_acked_by_half: until half of the proxies have acknowledged.
+//   - flip_cpu, flip_responses, flip_bytes: what a flip takes, and what is sent for it, to all proxies together.
+//   - flip_cpu_per_proxy, flip_bytes_per_proxy: these, divided by the number of proxies.
 //   - flip_collections, fleet_cpu: see above.
-//   - fold_acked, fold_cpu, fold_bytes: the same of a fold, which only Crossfade has.
-//   - memory, memory_peak: see above. memory_per_proxy is what came since no proxy was connected, divided by their number.
-//   - heap: what the last collection of garbage found alive and what was allocated since; heap_per_proxy as above. stacks are the bytes of those of all
-//     goroutines, goroutines how many there are.
-//   - cold_start: from the first connection until all have everything; cold_start_cpu and cold_start_bytes until then.
-//   - reconnect_storm: from the moment at which all connect again until all have everything; reconnect_storm_cpu, reconnect_storm_bytes,
-//     reconnect_storm_resources (sent to all together) and reconnect_storm_memory_peak until then.
+//   - fold_acked, fold_cpu, fold_bytes: as of a flip, of a fold, which only Crossfade has.
+//   - memory, memory_peak: see above.
+//   - memory_per_proxy, heap_per_proxy: what came since no proxy was connected, divided by their number.
+//   - heap: what is alive after the flips, right after a collection that was asked for.
+//   - goroutines, stacks: how many there are with all proxies connected, and the bytes of their stacks.
+//   - cold_start: from when all begin to connect until all have everything.
+//   - cold_start_cpu, cold_start_bytes: what that takes.
+//   - reconnect_storm: from when all begin to connect again until all have everything.
+//   - reconnect_storm_cpu, reconnect_storm_bytes, reconnect_storm_resources, reconnect_storm_memory_peak: what that takes; bytes and resources are those
+//     sent to all together.
 //   - streams_lost: streams that ended by themselves.
-//   - _each_proxy, _each_service at the end of a name: see costs.
-//   - flip_acked_healthy and flip_acked_healthy_p99, responses_to_refusing, responses_refused (all that were, by flip), server_cpu: see manners.
-//   - envoy_cpu, envoy_acked (until the acknowledgement), envoy_memory (its resident set with so many services): see envoy.
+//   - flip_acked_healthy, flip_acked_healthy_p99, server_cpu, responses_to_refusing: see manners.
+//   - responses_refused: those of them that were refused, by flip and proxy.
+//   - envoy_cpu: see envoy.
+//   - envoy_acked: until the acknowledgement of that.
+//   - envoy_memory: the resident set of such an Envoy.
+//
+// Of names that end in _each_proxy and _each_service see costs.
 package main

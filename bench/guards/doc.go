@@ -40,10 +40,14 @@
 //
 // # Metrics
 //
-//   - seen, decided: see above, as from when times count. last_request is the last that the candidate got at all, proven when the data plane has said so. last_of_all is that of all
-//     rollouts together.
-//   - requests: all that were sent, and those that failed. rollouts: how many there were, and those that did not end well.
+//   - last_request: from the first request that was answered badly to the last that the candidate got; of what was not found, as long as it was waited
+//     for.
+//   - seen, decided, proven: from the same moment until a watcher hears of the failure, that the rollout goes back, and that the rollback is proven.
+//   - requests: all that were sent. Failed are those without an answer of an origin, and in the ramp those that one answered badly.
+//   - rollouts: those that ended. Failed are those that went back or froze.
 //   - beside_the_bakes: how long a ramp took in all, less the bake of each step.
-//   - "cpu of the control plane", "memory of the control plane" (resident set): with 200 rollouts and with none.
+//   - last_of_all: from when candidates are made to fail to the last request that any of these got.
+//   - "cpu of the control plane": with 200 rollouts, with one, and with none.
+//   - "memory of the control plane": its resident set in the last of the turns of each.
 //   - documented: what others say of themselves; nothing was measured.
 package main

@@ -42,13 +42,18 @@
 //
 // # Metrics
 //
-//   - requests: of a state, and those that failed. "memory of comparator, peak", "memory of envoy, peak" and "memory of xds-server, peak" are the highest
-//     resident sets.
-//   - latency_p50, latency_p99: of a run, a sample each; latency_p50_difference and latency_p99_difference are those with a mirror less those without, pair
-//     by pair.
-//   - machine_busy: the share of the time of all cores in which one was.
-//   - upload: how long one takes. rollback, last_request, last_copy: see Rollback. acked is until every proxy has acknowledged, and
-//     copies_after_acknowledgement is how many came to eks after that.
-//   - "pairs compared", "cpu of the comparator for a pair": at the highest load. copies: of which the report tells, held against the logs. "requests asked
-//     in a second": those that came to an origin.
+//   - requests: all that were sent in a state, and those that failed.
+//   - "memory of comparator, peak", "memory of envoy, peak", "memory of xds-server, peak": the highest resident sets.
+//   - latency_p50, latency_p99: of a run, a sample each.
+//   - latency_p50_difference, latency_p99_difference: those with a mirror less those without, pair by pair.
+//   - machine_busy: the share of the time of all cores that was spent on something, be it other work.
+//   - upload: how long one takes.
+//   - rollback, last_request, last_copy: see Rollback.
+//   - acked: until every proxy has acknowledged.
+//   - copies_after_acknowledgement: how many came to eks after that.
+//   - "pairs compared": where most of them were compared in a second.
+//   - "cpu of the comparator for a pair": there.
+//   - copies: those of which the report tells; what failed is in how many respects it does not fit the logs.
+//   - "requests asked in a second": the comparator's that came to an origin in the second that begins with each of them, a sample each. Live ones are not
+//     among them.
 package main

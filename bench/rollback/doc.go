@@ -55,14 +55,23 @@
 //
 // # Metrics
 //
-//   - last_request: see above; that of each proxy alone is last_request_proxy. late_requests is how many came to eks after the call.
-//   - acked: from the call until the last proxy has acknowledged. proxy_main_cpu and proxy_main_waited are how long the main thread of each Envoy ran, and
-//     how long it could have run and had no core, during such a call.
-//   - answer_proven: how long a call took that waited for proof. proof_error is how much later than in truth the last request was sent, by the proof.
+//   - last_request: see One flip.
+//   - last_request_proxy: that of each proxy.
+//   - late_requests: how many came to eks after the call.
+//   - acked: until the last proxy had acknowledged, by the control plane's clock, from when it began the call.
+//   - proxy_main_cpu, proxy_main_waited: how long the main thread of each Envoy ran during a call that waits for acknowledgements, and how long it could
+//     have run and had no core.
+//   - answer_proven: how long a call took that waited for proof.
+//   - proof_error: how much later than in truth the last request was sent, by the proof.
 //   - mean_gap, mean_gap_proxy: see Clocks.
-//   - latency_p99: of all requests of a run, from when each was due. load_lateness_p99 is how late the load itself sent them.
-//   - requests: all that were sent, and those that failed. capacity: see above.
-//   - pools_open_requests: requests open at eks at the call, in the case of many open ones; pools_last_request and pools_requests are last_request and
-//     requests there, and pools_added_latency_second_before and pools_added_latency_first_second are what requests that were due in the second before the
-//     call, and in the first after it, took longer than the origin does.
+//   - latency_p99: that of the proxy at which it was highest in a run, of all its requests, from when each was due.
+//   - load_lateness_p99: how late the load itself sent them, likewise.
+//   - requests: all that were sent, and those that failed.
+//   - capacity: what the proxies answer when they are sent more.
+//   - alb_weights_over_last_request: see Peers that are context.
+//   - pools_open_requests: requests that were open at eks, shortly before the call, in the case of many open ones.
+//   - pools_last_request: last_request there.
+//   - pools_added_latency_second_before, pools_added_latency_first_second: what requests that were due in the second before the call, and in the first
+//     after it, took longer than the origin does.
+//   - pools_requests: all that were sent there; what failed includes requests that Envoy refused for its limits.
 package main

@@ -45,13 +45,20 @@
 //
 // # Metrics
 //
-//   - cpu_of_control_plane, cpu_of_simulator: cores in use, on average. memory_of_control_plane: its resident set.
-//   - bytes, bytes_of_load_reports: what the fleet sends in a second. bytes_per_proxy is the first by proxy, bytes_per_proxy_on_wire with what lies around
-//     it, and bytes_of_proxy_with_load_reports_on_wire that of those proxies alone which are asked for load reports; proxies_with_load_reports is how many
-//     are. bytes_per_flush is the size of one.
-//   - flush_until_known, largest_fleet: see above. requests_counted: what was counted in the end; what failed is by how much that is not
-//     what was sent. real_requests_counted: that of the real Envoys; what failed are requests that no origin answered.
-//   - cpu_of_control_plane_each_proxy, memory_of_control_plane_each_proxy: what each further proxy costs; proxies_per_core is one divided by the first.
-//   - failing_until_decided: from when candidates begin to fail until their rollouts say that they go back. real_rollout_completed: how long the sound
-//     candidate took.
+//   - cpu_of_control_plane, cpu_of_simulator: cores in use, on average.
+//   - memory_of_control_plane: its resident set.
+//   - bytes, bytes_of_load_reports: what the fleet sends in a second.
+//   - bytes_per_proxy: the first of these by proxy.
+//   - bytes_per_proxy_on_wire: that with what packets put around it.
+//   - bytes_of_proxy_with_load_reports_on_wire: that of those proxies alone which are asked for load reports.
+//   - proxies_with_load_reports: how many these are.
+//   - bytes_per_flush: the size of one.
+//   - flush_until_known, largest_fleet: see above.
+//   - requests_counted: what was counted in the end. Failed is by how much that is not what was sent.
+//   - real_requests_counted: that of the real Envoys. Failed are requests that no origin answered.
+//   - cpu_of_control_plane_each_proxy, memory_of_control_plane_each_proxy: what each further proxy costs.
+//   - proxies_per_core: one divided by the first of these.
+//   - failing_until_decided: from when candidates begin to fail until their rollouts say that they go back.
+//   - real_rollout_completed: how long the sound candidate took.
+//   - part_completed: only where a part failed, whose lines are invalid.
 package main

@@ -64,7 +64,7 @@ func pages(folder, title, missing string, lines []*Line) error {
 		return err
 	}
 	var page bytes.Buffer
-	data := map[string]any{"Title": title, "Missing": missing, "Method": method, "Origins": origins(lines), "Groups": groups(lines), "Aims": aims(lines)}
+	data := map[string]any{"Title": title, "Missing": missing, "Method": method, "AboutTitle": aboutTitle, "Origins": origins(lines), "Groups": groups(lines), "Aims": aims(lines)}
 	if err := pageTemplate.Execute(&page, data); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func aims(lines []*Line) (out []*Line) {
 // method is what both pages say about all figures.
 var method = []string{
 	"Every figure is repeated by the commands above its table, unless it says there that they cannot. go run ./bench/NAME -h says how long that takes, and git worktree remove --force ../crossfade-COMMIT " +
-		"takes away what it leaves.",
+		"takes away what it leaves, its report included.",
 	"Ratios are geometric means over pairs of runs that took turns, or ran at the same time where the benchmark says so, with a 95 % interval by Student's t.",
 	"An aim is met only by the worse end of what is known, which stands behind it. That of a ratio is the end of its interval, of five pairs at least. That of a p99 is its upper end, which it is not above with " +
 		"97.5 %, whatever the distribution of all samples together; of fewer than 368 samples it is the largest, which alone says less.",
@@ -97,6 +97,7 @@ type origin struct {
 	Bench, Repeat, Doubt, Commit, Time, Machine, Versions string
 	Took                                                  string // empty where a report does not say it
 	about                                                 *comment.Doc
+	then                                                  string // the commit, if what was measured then can be read
 	rated                                                 bool // there are lines with a rate
 }
 
@@ -130,6 +131,9 @@ func origins(lines []*Line) (out []origin) {
 			Bench: l.Bench, Repeat: repeat, Doubt: doubt, Commit: l.Commit, Time: l.Time.Format("2006-01-02 15:04 UTC"), Took: l.took(),
 			Machine: pairs(machine), Versions: pairs(l.Versions), about: about(l.Bench), rated: l.rate() != "",
 		})
+		if doubt == "" {
+			out[len(out)-1].then = l.Commit
+		}
 	}
 	return out
 }
@@ -162,7 +166,7 @@ func summary(title, missing string, lines []*Line) string {
 	for _, o := range origins(lines) {
 		fmt.Fprintf(&b, "\n## %s\n\n    %s\n\n%sCommit %s, %s%s. Machine: %s. Versions: %s.\n", o.Bench, o.Repeat, o.Doubt, o.Commit, o.Time, o.Took, o.Machine, o.Versions)
 		if o.about != nil {
-			fmt.Fprintf(&b, "\n<details><summary>What is measured, and what each metric is</summary>\n\n%s\n</details>\n", o.aboutMarkdown())
+			fmt.Fprintf(&b, "\n<details><summary>%s</summary>\n\n%s\n%s\n</details>\n", aboutTitle, o.aboutMarkdown(), o.Then())
 		}
 		columns := []string{"case", "metric", "system", "n", "p50", "p90", "p99", "max", "ratio [95 %]", "aim"}
 		if o.rated {

@@ -81,18 +81,26 @@ func TestPagesShowRatesAndWhatIsInvalid(t *testing.T) {
 // TestPagesSayWhatIsMeasured, and how long that took.
 func TestPagesSayWhatIsMeasured(t *testing.T) {
 	l := line("first_complete")
-	l.Bench, l.TookSeconds = "start", 189
+	l.Bench, l.Commit, l.TookSeconds = "start", "abcdef0", 189
 	text := summary("title", "", []*Line{l})
-	if err := pages(t.TempDir(), "title", "", []*Line{l}); err != nil {
+	folder := t.TempDir()
+	if err := pages(folder, "title", "", []*Line{l}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{" UTC, took 3m9s. Machine", "<details><summary>What is measured", "first\\_complete: the first of the proxies"} {
+	page, err := os.ReadFile(filepath.Join(folder, "index.html"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const took, fold, then = " UTC, took 3m9s. Machine", "<details><summary>" + aboutTitle + "</summary>", "Of this report: git show abcdef0:bench/start/doc.go"
+	for _, want := range []string{took, fold, then, "first\\_complete: the first of the proxies"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("summary.md lacks %q:\n%s", want, text)
 		}
 	}
-	if html := string(origins([]*Line{l})[0].AboutHTML()); !strings.Contains(html, "<li>first_complete: the first of the proxies") {
-		t.Errorf("HTML of what is measured: %s", html)
+	for _, want := range []string{took, fold, then, "<li>first_complete: the first of the proxies"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("index.html lacks %q:\n%s", want, page)
+		}
 	}
 	if _, page := written(t, "abcdef0", line("m")); strings.Contains(page, "<details>") || strings.Contains(page, ", took") {
 		t.Error("of what nobody knows something is said")

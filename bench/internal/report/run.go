@@ -28,6 +28,7 @@ type Run struct {
 	bench, command string
 	seed           uint64
 	started        time.Time
+	began          time.Time // by the clock that nobody sets
 	commit         string
 	moved          string // how the commit is another than it was at the start, in words
 	busy           busy   // the processors at the start
@@ -38,7 +39,7 @@ type Run struct {
 
 // NewRun begins a report. command repeats the run when typed at the root; modules are those whose versions matter.
 func NewRun(bench, command string, seed uint64, now time.Time, modules ...string) *Run {
-	r := &Run{bench: bench, command: command, seed: seed, started: now.UTC(), commit: commit(), busy: busyNow(), machine: machine()}
+	r := &Run{bench: bench, command: command, seed: seed, started: now.UTC(), began: time.Now(), commit: commit(), busy: busyNow(), machine: machine()}
 	r.versions = map[string]string{"crossfade": version.String(), "go": runtime.Version()}
 	for _, m := range modules {
 		r.versions[m] = module(m)
@@ -87,8 +88,9 @@ func (r *Run) end() {
 	if share, ok := busyNow().stolenSince(r.busy); ok {
 		r.machine["stealShare"] = round(share)
 	}
+	took := time.Since(r.began).Round(time.Second).Seconds()
 	for _, l := range r.lines {
-		l.TookSeconds = time.Since(r.started).Round(time.Second).Seconds()
+		l.TookSeconds = took
 	}
 	now := commit()
 	if now == r.commit {
