@@ -98,7 +98,7 @@ type origin struct {
 	Took                                                  string // empty where a report does not say it
 	about                                                 *comment.Doc
 	then                                                  string // the commit, if what was measured then can be read
-	rated                                                 bool // there are lines with a rate
+	rated                                                 bool   // there are lines with a rate
 }
 
 // repeat is how a report is repeated, and why it cannot be.
