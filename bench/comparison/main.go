@@ -27,7 +27,7 @@ func main() { report.Main("comparison", run) }
 
 func parse(args []string) (*options, error) {
 	o := &options{}
-	f := o.Flags("comparison", report.Words{Quick: "half a minute", Short: "2 to 3 minutes", Full: "10 to 20 minutes", Parts: "cost, recall, noise, diffy", Seed: "the first world of each part"})
+	f := o.Flags("comparison", report.Words{Quick: "half a minute", Short: "2 to 3 minutes", Full: "10 to 25 minutes", Parts: "cost, recall, noise, diffy", Seed: "the first world of each part"})
 	f.IntVar(&o.runs, "runs", 15, "of each system for each kind of pair")
 	f.DurationVar(&o.run, "run", time.Second, "CPU time of each of these")
 	f.IntVar(&o.seeds, "seeds", 20, "worlds of each rate")
