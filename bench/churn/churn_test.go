@@ -129,12 +129,12 @@ func TestFollowing(t *testing.T) {
 	}
 }
 
-// TestRequestsUnderTooLittleLoad: what fails nothing says nothing either if too little was sent.
+// TestRequestsUnderTooLittleLoad: what fails nothing says nothing either if too little was sent, or too late.
 func TestRequestsUnderTooLittleLoad(t *testing.T) {
-	for achieved, met := range map[float64]bool{97: true, 96.9: false} {
-		l := sum{done: 10, offered: 100, achieved: achieved}.line(system, nil).AimNone()
+	for of, met := range map[[2]float64]bool{{97, 1}: true, {96.9, 1}: false, {97, 1.1}: false} {
+		l := sum{done: 10, offered: 100, achieved: of[0], lateness: of[1]}.line(system, nil).AimNone()
 		if *l.Met != met || (l.Invalid == "") != met {
-			t.Errorf("%g of 100 per second: met %t, invalid %q", achieved, *l.Met, l.Invalid)
+			t.Errorf("%g of 100 per second, %g s late: met %t, invalid %q", of[0], of[1], *l.Met, l.Invalid)
 		}
 	}
 }

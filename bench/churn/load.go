@@ -76,8 +76,12 @@ func (l *load) stop() sum {
 	return out
 }
 
-// enough of a rate is what was reached of it, at least: else proxies had less to do than the line says.
-const enough = 0.97
+// enough of a rate is what was reached of it, at least: else proxies had less to do than the line says. tooLate is by how much a load may be late with a
+// hundredth of its requests, in seconds: beyond that they wait for each other until their time is up, and what fails is the load.
+const (
+	enough  = 0.97
+	tooLate = 1
+)
 
 // rate completes a line of something that happened under this load.
 func (s sum) rate(l *report.Line) {
@@ -89,6 +93,9 @@ func (s sum) rate(l *report.Line) {
 func (s sum) valid(l *report.Line) {
 	if s.achieved < enough*s.offered {
 		l.Invalidate("only %.0f of %.0f requests per second were sent", s.achieved, s.offered)
+	}
+	if s.lateness > tooLate {
+		l.Invalidate("the load itself was %.1f s late with 1 %% of the requests: the machine cannot do as much, see -rate", s.lateness)
 	}
 }
 

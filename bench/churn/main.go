@@ -32,7 +32,7 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.proxies, "proxies", 4, "Envoys")
 	f.IntVar(&o.replicas, "replicas", 20, "endpoints of each origin")
 	f.IntVar(&o.times, "times", 10, "how often each endpoint is replaced")
-	f.Float64Var(&o.rate, "rate", 500, "requests per second to each origin by each protocol")
+	f.Float64Var(&o.rate, "rate", 500, "requests per second to each origin by each protocol; fewer where the machine is slow, whose lines are invalid else")
 	f.Uint64Var(&o.least, "requests", 100_000, "requests of a case, at least")
 	f.IntVar(&o.changes, "changes", 220, "measured changes of EndpointSlices")
 	f.IntVar(&o.ecsChanges, "ecs-changes", 60, "measured changes of ECS tasks")
