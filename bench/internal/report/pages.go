@@ -84,7 +84,8 @@ func aims(lines []*Line) (out []*Line) {
 // method is what both pages say about all figures.
 var method = []string{
 	"Every figure is repeated by the commands above its table, unless it says there that they cannot. go run ./bench/NAME -h says how long that takes, and git worktree remove --force ../crossfade-COMMIT " +
-		"takes away what it leaves, its report included.",
+		"takes away what it leaves, its report included. That needs Go, git and the network; what is downloaded and built once has up to 4 GB in the home folder, and takes ten minutes for some.",
+	"Intervals are of one run on one machine: another machine has other times, and ratios that differ by more than their intervals. What should come out alike are the aims.",
 	"Ratios are geometric means over pairs of runs that took turns, or ran at the same time where the benchmark says so, with a 95 % interval by Student's t.",
 	"An aim is met only by the worse end of what is known, which stands behind it. That of a ratio is the end of its interval, of five pairs at least. That of a p99 is its upper end, which it is not above with " +
 		"97.5 %, whatever the distribution of all samples together; of fewer than 368 samples it is the largest, which alone says less.",
