@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"go/doc/comment"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -37,14 +36,7 @@ func explained(d *comment.Doc) (out []string) {
 
 // TestEveryMetricIsExplained: whoever reads the page of the latest reports finds each metric in what its benchmark says of itself.
 func TestEveryMetricIsExplained(t *testing.T) {
-	root, err := Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines, err := latest(filepath.Join(root, "bench", "results"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, lines := committed(t)
 	known := map[string][]string{}
 	for _, l := range lines {
 		if known[l.Bench] == nil {

@@ -267,6 +267,19 @@ func TestEveryAimIsSaid(t *testing.T) {
 	}
 }
 
+// committed are the lines of the latest reports that this repository has, and its root.
+func committed(t *testing.T) (root string, lines []*Line) {
+	t.Helper()
+	root, err := Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines, err = latest(filepath.Join(root, "bench", "results")); err != nil {
+		t.Fatal(err)
+	}
+	return root, lines
+}
+
 // TestLatestPages: the latest full report of each bench, shorter ones aside; what is committed is made of what is committed.
 func TestLatestPages(t *testing.T) {
 	results := t.TempDir()
@@ -296,14 +309,7 @@ func TestLatestPages(t *testing.T) {
 			t.Errorf("%s: %v", figure, got)
 		}
 	}
-	root, err := Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines, err := latest(filepath.Join(root, "bench", "results"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	root, lines := committed(t)
 	all, err := benches(filepath.Join(root, "bench"))
 	if err != nil {
 		t.Fatal(err)
