@@ -8,24 +8,18 @@ import (
 	"path/filepath"
 )
 
-// about is what a benchmark says of itself: how it measures, and what each of its metrics is. It is the comment of its package, as that is now; nil where
-// there is no source of it. Pages say how to read that of an older report.
+// about is what a benchmark says of itself: how it measures, and what each of its metrics is. It is the comment of its package, in doc.go, as that
+// is now; nil where there is no source of it. Pages say how to read that of an older report.
 func about(bench string) *comment.Doc {
 	root, err := Root()
 	if err != nil {
 		return nil
 	}
-	files, err := filepath.Glob(filepath.Join(root, "bench", bench, "*.go"))
+	f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, "bench", bench, "doc.go"), nil, parser.PackageClauseOnly|parser.ParseComments)
 	if err != nil {
 		return nil
 	}
-	for _, name := range files {
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.PackageClauseOnly|parser.ParseComments)
-		if err == nil && f.Name.Name == "main" && f.Doc != nil {
-			return new(comment.Parser).Parse(f.Doc.Text())
-		}
-	}
-	return nil
+	return new(comment.Parser).Parse(f.Doc.Text())
 }
 
 // printer writes headings below those of a page, without names that only some renderers understand.

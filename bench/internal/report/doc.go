@@ -5,6 +5,6 @@
 // commit, at the start or at the end) and in -custom (flags or variables of the measuring were given by hand).
 //
 // An aim is met only by the worse end of what is known: that of the interval of a ratio, of five pairs of runs at least; the upper end of a p99
-// ([Line.P99High]), whatever the distribution, or the largest of fewer than 368 samples. Reports without p99High are of before that: their aims were judged
+// ([Line.P99High]), whatever the distribution, or the largest of fewer than 368 samples. Reports of before commit c457199 are of before that: their aims were judged
 // by intervals of three pairs, and by the p99 of the samples itself; what they say is met stays so.
 package report
