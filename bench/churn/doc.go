@@ -3,8 +3,8 @@
 // A real kube-apiserver, a fake ECS that the AWS SDK asks, the control plane, four Envoys with the bootstrap of deploy/envoy, and pods and
 // tasks that are listeners of their own (package deploys) run as processes of one machine. Times of orchestrators are a tenth of their
 // defaults; the control plane is not sped up, but for ECS, which it asks each second, the fastest it may. Where less than 97 % of the offered rate was
-// sent, or the load itself was more than 1 s late with 1 % of the requests, the figures are invalid, and meet no aim: so it is with the default -rate on two cores
-// that are half as fast as those of the committed report.
+// sent, or the load itself was more than 1 s late with 1 % of the requests, the figures are invalid, and meet no aim: so it is
+// with -rate 500 on two cores of an AMD EPYC, which hold the default.
 //
 // # Deploys
 //

@@ -28,11 +28,11 @@ func main() { report.Main("churn", run) }
 
 func parse(args []string) (*options, error) {
 	o := &options{}
-	f := o.Flags("churn", report.Words{Quick: "a minute", Short: "4 minutes", Full: "10 minutes", Parts: "deploys, following, faults, many", Seed: "the moments at which changes are made"})
+	f := o.Flags("churn", report.Words{Quick: "a minute", Short: "4 minutes", Full: "15 minutes", Parts: "deploys, following, faults, many", Seed: "the moments at which changes are made"})
 	f.IntVar(&o.proxies, "proxies", 4, "Envoys")
 	f.IntVar(&o.replicas, "replicas", 20, "endpoints of each origin")
 	f.IntVar(&o.times, "times", 10, "how often each endpoint is replaced")
-	f.Float64Var(&o.rate, "rate", 500, "requests per second to each origin by each protocol; fewer where the machine is slow, whose lines are invalid else")
+	f.Float64Var(&o.rate, "rate", 200, "requests per second to each origin by each protocol; lines are invalid where the machine is too slow for them")
 	f.Uint64Var(&o.least, "requests", 100_000, "requests of a case, at least")
 	f.IntVar(&o.changes, "changes", 220, "measured changes of EndpointSlices")
 	f.IntVar(&o.ecsChanges, "ecs-changes", 60, "measured changes of ECS tasks")
@@ -42,10 +42,10 @@ func parse(args []string) (*options, error) {
 	f.DurationVar(&o.ttl, "ttl", 3*time.Second, "how old the addresses of the peers get: a tenth of a TTL")
 	if err := o.Parse(f, args, report.Smaller{
 		report.Quick: {
-			"replicas", "4", "times", "1", "requests", "2000", "rate", "200", "changes", "5", "ecs-changes", "2", "services", "10",
+			"replicas", "4", "times", "1", "requests", "2000", "changes", "5", "ecs-changes", "2", "services", "10",
 			"look", "5s", "outage", "3s",
 		},
-		report.Short: {"times", "3", "requests", "20000", "changes", "60", "ecs-changes", "15", "look", "20s", "outage", "15s"},
+		report.Short: {"times", "3", "requests", "10000", "changes", "60", "ecs-changes", "15", "look", "20s", "outage", "15s"},
 	}); err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ type options struct {
 func parse(args []string) (*options, error) {
 	o := &options{}
 	f := o.Flags("fleet", report.Words{
-		Quick: "half a minute", Short: "9 minutes", Full: "55 minutes", Parts: "main, proxies, services, manners, envoy", Seed: "the order of turns",
+		Quick: "half a minute", Short: "9 minutes", Full: "55 to 95 minutes", Parts: "main, proxies, services, manners, envoy", Seed: "the order of turns",
 	})
 	f.IntVar(&o.one.Clients, "clients", 1000, "simulated proxies of the part main, and of manners")
 	f.IntVar(&o.one.Workload.Services, "services", 200, "services of the parts main, proxies and manners")

@@ -56,7 +56,7 @@ func missing(all []string, lines []*Line) string {
 	return "Without a full report, so not on this page: " + strings.Join(without, ", ") + "."
 }
 
-const latestTitle = "Crossfade benchmarks, the latest of each"
+const latestTitle = "Crossfade benchmarks, the latest full report of each"
 
 // latest are the lines of the latest full report of each bench, by its name.
 func latest(results string) (all []*Line, err error) {

@@ -81,10 +81,27 @@ func aims(lines []*Line) (out []*Line) {
 	return out
 }
 
+// aimsMet is how many of a bench's aims are, to stand behind its name.
+func aimsMet(bench string, lines []*Line) string {
+	met, of := 0, 0
+	for _, l := range aims(lines) {
+		if l.Bench == bench {
+			of++
+			if *l.Met {
+				met++
+			}
+		}
+	}
+	if of == 0 {
+		return ", which has no aims"
+	}
+	return fmt.Sprintf(": %d of %d aims met", met, of)
+}
+
 // method is what both pages say about all figures.
 var method = []string{
-	"Every figure is repeated by the commands above its table, unless it says there that they cannot. go run ./bench/NAME -h says how long that takes, and git worktree remove --force ../crossfade-COMMIT " +
-		"takes away what it leaves, its report included. That needs Go, git and the network; what is downloaded and built once has up to 4 GB in the home folder, and takes ten minutes for some.",
+	"Every figure is repeated by the commands above its table, unless it says there that they cannot. go run ./bench/NAME -h says how long that takes; the last command " +
+		"takes away what the first leaves, the new report included. That needs Go, git and the network; what is downloaded and built once has up to 4 GB in the home folder, and takes ten minutes for some.",
 	"Intervals are of one run on one machine: another machine has other times, and ratios that differ by more than their intervals. What should come out alike are the aims.",
 	"Ratios are geometric means over pairs of runs that took turns, or ran at the same time where the benchmark says so, with a 95 % interval by Student's t.",
 	"An aim is met only by the worse end of what is known, which stands behind it. That of a ratio is the end of its interval, of five pairs at least. That of a p99 is its upper end, which it is not above with " +
@@ -102,7 +119,7 @@ type origin struct {
 	rated                                                 bool   // there are lines with a rate
 }
 
-// repeat is how a report is repeated, and why it cannot be.
+// repeat is how a report is repeated, a command a line, and why it cannot be.
 func (l *Line) repeat() (commands, doubt string) {
 	switch clean, changed := strings.CutSuffix(l.Commit, dirty); {
 	case changed:
@@ -111,7 +128,7 @@ func (l *Line) repeat() (commands, doubt string) {
 		return l.Command, "It cannot be repeated: nobody knows of which commit it is. "
 	}
 	// Not a checkout: the run before, and the page of the latest that it wrote, would be in its way.
-	return fmt.Sprintf("git worktree add ../crossfade-%[1]s %[1]s && cd ../crossfade-%[1]s && %[2]s", l.Commit, l.Command), ""
+	return fmt.Sprintf("git worktree add ../crossfade-%[1]s %[1]s && (cd ../crossfade-%[1]s && %[2]s)\ngit worktree remove --force ../crossfade-%[1]s", l.Commit, l.Command), ""
 }
 
 func origins(lines []*Line) (out []origin) {
@@ -161,11 +178,16 @@ func summary(title, missing string, lines []*Line) string {
 	if missing != "" {
 		fmt.Fprintf(&b, "%s\n\n", missing)
 	}
+	all := origins(lines)
+	for _, o := range all {
+		fmt.Fprintf(&b, "- [%[1]s](#%[1]s)%[2]s\n", o.Bench, aimsMet(o.Bench, lines))
+	}
+	b.WriteString("\nOf all figures:\n\n")
 	for _, m := range method {
 		fmt.Fprintf(&b, "- %s\n", m)
 	}
-	for _, o := range origins(lines) {
-		fmt.Fprintf(&b, "\n## %s\n\n    %s\n\n%sCommit %s, %s%s. Machine: %s. Versions: %s.\n", o.Bench, o.Repeat, o.Doubt, o.Commit, o.Time, o.Took, o.Machine, o.Versions)
+	for _, o := range all {
+		fmt.Fprintf(&b, "\n## %s\n\n    %s\n\n%sCommit %s, %s%s. Machine: %s. Versions: %s.\n", o.Bench, strings.ReplaceAll(o.Repeat, "\n", "\n    "), o.Doubt, o.Commit, o.Time, o.Took, o.Machine, o.Versions)
 		if o.about != nil {
 			fmt.Fprintf(&b, "\n<details><summary>%s</summary>\n\n%s\n%s\n</details>\n", aboutTitle, o.aboutMarkdown(), o.Then())
 		}

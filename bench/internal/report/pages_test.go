@@ -38,7 +38,7 @@ func line(metric string) *Line { return NewLine("s", metric, "s", nil, Series{{1
 
 // TestPagesSayHowTheyAreRepeated by the commands as they were at the commit; what is of none is not.
 func TestPagesSayHowTheyAreRepeated(t *testing.T) {
-	const checkout = "git worktree add ../crossfade-abcdef0 abcdef0 && cd ../crossfade-abcdef0 && go run ./bench/x -full"
+	const checkout = "git worktree add ../crossfade-abcdef0 abcdef0 && (cd ../crossfade-abcdef0 && go run ./bench/x -full)"
 	for commit, want := range map[string]string{
 		"abcdef0": checkout, "abcdef0-dirty": "cannot be repeated: files differed from commit abcdef0", unknown: "cannot be repeated: nobody knows",
 	} {
@@ -47,8 +47,8 @@ func TestPagesSayHowTheyAreRepeated(t *testing.T) {
 			if !strings.Contains(text, want) || !strings.Contains(text, "go run ./bench/x -full") || slices.ContainsFunc(method, func(m string) bool { return !strings.Contains(text, m) }) {
 				t.Errorf("%s of %s lacks %q, the command or the method:\n%s", name, commit, want, text)
 			}
-			if want != checkout && strings.Contains(text, "git worktree add") {
-				t.Errorf("%s of %s says that it is repeated by a commit", name, commit)
+			if remove := strings.Contains(text, "git worktree remove --force ../crossfade-abcdef0"); remove != (want == checkout) || want != checkout && strings.Contains(text, "git worktree add") {
+				t.Errorf("%s of %s says that it is repeated by a commit, or not how what that leaves is taken away", name, commit)
 			}
 		}
 	}
@@ -74,7 +74,10 @@ func TestPagesShowRatesAndWhatIsInvalid(t *testing.T) {
 			t.Errorf("index.html lacks %q:\n%s", want, page)
 		}
 	}
-	if summary, _ := written(t, "abcdef0", line("plain")); strings.Contains(summary, "per second") {
+	if !strings.Contains(summary, "- [x](#x): 0 of 1 aims met\n") {
+		t.Errorf("the contents lack the aims:\n%s", summary)
+	}
+	if summary, _ := written(t, "abcdef0", line("plain")); strings.Contains(summary, "per second") || !strings.Contains(summary, "- [x](#x), which has no aims\n") {
 		t.Errorf("there is a column of rates, and there are none:\n%s", summary)
 	}
 }
