@@ -31,7 +31,10 @@ type Response struct {
 // Verdict is what becomes of a response: accepted by default.
 type Verdict struct {
 	Refuse string // not empty: refused, in these words; nothing of the response is taken
-	Silent bool   // never answered, nor is anything of it taken
+	// But is taken of a response that is refused all the same: as Envoy does with what is good of clusters and listeners, which says at its next stream that it
+	// has what it had.
+	But    func(name string) bool
+	Silent bool // never answered, nor is anything of it taken
 }
 
 // Client is one proxy. Its methods can be called from any goroutine.
@@ -65,6 +68,7 @@ type held struct {
 // kindState is one type.
 type kindState struct {
 	held map[unique.Handle[string]]held
+	said map[unique.Handle[string]]string // versions that are said to be held, "" for none, where they are not those that are
 	// Of the stream:
 	asked    bool
 	answered bool

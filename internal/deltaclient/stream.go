@@ -2,6 +2,7 @@ package deltaclient
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"unique"
@@ -101,6 +102,11 @@ func (s *adsStream) resume() error {
 		for name, h := range state.held {
 			r.InitialResourceVersions[name.Value()] = h.version.Value()
 		}
+		for name, version := range state.said {
+			if r.InitialResourceVersions[name.Value()] = version; version == "" {
+				delete(r.InitialResourceVersions, name.Value())
+			}
+		}
 		if k.named() {
 			r.ResourceNamesSubscribe = values(state.names)
 		}
@@ -130,6 +136,11 @@ func (s *adsStream) take(r *wireResponse) error {
 	if verdict.Refuse != "" {
 		s.stats.Refused++
 		answer.ErrorDetail = &statuspb.Status{Code: int32(codes.Internal), Message: verdict.Refuse}
+		if verdict.But != nil {
+			if err := s.applyPart(k, r, verdict.But); err != nil {
+				return err
+			}
+		}
 	} else if err := s.apply(k, r); err != nil {
 		return err
 	}
@@ -174,11 +185,40 @@ func (s *adsStream) answered(k kind, r *wireResponse) {
 	}
 }
 
+// applyPart takes over a part of what a response brings, and goes on saying what was held before.
+func (s *adsStream) applyPart(k kind, r *wireResponse, taken func(name string) bool) error {
+	state, part := &s.kinds[k], *r
+	part.resources = slices.DeleteFunc(slices.Clone(r.resources), func(w wireResource) bool { return !taken(string(w.name)) })
+	part.removed = slices.DeleteFunc(slices.Clone(r.removed), func(name []byte) bool { return !taken(string(name)) })
+	before := map[unique.Handle[string]]string{}
+	note := func(text []byte) {
+		name := unique.Make(string(text))
+		was, said := state.said[name]
+		if h, held := state.held[name]; held && !said {
+			was = h.version.Value()
+		}
+		before[name] = was
+	}
+	for _, resource := range part.resources {
+		note(resource.name)
+	}
+	for _, name := range part.removed {
+		note(name)
+	}
+	err := s.apply(k, &part)
+	if state.said == nil {
+		state.said = map[unique.Handle[string]]string{}
+	}
+	maps.Copy(state.said, before)
+	return err
+}
+
 // apply takes over what a response brings.
 func (s *adsStream) apply(k kind, r *wireResponse) error {
 	state := &s.kinds[k]
 	for _, resource := range r.resources {
 		name := unique.Make(string(resource.name))
+		delete(state.said, name)
 		if k.named() && !has(state.names, name) {
 			continue // an Envoy passes over what it did not ask for
 		}
@@ -190,8 +230,10 @@ func (s *adsStream) apply(k kind, r *wireResponse) error {
 		s.stats.Upserts++
 		s.discover(k, sum, resource.body)
 	}
-	for _, name := range r.removed {
-		s.drop(state, unique.Make(string(name)))
+	for _, text := range r.removed {
+		name := unique.Make(string(text))
+		delete(state.said, name)
+		s.drop(state, name)
 		s.stats.Removals++
 	}
 	switch k {

@@ -278,9 +278,12 @@ func storeError(err error) error {
 		return &policy.Error{Kind: policy.Invalid, Code: "idempotency_key_reused", Field: "idempotencyKey", Message: "the key belongs to another request of the last 24 hours", Next: "use a new key for a new request"}
 	case errors.Is(err, store.ErrNotFound):
 		return &policy.Error{Kind: policy.NotFound, Code: "not_found", Message: err.Error()}
-	default:
-		return &policy.Error{Kind: policy.Unavailable, Code: "store_unavailable", Message: "the change could not be recorded, so it was not made: " + err.Error(), Next: "free the disk or repair the store; a rollback works all the same"}
 	}
+	next := "free the disk or repair the store; a rollback works all the same"
+	if strings.Contains(err.Error(), "in doubt") { // see [store.ErrUnavailable]
+		next += ". If the store wrote it after all, that is taken back as soon as it answers; if the server ends before, the next one has it: look at `shadowctl history` then"
+	}
+	return &policy.Error{Kind: policy.Unavailable, Code: "store_unavailable", Message: "the change could not be recorded, so it was not made: " + err.Error(), Next: next}
 }
 
 // check compiles the edits of a draft and holds them against everything that is live.

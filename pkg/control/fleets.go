@@ -18,16 +18,20 @@ import (
 type rolls struct{ last, off int }
 
 // rolled returns the service with a rollback on top of its document: in one of its fleets, or in all if none is named. A fleet that does
-// not serve it any more has nothing to be rolled back.
-func (s *service) rolled(fleet string, keepPins bool) *service {
+// not serve it any more has nothing to be rolled back. home was the primary when somebody asked for it; if another origin is now, all fleets
+// go there, as a single one can only be sent to the primary.
+func (s *service) rolled(fleet, home string, keepPins bool) *service {
 	out := *s
+	if !has(s.compiled, home) {
+		home = s.compiled.Primary
+	}
 	switch served := policy.Fleets(s.doc); {
-	case fleet == "" || len(served) == 1 && served[0] == fleet:
-		out.doc, out.rolledBack = policy.RolledBack(s.doc, keepPins), true
-	case slices.Contains(served, fleet):
-		out.doc = policy.RolledBackIn(s.doc, fleet, keepPins)
-	default:
+	case fleet != "" && !slices.Contains(served, fleet):
 		return s
+	case fleet == "" || len(served) == 1 || home != s.compiled.Primary:
+		out.doc, out.rolledBack = policy.RolledBackTo(s.doc, home, keepPins), true
+	default:
+		out.doc = policy.RolledBackIn(s.doc, fleet, keepPins)
 	}
 	compiled, errs := policy.CompileService(out.doc)
 	if len(errs) > 0 { // a document that compiles does so rolled back
@@ -40,12 +44,12 @@ func (s *service) rolled(fleet string, keepPins bool) *service {
 	return &out
 }
 
-// rolledSince returns the service with the rollbacks on top that came after the one of a number.
-func (s *service) rolledSince(number int) *service {
+// rolledSince returns the service with the rollbacks on top that came after the one of a number. They went to home.
+func (s *service) rolledSince(number int, home string) *service {
 	out := s
 	for _, fleet := range slices.Sorted(maps.Keys(s.rolls)) {
 		if r := s.rolls[fleet]; r.last > number {
-			out = out.rolled(fleet, r.off <= number)
+			out = out.rolled(fleet, home, r.off <= number)
 		}
 	}
 	return out

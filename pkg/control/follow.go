@@ -140,11 +140,21 @@ func (c *Controller) describe(ch *change, p *proofs) []*crossfadev1.Change {
 			a.Warnings = append(a.Warnings, e.since)
 		}
 		if e.overtaken {
-			a.Warnings = append(a.Warnings, "a rollback came while this was written: it holds")
+			a.Warnings = append(a.Warnings, overtakenBy(e))
 		}
 		out = append(out, a)
 	}
 	return out
+}
+
+// overtakenBy says what became of a change that was being written when a rollback came.
+func overtakenBy(e *applied) string {
+	const holds = "a rollback came while this was written: it holds"
+	was, is := e.before.GetService().GetPrimary(), e.service().GetPrimary()
+	if was == is || was == "" || policy.Weights(e.service())[was] != int32(policy.Whole) {
+		return holds
+	}
+	return fmt.Sprintf("%s, and everything is at %s, which was the primary then. The next rollback would go to %s: run `shadowctl service set-primary %s %s` unless you want that", holds, was, is, e.key.Name, was)
 }
 
 // mostLost is how many lost proxies a change names: where tasks are replaced all day there are thousands, and each revision keeps them.

@@ -30,6 +30,7 @@ type hands struct {
 type standing struct {
 	cause   string
 	applied time.Time // when every proxy was first seen to have it
+	alone   time.Time // since when no proxy is connected; zero: some are
 	ch      *change
 	proofs  *proofs
 }
@@ -94,9 +95,10 @@ func (h *hands) See(p *rollout.Plan, prove bool) engine.Sight {
 		},
 		Made: seen, Fleets: s.compiled.Fleets, Ready: c.ready(s.compiled, p.To), Primary: c.primaryHealth(s.compiled, p.Primary), Drift: c.drift(s.compiled),
 	}
-	out.Fleet = c.levered(s, seq)
+	var connected int
+	out.Fleet, connected = c.levered(s, seq)
 	if prove {
-		out.Fleet = h.prove(p, s, out.Fleet)
+		out.Fleet = h.prove(p, s, out.Fleet, connected)
 	} else {
 		h.Done(p.ID)
 	}
@@ -107,10 +109,9 @@ func has(s *policy.Service, origin string) bool {
 	return slices.ContainsFunc(s.Origins, func(o policy.Origin) bool { return o.Name == origin })
 }
 
-// levered says how far the live split of a service has come.
-func (c *Controller) levered(s *service, seq map[string]int64) rollout.Fleet {
-	out := rollout.Fleet{Cause: s.cause, Applied: true}
-	connected := 0
+// levered says how far the live split of a service has come, and at how many proxies.
+func (c *Controller) levered(s *service, seq map[string]int64) (out rollout.Fleet, connected int) {
+	out = rollout.Fleet{Cause: s.cause, Applied: true}
 	var behind []string
 	for _, fleet := range s.compiled.Fleets {
 		n, late := c.fleets.Fleet(fleet).Levered(seq[fleet])
@@ -131,15 +132,16 @@ func (c *Controller) levered(s *service, seq map[string]int64) rollout.Fleet {
 	case len(behind) > 0:
 		out.Applied, out.Why = false, fmt.Sprintf("%d of %d proxies do not have it: %s", len(behind), connected, brief(behind))
 	}
-	return out
+	return out, connected
 }
 
 // proofPatience is how long a rollback that every proxy acknowledged waits for the data plane. A proxy that reports nothing cannot show anything; but
 // one whose report is late, for its stream has just begun anew, is not told from it sooner.
 const proofPatience = 15 * time.Second
 
-// prove follows what the data plane shows of the live split. What has to be shown is that origins without weight get nothing.
-func (h *hands) prove(p *rollout.Plan, s *service, f rollout.Fleet) rollout.Fleet {
+// prove follows what the data plane shows of the live split. What has to be shown is that origins without weight get nothing. Where no proxy is connected nobody
+// can show anything, and whoever comes gets what is live: that ends without a proof too.
+func (h *hands) prove(p *rollout.Plan, s *service, f rollout.Fleet, connected int) rollout.Fleet {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	st := h.proofs[p.ID]
@@ -152,6 +154,16 @@ func (h *hands) prove(p *rollout.Plan, s *service, f rollout.Fleet) rollout.Flee
 		h.proofs[p.ID] = st
 	}
 	now := h.c.now()
+	if connected == 0 {
+		if st.alone.IsZero() {
+			st.alone = now
+		}
+		if f.Proven = now.Sub(st.alone) > proofPatience; !f.Proven {
+			f.Why += fmt.Sprintf(" (it is over all the same after %s)", proofPatience)
+		}
+		return f
+	}
+	st.alone = time.Time{}
 	if f.Proven = f.Applied; !f.Applied {
 		return f
 	}

@@ -150,7 +150,7 @@ func (c *Controller) replace(d *draft, i int, ch *change, updates map[string]*xd
 	if old != nil {
 		s.rollbacks, s.rolls, a.wasBack = old.rollbacks, old.rolls, old.rolledBack
 		if number := d.rollbacks[e.key.Name]; old.rollbacks != number {
-			s = s.rolledSince(number)
+			s = s.rolledSince(number, old.compiled.Primary)
 			s.cause, s.by = old.cause, old.by
 			a.after, a.overtaken = serviceDocument(s.doc), true
 		}

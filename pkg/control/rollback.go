@@ -26,6 +26,8 @@ type RollbackTarget struct {
 	All      bool
 	KeepPins bool
 	Fleet    string // only there; empty: in every fleet
+
+	primaries map[string]string // of services that have another one since it was asked for
 }
 
 // unrecorded is a rollback that is live and not in the store yet.
@@ -34,7 +36,7 @@ type unrecorded struct {
 	called   time.Time
 	o        Options
 	stamp    string
-	after    int64         // no less was recorded before it
+	after    int64         // what was recorded before it
 	doubt    bool          // the store may have written it; guarded by the controller's write
 	recorded chan struct{} // closed when it is in the store
 }
@@ -139,9 +141,6 @@ func (c *Controller) rollBackLive(called time.Time, t RollbackTarget, o Options,
 		r.edits = append(r.edits, c.live.rollBack(s, t, r, updates))
 	}
 	r.after = c.live.revision
-	for _, earlier := range c.unrecorded {
-		r.after += int64(len(earlier.edits))
-	}
 	c.live.stamp = r.stamp
 	c.stamps.add(r.stamp)
 	c.unrecorded = append(c.unrecorded, r)
@@ -178,10 +177,11 @@ func (in *intent) rollBack(old *service, t RollbackTarget, r *unrecorded, update
 		key: store.ObjectKey{Kind: kindService, Name: old.compiled.Name}, action: ActionRollback, before: serviceDocument(old.doc),
 		fleets: old.compiled.Fleets, keptPins: t.KeepPins, wasBack: old.rolledBack,
 	}
-	if t.Fleet != "" && len(a.fleets) > 1 {
+	home := cmp.Or(t.primaries[old.compiled.Name], old.compiled.Primary)
+	if t.Fleet != "" && len(a.fleets) > 1 && home == old.compiled.Primary {
 		a.fleets, a.narrow = []string{t.Fleet}, t.Fleet
 	}
-	s := old.rolled(a.narrow, t.KeepPins)
+	s := old.rolled(a.narrow, home, t.KeepPins)
 	in.rollbacks++
 	s.roll(a.narrow, in.rollbacks, t.KeepPins)
 	s.cause, s.by = cmp.Or(r.o.Cause, causeRollback+r.stamp), r.o.Who
@@ -407,7 +407,11 @@ func (c *Controller) replayEntry(ctx context.Context, id journal.ID, old *crossf
 		c.log.Info("a rollback that was recorded long ago was still in the journal", "service", old.GetService(), "all", old.GetService() == "")
 		return c.journal.Done(ctx, id)
 	}
-	t := RollbackTarget{Service: old.GetService(), All: old.GetService() == "", KeepPins: old.GetKind() == keepPinsMark, Fleet: old.GetFleet().GetName()}
+	primaries, err := c.primariesSince(ctx, old.GetRevision())
+	if err != nil {
+		return err
+	}
+	t := RollbackTarget{Service: old.GetService(), All: old.GetService() == "", KeepPins: old.GetKind() == keepPinsMark, Fleet: old.GetFleet().GetName(), primaries: primaries}
 	o := Options{Who: old.GetWho(), Verified: old.GetVerified(), Reason: old.GetReason(), Cause: old.GetCause()}
 	ch, _, err := c.rollBackLive(old.GetTime().AsTime(), t, o, old.GetStamp())
 	if err != nil {
@@ -417,4 +421,31 @@ func (c *Controller) replayEntry(ctx context.Context, id journal.ID, old *crossf
 	ch.close()
 	c.log.Info("a rollback that was not recorded before the restart is live again", "service", t.Service, "all", t.All)
 	return nil
+}
+
+// primariesSince returns the primaries at a revision of services that have had another one since: by the one change that may be recorded after a rollback
+// and before it, as it was being written then.
+func (c *Controller) primariesSince(ctx context.Context, revision int64) (map[string]string, error) {
+	const page = 100
+	out := map[string]string{}
+	if revision == 0 {
+		return out, nil // an older version did not say it
+	}
+	for before := int64(0); ; {
+		records, err := c.store.History(ctx, store.HistoryQuery{Before: before, Limit: page})
+		if err != nil {
+			return nil, fmt.Errorf("read the history: %w", err)
+		}
+		for _, r := range records {
+			if before = r.GetRevision(); before <= revision {
+				return out, nil
+			}
+			if was, is := r.GetBefore().GetService().GetPrimary(), r.GetAfter().GetService().GetPrimary(); was != "" && is != "" && was != is {
+				out[r.GetService()] = was
+			}
+		}
+		if len(records) < page {
+			return out, nil
+		}
+	}
 }

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/hex"
 	"slices"
 	"strings"
 	"time"
@@ -192,7 +193,7 @@ func (c *Controller) ActOnRollout(ctx context.Context, name, action string, step
 	case o.Expect != 0 && o.Expect != p.record.GetRevision():
 		return nil, conflict(rolloutKey(name), o.Expect, p.record.GetRevision())
 	}
-	return c.rollouts.Act(ctx, name, rollout.Action{ID: o.Key, Kind: rollout.ActionKind(action), Who: o.Who, Name: o.Name, Step: step, Reason: o.Reason})
+	return c.rollouts.Act(ctx, name, rollout.Action{ID: o.Key, Request: hex.EncodeToString(o.Digest[:min(8, len(o.Digest))]), Kind: rollout.ActionKind(action), Who: o.Who, Name: o.Name, Step: step, Reason: o.Reason})
 }
 
 func noRollouts() *policy.Error {

@@ -85,3 +85,26 @@ func TestALateAcknowledgementIsNotOfTheStepBack(t *testing.T) {
 		}
 	})
 }
+
+// TestADiskThatIsFullBetweenStateAndSplitHurries: that the rollout goes back is stored, and the split that follows is not taken any more.
+func TestADiskThatIsFullBetweenStateAndSplitHurries(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.kill = func(what string) bool {
+			if strings.HasPrefix(what, "before split ") && strings.Contains(what, "/back") {
+				w.change(func() { w.full = true })
+			}
+			return false
+		}
+		w.secondStep()
+		w.change(func() { w.errors["eks"] = 0.5 })
+		pass(10 * time.Second)
+		if s := w.split("orders"); s.weight != 0 {
+			t.Fatalf("not back: %+v, %s", s, w.status("r1").GetWaitingFor())
+		}
+		w.change(func() { w.kill, w.full = nil, false })
+		w.until("r1", rollout.RolledBack)
+		if got := weightsOf(w.causes("orders")); got != "1000 5000 0" {
+			t.Errorf("weights %s", got)
+		}
+	})
+}

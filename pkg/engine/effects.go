@@ -106,6 +106,7 @@ func (w *walker) setSplit(f rollout.Effect) {
 		return
 	}
 	w.split.busy = true
+	begun := time.Now()
 	ch := w.change(f)
 	ch.Back = w.state.Phase == rollout.RollingBack
 	w.background(func(ctx context.Context) func() {
@@ -117,6 +118,8 @@ func (w *walker) setSplit(f rollout.Effect) {
 			w.split.busy = false
 			if w.split.note(err); err == nil {
 				w.split.after = time.Now().Add(backAgain)
+			} else if e := (*policy.Error)(nil); ch.Back && w.unset.IsZero() && errors.As(err, &e) && e.Kind == policy.Unavailable {
+				w.unset = begun
 			}
 		}
 	})

@@ -80,10 +80,10 @@ func (e *Engine) Close() {
 
 // Begin walks a run, or goes on with it where its document says that it was left. Of a run that is over and keeps no origin it only knows how it ended.
 // The same name is not begun twice at the same time.
-func (e *Engine) Begin(doc *crossfadev1.Rollout, revision int64) { e.begin(doc, revision, nil) }
+func (e *Engine) Begin(doc *crossfadev1.Rollout, revision int64) { e.begin(doc, revision, nil, false) }
 
-// begin is Begin with a decision that the first look takes, if there is one.
-func (e *Engine) begin(doc *crossfadev1.Rollout, revision int64, first *act) {
+// begin is Begin with a decision that the first look takes, if there is one, and with a document that the store may not have as it is.
+func (e *Engine) begin(doc *crossfadev1.Rollout, revision int64, first *act, altered bool) {
 	name := doc.GetName()
 	e.leave(name)
 	st := StatusOf(doc)
@@ -104,7 +104,7 @@ func (e *Engine) begin(doc *crossfadev1.Rollout, revision int64, first *act) {
 	case e.closed:
 		w.stop()
 	default:
-		w.pending = first
+		w.first, w.altered = first, altered
 		e.walkers[name] = w
 		e.work.Go(w.walk)
 	}

@@ -17,6 +17,9 @@ const silentFor = time.Second
 func (w *walker) look() {
 	now := time.Now()
 	w.looked = now
+	if w.pending == nil && w.saving.IsZero() {
+		w.pending = w.first
+	}
 	w.sight = w.e.Control.See(w.plan, w.state.Phase == rollout.RollingBack && w.state.Want == nil)
 	if w.sight.Gone {
 		w.gone()
@@ -33,16 +36,19 @@ func (w *walker) look() {
 		return
 	}
 	a := w.decided(err)
-	if rollout.MustSave(w.stored, next) || w.lastWord(next) {
+	if rollout.MustSave(w.stored, next) || w.lastWord(next) || w.altered {
 		w.showUnstored(next)
 		w.store(next, a)
 		return
 	}
 	w.state = next
 	w.unsaved = time.Time{} // a save that failed before is of a state that is no more
+	if next.Phase != rollout.RollingBack || next.Want == nil {
+		w.unset = time.Time{}
+	}
 	w.show(next)
 	if a != nil {
-		a.reply <- nil // it was done before
+		a.answer(nil) // it was done before
 	}
 	w.outbox.forget(next.Outbox)
 	w.perform(effects)
@@ -57,7 +63,11 @@ const unstoredFor = 3 * time.Second
 // impatient turns a gradual rollback, of which each weight has to be stored first, into one at once if the store does not take it: what fails is not left
 // where it is because of a disk.
 func (w *walker) impatient(next rollout.State, effects []rollout.Effect) []rollout.Effect {
-	if next.Back == nil || !next.Back.Gradual || w.unsaved.IsZero() || time.Since(w.unsaved) < unstoredFor {
+	since := w.unsaved
+	if since.IsZero() {
+		since = w.unset
+	}
+	if next.Back == nil || !next.Back.Gradual || since.IsZero() || time.Since(since) < unstoredFor {
 		return effects
 	}
 	return []rollout.Effect{{Kind: rollout.Rollback, ID: w.plan.BackID(next), Reason: "rollout " + w.name + ": " + next.Reason + " (at once, because the store does not take the steps)"}}
@@ -70,10 +80,12 @@ func (w *walker) decided(refused error) *act {
 	switch {
 	case a == nil || refused == nil:
 		return a
+	case a == w.first:
+		w.first = nil
 	case a.back:
 		refused = nil // everything went back for it while the store was busy, and is on its way back now
 	}
-	a.reply <- refused
+	a.answer(refused)
 	return nil
 }
 
@@ -88,7 +100,7 @@ func (w *walker) gone() {
 	w.sight.Drift = why
 	if a := w.pending; a != nil {
 		w.pending = nil
-		a.reply <- &policy.Error{Kind: policy.Held, Code: "service_gone", Field: "service", Value: w.plan.Service, Message: why, Next: "apply it again, or delete the rollout"}
+		a.answer(&policy.Error{Kind: policy.Held, Code: "service_gone", Field: "service", Value: w.plan.Service, Message: why, Next: "apply it again, or delete the rollout"})
 	}
 	w.show(w.state)
 }
@@ -97,7 +109,7 @@ func (w *walker) gone() {
 func (w *walker) inputs(now time.Time) rollout.Inputs {
 	s := &w.sight
 	in := rollout.Inputs{
-		Tick:  rollout.Tick{Clock: w.e.clock, At: w.observed, Requests: w.requests},
+		Tick:  rollout.Tick{Clock: w.e.clock, At: w.observed, Age: now.Sub(w.begun), Requests: w.requests},
 		Split: s.Split, Fleet: s.Fleet, Made: s.Made, Ready: s.Ready, Primary: s.Primary, Hooks: w.hook.answers(), Taken: w.outbox.taken(), Action: w.action(now),
 	}
 	for _, g := range w.guards {

@@ -12,12 +12,13 @@ import (
 	"github.com/crossfade-proxy/crossfade/pkg/policy/rollout"
 )
 
-// store makes a state durable, beside the looks. A decision is tried at once, and once: whoever made it hears what became of it.
+// store makes a state durable, beside the looks. A decision is tried at once, and once: whoever made it hears what became of it. The first one is
+// tried until it is stored, as nobody does.
 func (w *walker) store(next rollout.State, a *act) {
 	if w.unsaved.IsZero() {
 		w.unsaved = time.Now()
 	}
-	if a == nil && !w.save.due() {
+	if (a == nil || a == w.first) && !w.save.due() {
 		return
 	}
 	doc := rollout.WithState(w.doc, next)
@@ -56,7 +57,10 @@ func (w *walker) wasStored(next rollout.State, doc *crossfadev1.Rollout, revisio
 		if next.Phase != w.stored.Phase || next.Step != w.stored.Step {
 			w.e.Log.Info("a rollout goes on", "rollout", w.name, "service", w.plan.Service, "state", next.Phase, "step", next.Step+1, "reason", next.Reason)
 		}
-		w.unsaved = time.Time{}
+		w.unsaved, w.altered = time.Time{}, false
+		if a == w.first {
+			w.first = nil
+		}
 		w.stored, w.state, w.doc, w.revision = next, next, doc, revision
 		w.kept = time.Time{} // what was kept is of another state
 		w.show(next)         // before somebody is told that it is so
@@ -70,7 +74,7 @@ func (w *walker) wasStored(next rollout.State, doc *crossfadev1.Rollout, revisio
 		w.e.Log.Warn("where a rollout is cannot be stored; nothing goes on until it can, but for a rollback", "rollout", w.name, "error", err)
 	}
 	if a != nil {
-		a.reply <- w.unstored(err, a)
+		a.answer(w.unstored(err, a))
 	}
 }
 

@@ -94,7 +94,6 @@ func TestErrorsRollBack(t *testing.T) {
 
 func TestNobodyWaits(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		leased := func(r *crossfadev1.Rollout) { r.Run = &crossfadev1.RolloutRun{Lease: durationpb.New(time.Minute)} }
 		leave := w.engine.Attend("r1")
 		w.run(document(leased))
 		time.Sleep(5 * time.Minute)

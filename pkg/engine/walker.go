@@ -21,8 +21,15 @@ const (
 // act is a decision on its way.
 type act struct {
 	rollout.Action
-	reply chan<- error // holds one
+	reply chan<- error // holds one; nil: nobody waits for it
 	back  bool         // everything was sent back for it, before it was stored
+}
+
+// answer tells whoever decided what became of it.
+func (a *act) answer(err error) {
+	if a.reply != nil {
+		a.reply <- err
+	}
 }
 
 // walker walks one run. Its fields are those of its goroutine, but for the context and the channels.
@@ -52,6 +59,8 @@ type walker struct {
 	stored   rollout.State
 	state    rollout.State // the same with later counts
 	pending  *act          // comes into the next look
+	first    *act          // comes into each look until it is stored, or refused; nil: nothing does
+	altered  bool          // what begun of the document is not what the store has
 	lost     string        // why it cannot go on
 	sight    Sight         // the last one
 
@@ -63,6 +72,7 @@ type walker struct {
 	weight   policy.BasisPoints
 
 	unsaved time.Time // since when there is a state that has to be stored; zero: there is none
+	unset   time.Time // since when the store takes no split of a rollback; zero: it does
 	saving  time.Time // since when; zero: nothing is being stored
 	save    retry
 	keeping bool

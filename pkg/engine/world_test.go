@@ -75,7 +75,15 @@ func newWorld(t testing.TB) *world {
 }
 
 // start starts an engine on what is stored.
-func (w *world) start() {
+func (w *world) start() { w.startBy((*Engine).Begin) }
+
+// restore ends the engine, and starts another on what is stored as on a backup.
+func (w *world) restore() {
+	w.engine.Close()
+	w.startBy((*Engine).BeginPaused)
+}
+
+func (w *world) startBy(begin func(*Engine, *crossfadev1.Rollout, int64)) {
 	w.engine = New(Config{
 		Control: w, Traffic: traffic{w}, Hooks: hooks{w}, Queries: queries{w}, Dir: w.dir, Roles: rolesOf,
 		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
@@ -88,7 +96,7 @@ func (w *world) start() {
 	}
 	w.mu.Unlock()
 	for _, doc := range all {
-		w.engine.Begin(doc, 1)
+		begin(w.engine, doc, 1)
 	}
 }
 

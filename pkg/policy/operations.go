@@ -148,15 +148,25 @@ func WithPrimary(doc *crossfadev1.Service, origin string, force bool) (*crossfad
 // RolledBack sends everything to the primary, in all fleets. Pins to other origins are switched off unless keepPins; in fleets where
 // they are off already they stay so.
 func RolledBack(doc *crossfadev1.Service, keepPins bool) *crossfadev1.Service {
+	return RolledBackTo(doc, doc.GetPrimary(), keepPins)
+}
+
+// RolledBackTo is [RolledBack] to an origin that was the primary when somebody rolled back, and may not be now. A fleet cannot be rolled back by itself
+// then, as that is to the primary: pins that are off in one are off in all.
+func RolledBackTo(doc *crossfadev1.Service, origin string, keepPins bool) *crossfadev1.Service {
 	out := proto.CloneOf(doc)
+	if origin != out.GetPrimary() {
+		keepPins = keepPins && !slices.ContainsFunc(out.RolledBackIn, func(r *crossfadev1.FleetRollback) bool { return !r.GetKeepPins() })
+		out.RolledBackIn = nil
+	}
 	weights := make(map[string]int32, len(out.GetOrigins()))
 	for _, o := range out.GetOrigins() {
 		weights[o.GetName()] = 0
 	}
-	weights[out.GetPrimary()] = int32(Whole)
+	weights[origin] = int32(Whole)
 	setWeights(out, weights)
 	for _, pin := range out.GetPins() {
-		if !keepPins && pin.GetOrigin() != out.GetPrimary() {
+		if !keepPins && pin.GetOrigin() != origin {
 			pin.Enabled = new(false)
 		}
 	}

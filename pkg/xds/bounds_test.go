@@ -1,12 +1,15 @@
 package xds
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
 	"github.com/crossfade-proxy/crossfade/pkg/policy"
@@ -35,5 +38,37 @@ func TestBoundsLetThroughWhatDocumentsMake(t *testing.T) {
 		if err := newSession(NewServer(Options{}), "", time.Time{}).bound(c.req); (err == nil) != c.fine {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestNamesThatNobodyKnowsCostOnce: a proxy that says that it has many virtual hosts, and asks for as many route configurations, is not gone through for each
+// of them: publications of every fleet wait for that.
+func TestNamesThatNobodyKnowsCostOnce(t *testing.T) {
+	const many = 20_000
+	hosts, names := map[string]string{}, make([]string, many)
+	for i := range names {
+		names[i] = fmt.Sprint("listener/", i)
+		hosts[names[i]+"/x.test"] = "v"
+	}
+	server := NewServer(Options{})
+	server.Fleet("f").Publish(Update{Named: true}).Close()
+	s := newSession(server, "?", time.Now())
+	s.out.send = func(any) error { return nil }
+	done := make(chan error, 1)
+	go func() {
+		node := &core.Node{Id: "p", Cluster: "f"}
+		done <- errors.Join(
+			s.take(&discovery.DeltaDiscoveryRequest{TypeUrl: resource.VirtualHostType, Node: node, InitialResourceVersions: hosts}),
+			s.take(&discovery.DeltaDiscoveryRequest{TypeUrl: resource.RouteType, ResourceNamesSubscribe: names}),
+		)
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.end()
+	case <-time.After(30 * time.Second): // it takes some milliseconds; minutes, once for each
+		t.Fatal("it is gone through for each name")
 	}
 }

@@ -13,7 +13,8 @@
 // waits for at most the piece that Envoy is working on. And virtual hosts, which cost an Envoy the most, are sent to a part of a fleet at a time.
 //
 // A resource that a proxy refuses is parked: it is not sent to that proxy again until its content changes. The service that it belongs to
-// stays there as it was, with levers that fit; the rest goes on.
+// stays there as it was, with levers that fit; the rest goes on. What else was in the refused response the proxy may have or not, so it is
+// sent what it should have, see [doubtful].
 //
 // Each stream has one goroutine here, which takes requests; what is sent has one while it is being sent.
 package xds

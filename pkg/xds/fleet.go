@@ -241,6 +241,7 @@ func (f *Fleet) add(s *session, id, version, bootstrap string) {
 	for k := range s.kinds {
 		s.kinds[k].parked, s.parking = p.parked[k], true
 		p.parked[k] = nil
+		s.kinds[k].carried, p.doubtful[k] = p.doubtful[k], nil
 	}
 	f.waitMu.Lock()
 	defer f.waitMu.Unlock()
@@ -258,6 +259,9 @@ func (f *Fleet) remove(s *session) {
 	p.stale, p.strange = s.stale, s.strange
 	for k := range s.kinds {
 		p.parked[k] = s.kinds[k].parked
+		if kind(k).inParts() {
+			p.doubtful[k] = s.inDoubt(kind(k))
+		}
 	}
 	s.mu.Unlock()
 	delete(p.sessions, s)

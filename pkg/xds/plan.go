@@ -95,7 +95,7 @@ func (s *session) pass(c *config) bool {
 		}
 		s.send(k, c, w)
 	}
-	if settled {
+	if settled && s.held == "" {
 		s.removeClusters(c)
 	}
 	return s.conclude(c)
@@ -289,10 +289,10 @@ func (s *session) withoutParked(state *kindState, w *want) *diff {
 }
 
 // entered says whether what routes need is there: clusters with their endpoints, and levers at values that are right with the
-// structure the proxy has and with the one to come.
+// structure the proxy has and with the one to come. Nothing of that is known of a held proxy: it keeps the routes that it has.
 func (s *session) entered(c *config) bool {
 	cl := &s.kinds[clusters]
-	if !cl.asked || cl.sent != nil && len(cl.sent.delta.upserts) > 0 || cl.solo != nil {
+	if s.held != "" || !cl.asked || cl.sent != nil && len(cl.sent.delta.upserts) > 0 || cl.solo != nil {
 		return false
 	}
 	missing := cl.have.missing(s.structure(c).clusters, s.fleet.deltas.between)
@@ -300,20 +300,6 @@ func (s *session) entered(c *config) bool {
 		return false
 	}
 	return !s.kinds[levers].asked || s.leversSeq >= c.structureSeq
-}
-
-// warm says whether every cluster has endpoints. They need not be the latest: under steady change they never are.
-func (s *session) warm(c *config) bool {
-	e := &s.kinds[endpoints]
-	if e.inSync {
-		return true
-	}
-	if !e.asked || len(e.fresh) > 0 {
-		return false
-	}
-	return !slices.ContainsFunc(s.structure(c).clusters.names, func(name string) bool {
-		return c.endpoints.version(name) != "" && e.have.version(name) == ""
-	})
 }
 
 // onlySubscribed keeps what the proxy asked for by name and adds what it asks for anew. Removals are not sent: a proxy lets go of
@@ -454,21 +440,16 @@ func (s *session) send(k kind, c *config, w want) {
 	s.out.put(&response{kindURLs[k], nonce, w.delta})
 }
 
-// rewarm makes the endpoints of changed clusters be sent again. Envoy puts a changed cluster in use, and acknowledges it, only when
-// endpoints have arrived after it, and does not ask for them: it subscribed to that name before.
-func (s *session) rewarm(changed []*item) {
-	for _, r := range changed {
-		if s.kinds[clusters].have.version(r.Name) != "" {
-			s.kinds[endpoints].ask(r.Name)
-		}
-	}
-}
-
 // acknowledged notes that the proxy has what was sent.
 func (s *session) acknowledged(k kind, sent *sending) {
 	state := &s.kinds[k]
 	if k != levers && k != endpoints {
 		s.reduced = nil
+	}
+	if len(state.doubts) > 0 {
+		for name := range sent.delta.versions() {
+			delete(state.doubts, name)
+		}
 	}
 	if sent.exact {
 		state.have = holding{base: sent.to}

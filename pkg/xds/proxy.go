@@ -30,6 +30,7 @@ type proxy struct {
 	stale        map[string]bool  // of its last session
 	strange      bool             // of its last session
 	parked       [numKinds]map[string]string
+	doubtful     [numKinds]map[string]string // of its last session: name → version that it may have, see [session.inDoubt]
 
 	mu       sync.Mutex
 	lastNack *Nack

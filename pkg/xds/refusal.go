@@ -110,6 +110,9 @@ func (s *session) refused(k kind, sent *sending, message string) {
 	}
 	s.proxy.nacked(Nack{Type: k.String(), Resource: strings.Join(sortedKeys(sent.delta.versions()), ", "), Message: message, Time: s.server.now()})
 	s.fleet.nacks(k)
+	if k.inParts() {
+		state.notTaken(sent.delta)
+	}
 	switch {
 	case state.solo != nil:
 		state.solo.refused = append(state.solo.refused, sent.delta)

@@ -1,6 +1,7 @@
 package xds_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,18 +27,24 @@ type asker struct {
 
 func (f *fixture) ask(id string) *asker {
 	f.t.Helper()
+	a := &asker{f.t, f.stream(f.t.Context())}
+	a.send(&discovery.DeltaDiscoveryRequest{Node: &core.Node{Id: id, Cluster: "default"}})
+	return a
+}
+
+// stream opens a stream of which the test sends and reads everything.
+func (f *fixture) stream(ctx context.Context) discovery.AggregatedDiscoveryService_DeltaAggregatedResourcesClient {
+	f.t.Helper()
 	conn, err := grpc.NewClient(f.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { conn.Close() })
-	stream, err := discovery.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(f.t.Context())
+	stream, err := discovery.NewAggregatedDiscoveryServiceClient(conn).DeltaAggregatedResources(ctx)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	a := &asker{f.t, stream}
-	a.send(&discovery.DeltaDiscoveryRequest{Node: &core.Node{Id: id, Cluster: "default"}})
-	return a
+	return stream
 }
 
 func (a *asker) send(r *discovery.DeltaDiscoveryRequest) {

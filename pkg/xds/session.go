@@ -68,6 +68,8 @@ type kindState struct {
 	sent    *sending // not acknowledged yet; in place
 	place   sending
 	parked  map[string]string // name → version that was refused
+	doubts  map[string]doubt  // by name, see [doubtful]
+	carried map[string]string // name → version that the proxy may have since its stream before, until it says what it has
 	solo    *soloPass         // trying one at a time, after a refusal of several
 	inSync  bool              // at the last step, nothing was missing
 	at      *table            // nothing is missing of this one, nor has anything happened since that was found; nil: look
@@ -113,7 +115,9 @@ func (s *session) subscribed(k kind, req *discovery.DeltaDiscoveryRequest) (firs
 		state.resumed = len(req.GetInitialResourceVersions()) > 0
 		if state.resumed {
 			s.resume(k, req.GetInitialResourceVersions())
+			state.doubt(state.carried)
 		}
+		state.carried = nil // a new process, if it has nothing
 		state.answer = !state.resumed && !k.named()
 		if !state.resumed {
 			state.parked = nil // a new process: what it refused before may work now
@@ -138,14 +142,15 @@ func (s *session) subscribed(k kind, req *discovery.DeltaDiscoveryRequest) (firs
 	for _, name := range req.GetResourceNamesUnsubscribe() {
 		state.have.set(name, "") // nobody tells it to let go, see [session.onlySubscribed]
 	}
+	anew := map[string]bool{}
 	for _, name := range req.GetResourceNamesSubscribe() {
-		if first && state.resumed && state.have.version(name) != "" {
-			continue
+		if !first || !state.resumed || state.have.version(name) == "" {
+			state.ask(name)
+			anew[name] = true
 		}
-		state.ask(name)
-		if k == routes {
-			s.forgetVirtualHosts(name)
-		}
+	}
+	if k == routes && len(anew) > 0 {
+		s.forgetVirtualHosts(anew)
 	}
 	return first
 }
@@ -192,8 +197,8 @@ func (k *kindState) ask(name string) {
 	k.fresh[name], k.at = true, nil
 }
 
-// forgetVirtualHosts makes the virtual hosts of a newly asked route configuration be sent: Envoy drops those that came before it.
-func (s *session) forgetVirtualHosts(routeConfiguration string) {
+// forgetVirtualHosts makes the virtual hosts of newly asked route configurations be sent: Envoy drops those that came before them.
+func (s *session) forgetVirtualHosts(of map[string]bool) {
 	state := &s.kinds[virtualHosts]
 	if len(state.have.base.names) == 0 && len(state.have.except) == 0 {
 		return // it has none
@@ -202,7 +207,7 @@ func (s *session) forgetVirtualHosts(routeConfiguration string) {
 	config := s.fleet.config.Load()
 	state.have.settle(config.structure.virtualHosts, s.fleet.deltas.between)
 	for _, name := range state.have.base.names {
-		if routeConfigurationOf(name) == routeConfiguration {
+		if of[routeConfigurationOf(name)] {
 			state.have.set(name, "")
 		}
 	}

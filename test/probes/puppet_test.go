@@ -10,6 +10,7 @@ import (
 
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
+	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	runtimev3 "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
@@ -25,6 +26,7 @@ type kind string
 const (
 	clusters     kind = "envoy.config.cluster.v3.Cluster"
 	endpoints    kind = "envoy.config.endpoint.v3.ClusterLoadAssignment"
+	listeners    kind = "envoy.config.listener.v3.Listener"
 	routes       kind = "envoy.config.route.v3.RouteConfiguration"
 	virtualHosts kind = "envoy.config.route.v3.VirtualHost"
 	runtimes     kind = "envoy.service.runtime.v3.Runtime"
@@ -38,11 +40,13 @@ type puppet struct {
 	discoveryv3.UnimplementedAggregatedDiscoveryServiceServer
 	addr string
 	out  chan *discoveryv3.DeltaDiscoveryResponse
+	cut  chan struct{} // ends the stream
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed and replaced at every request
 	asked    []string      // "KIND NAME", or "KIND *" for all, in order
 	verdicts map[string]string
+	said     map[kind]map[string]string // versions that Envoy said it has, at the begin of its last stream
 	sent     int
 	fence    bool
 }
@@ -54,7 +58,10 @@ func newPuppet(t *testing.T) *puppet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &puppet{addr: l.Addr().String(), out: make(chan *discoveryv3.DeltaDiscoveryResponse, 64), changed: make(chan struct{}), verdicts: map[string]string{}}
+	p := &puppet{
+		addr: l.Addr().String(), out: make(chan *discoveryv3.DeltaDiscoveryResponse, 64), cut: make(chan struct{}), changed: make(chan struct{}), verdicts: map[string]string{},
+		said: map[kind]map[string]string{},
+	}
 	g := grpc.NewServer()
 	discoveryv3.RegisterAggregatedDiscoveryServiceServer(g, p)
 	served := make(chan error, 1)
@@ -87,6 +94,8 @@ func (p *puppet) DeltaAggregatedResources(s discoveryv3.AggregatedDiscoveryServi
 			if err := s.Send(r); err != nil {
 				return err
 			}
+		case <-p.cut:
+			return nil
 		case <-ended:
 			return nil
 		}
@@ -103,6 +112,9 @@ func (p *puppet) note(req *discoveryv3.DeltaDiscoveryRequest) {
 	}
 	for _, n := range names {
 		p.asked = append(p.asked, k+" "+n)
+	}
+	if versions := req.InitialResourceVersions; len(versions) > 0 {
+		p.said[kind(k)] = versions
 	}
 	if req.ResponseNonce != "" {
 		p.verdicts[req.ResponseNonce] = req.GetErrorDetail().GetMessage()
@@ -167,10 +179,10 @@ func (b *bench) hasAsked(k kind) bool {
 	return false
 }
 
-// post sends resources, given as YAML by name, and does not wait.
-func (b *bench) post(k kind, resources map[string]string) (nonce string) {
+// post sends resources, given as YAML by name, with the removal of others, and does not wait.
+func (b *bench) post(k kind, resources map[string]string, removed ...string) (nonce string) {
 	b.t.Helper()
-	resp := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: urls + string(k)}
+	resp := &discoveryv3.DeltaDiscoveryResponse{TypeUrl: urls + string(k), RemovedResources: removed}
 	for name, text := range resources {
 		m := newMessage(k)
 		if err := protojson.Unmarshal(asJSON(b.t, parse(b.t, text)), m); err != nil {
@@ -210,6 +222,8 @@ func newMessage(k kind) proto.Message {
 		return &clusterv3.Cluster{}
 	case endpoints:
 		return &endpointv3.ClusterLoadAssignment{}
+	case listeners:
+		return &listenerv3.Listener{}
 	case routes:
 		return &routev3.RouteConfiguration{}
 	case virtualHosts:

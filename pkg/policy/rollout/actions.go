@@ -10,6 +10,12 @@ import (
 
 // refusal says why an action is not done though a row might allow it.
 func (l *look) refusal() error {
+	if l.keyUsed() {
+		return &policy.Error{
+			Kind: policy.Invalid, Code: "idempotency_key_reused", Field: "idempotencyKey", Value: l.action.ID,
+			Message: "the key belongs to another decision about this rollout", Next: "use a new key for a new decision",
+		}
+	}
 	switch a := l.action; a.Kind {
 	case Approve, Reject:
 		return l.refuseApproval(a)
@@ -25,6 +31,23 @@ func (l *look) refusal() error {
 		return invalid("action", "action_unknown", string(a.Kind), "must be pause, resume, approve, reject, abort or promote", "see `shadowctl rollout --help`")
 	}
 	return nil
+}
+
+// noted is how an action is remembered: its ID, after the digest of its request if it has one.
+func (a *Action) noted() string {
+	if a.ID == "" || a.Request == "" {
+		return a.ID
+	}
+	return a.Request + "#" + a.ID
+}
+
+// keyUsed says whether another action than this one was done by the same key.
+func (l *look) keyUsed() bool {
+	a := l.action
+	return a.ID != "" && a.Request != "" && slices.ContainsFunc(l.s.Acted, func(noted string) bool {
+		request, id, _ := strings.Cut(noted, "#")
+		return id == a.ID && len(request) == len(a.Request)
+	})
 }
 
 func (l *look) refuseApproval(a *Action) error {

@@ -78,6 +78,22 @@ func TestTheSameActionAgainDoesNothing(t *testing.T) {
 	r.is(AwaitingGate, 1000)
 }
 
+// TestTheSameKeyForAnotherActionIsRefused, and not taken for the one that was done.
+func TestTheSameKeyForAnotherActionIsRefused(t *testing.T) {
+	r := newRig(t, plan())
+	r.until(Baking, 1)
+	r.do(Action{ID: "k1", Request: "0123456789abcdef", Kind: Pause, Who: "ann"})
+	r.do(Action{ID: "k1", Request: "0123456789abcdef", Kind: Pause, Who: "ann"})
+	r.do(Action{ID: "k2", Request: "0123456789abcdee", Kind: Resume, Who: "ann"})
+	refused(t, r, Action{ID: "k1", Request: "0123456789abcdff", Kind: Abort, Who: "ann"}, policy.Invalid, "idempotency_key_reused")
+	r.is(Baking, 1000)
+	r.do(Action{ID: "k1#x", Request: "0123456789abcdff", Kind: Pause, Who: "ann"})
+	r.is(Paused, 1000)
+	r.s.Acted = []string{"k9"} // by a version that compared no requests
+	r.do(Action{ID: "k9", Request: "0123456789abcdff", Kind: Resume, Who: "ann"})
+	r.is(Paused, 1000)
+}
+
 func TestAnAbortBeforeAnythingMovedMovesNothing(t *testing.T) {
 	r := newRig(t, plan())
 	r.in.Ready = Ready{Why: "no endpoint"}

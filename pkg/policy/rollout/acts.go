@@ -121,7 +121,7 @@ func (l *look) wantStep() {
 // wantBack asks for the next weight on the way back.
 func (l *look) wantBack() {
 	s := l.s
-	s.Back.Rest = 0
+	s.Back.Rest, s.Back.Live = 0, 0
 	step := -1
 	s.Want = &Want{}
 	if s.Back.Gradual {

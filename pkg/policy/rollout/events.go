@@ -66,7 +66,7 @@ func (l *look) reached(e Event) bool {
 	case Baked:
 		return l.s.Phase == Baking && l.baked()
 	case Rested:
-		return l.s.Phase == RollingBack && l.applied() && l.rested()
+		return l.s.Phase == RollingBack && l.rested()
 	case Proven:
 		return l.proven()
 	case Retained:

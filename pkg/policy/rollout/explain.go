@@ -104,7 +104,8 @@ func explainBack(p *Plan, s State) string {
 		return fmt.Sprintf("%s has everything; waits for the proof of the proxies: %s", p.Primary, or(s.Seen.Fleet, "it is there"))
 	}
 	_, next := p.below(s.Step, s.Weight)
-	return fmt.Sprintf("is at %s on the way back, goes to %s when the proxies have had it for %s: %s", policy.FormatWeight(s.Weight), policy.FormatWeight(next), span(p.backPause()), or(s.Seen.Fleet, "they have it"))
+	return fmt.Sprintf("is at %s on the way back, goes to %s when the proxies have had it for %s, or %s after it went live: %s",
+		policy.FormatWeight(s.Weight), policy.FormatWeight(next), span(p.backPause()), span(p.backPause()+backPatience), or(s.Seen.Fleet, "they have it"))
 }
 
 func explainKept(p *Plan, s State) string {

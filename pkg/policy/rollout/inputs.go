@@ -25,6 +25,7 @@ type Inputs struct {
 type Tick struct {
 	Clock    string        // which count this is, for example the ID of the process
 	At       time.Duration // since that count began; only seconds in which reports of the proxies came
+	Age      time.Duration // since that count began, whatever came
 	Requests int64         // answered or failed by To, since that count began
 }
 
@@ -73,13 +74,14 @@ type HookAnswer struct {
 
 // Action is what a user asks.
 type Action struct {
-	ID     string // the idempotency key; the same again does nothing
-	Kind   ActionKind
-	Who    string
-	Name   string   // in Who's certificate; empty: it showed none
-	Roles  []string // of Who, for the service
-	Step   int      // from 1: the step that an approval or a rejection means; 0: the present one
-	Reason string
+	ID      string // the idempotency key; the same again does nothing
+	Request string // digest of what came with the key: another one with the same key is refused; empty: not compared
+	Kind    ActionKind
+	Who     string
+	Name    string   // in Who's certificate; empty: it showed none
+	Roles   []string // of Who, for the service
+	Step    int      // from 1: the step that an approval or a rejection means; 0: the present one
+	Reason  string
 }
 
 // EffectKind is what is to be done.

@@ -35,6 +35,10 @@ func (l *look) tick() (requests int64) {
 		l.passed = min(t.At-m.At, MaxTick)
 		requests = max(0, t.Requests-m.Requests)
 	}
+	if t.Clock == m.Clock && t.Age > m.Age {
+		l.aged = min(t.Age-m.Age, MaxTick)
+		l.s.Mark.Age = t.Age
+	}
 	if t.Clock != m.Clock || t.At > m.At {
 		l.s.Mark = Mark(t)
 	}
@@ -147,7 +151,10 @@ func (l *look) count(asked int64) {
 			s.Bake += l.passed
 		}
 	case RollingBack:
-		if s.Back != nil && l.applied() {
+		if s.Back == nil || s.Want != nil || l.foreign {
+			return
+		}
+		if s.Back.Live += l.aged; l.applied() {
 			s.Back.Rest += l.passed
 		}
 	case Completed:
@@ -201,8 +208,12 @@ func or(s, otherwise string) string {
 	return s
 }
 
-// rested says whether a gradual rollback may go on.
-func (l *look) rested() bool { return l.s.Back.Rest >= l.p.backPause() }
+// rested says whether a gradual rollback may go on: every proxy has had the weight for long enough, or it is live for so much longer that what fails is not
+// left where it is for a proxy that does not take it, or since nobody reports.
+func (l *look) rested() bool {
+	pause := l.p.backPause()
+	return l.applied() && l.s.Back.Rest >= pause || l.s.Want == nil && !l.foreign && l.s.Back.Live >= pause+backPatience
+}
 
 // baked says whether the step has what it needs, by what was seen up to now and by the verdict of now.
 func (l *look) baked() bool {

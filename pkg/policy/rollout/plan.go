@@ -20,6 +20,7 @@ const (
 	MaxRetention     = 90 * 24 * time.Hour // after promotion
 	DefaultRetention = 24 * time.Hour      // after promotion
 	DefaultBackPause = 10 * time.Second    // between the weights of a gradual rollback
+	backPatience     = 15 * time.Second    // how much longer than its pause a gradual rollback waits for proxies
 	MaxTick          = 10 * time.Second    // a longer time between two looks counts as this much
 	MaxOutbox        = 128                 // notes that nobody has taken yet
 	maxHookBytes     = 2048                // of a URL

@@ -58,13 +58,15 @@ type Want struct {
 type Back struct {
 	Gradual bool          `json:"gradual,omitempty"`
 	Final   Phase         `json:"final"`          // RolledBack or Aborted
-	Rest    time.Duration `json:"rest,omitempty"` // of observed time at the present weight
+	Rest    time.Duration `json:"rest,omitempty"` // of observed time at the present weight, when every proxy had it
+	Live    time.Duration `json:"live,omitempty"` // since the present weight was seen live, whatever proxies had
 }
 
 // Mark is the last tick that was counted.
 type Mark struct {
 	Clock    string        `json:"clock,omitempty"`
 	At       time.Duration `json:"at,omitempty"`
+	Age      time.Duration `json:"age,omitempty"`
 	Requests int64         `json:"requests,omitempty"`
 }
 
@@ -112,7 +114,7 @@ func settled(s State) State {
 	s.Outbox, s.Dropped, s.Revision = nil, 0, 0 // a new note counts in Notes
 	if s.Back != nil {
 		s.Back = new(*s.Back)
-		s.Back.Rest = 0
+		s.Back.Rest, s.Back.Live = 0, 0
 	}
 	return s
 }

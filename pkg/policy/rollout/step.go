@@ -18,6 +18,7 @@ type look struct {
 	verdict  Verdict
 	why      string        // of the verdict
 	passed   time.Duration // since the last look, as far as it counts
+	aged     time.Duration // since the last look, whatever it saw
 	action   *Action       // until it was done
 	foreign  bool          // the split is not what this rollout made it
 	hand     bool          // and it was a rollback
@@ -32,7 +33,7 @@ func Step(p *Plan, s State, in Inputs, now time.Time) (State, []Effect, error) {
 	}
 	s = clone(s)
 	l := &look{p: p, s: &s, in: &in, now: now, action: in.Action}
-	if l.action != nil && slices.Contains(s.Acted, l.action.ID) {
+	if a := l.action; a != nil && (slices.Contains(s.Acted, a.noted()) || slices.Contains(s.Acted, a.ID)) { // the latter is of a version that compared no requests
 		l.action = nil
 	}
 	l.observe()
@@ -163,7 +164,7 @@ func (l *look) act() error {
 	}
 	l.take(row)
 	if a.ID != "" {
-		l.s.Acted = append(l.s.Acted, a.ID)
+		l.s.Acted = append(l.s.Acted, a.noted())
 		l.s.Acted = l.s.Acted[max(0, len(l.s.Acted)-rememberedIDs):]
 	}
 	return nil

@@ -94,6 +94,32 @@ func TestAGradualRollbackGoesOverTheSteps(t *testing.T) {
 	}
 }
 
+// TestAGradualRollbackWaitsForNoProxyForLong: be it that one does not take the weight, or that nobody reports and no observed time passes.
+func TestAGradualRollbackWaitsForNoProxyForLong(t *testing.T) {
+	for name, observed := range map[string]time.Duration{"one does not take it": time.Second, "nobody reports": 0} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, plan(onFailure(BackInStep)))
+			r.until(AwaitingGate, 2)
+			r.do(approval)
+			r.until(Baking, 3)
+			r.fail()
+			r.look()
+			r.look() // 50 % is seen live
+			for _, want := range []policy.BasisPoints{5000, 1000} {
+				r.in.Fleet.Applied, r.in.Fleet.Why = false, "1 of 12 proxies do not have it"
+				for range 17 {
+					r.is(RollingBack, want)
+					r.in.Tick.Age += time.Second
+					r.in.Tick.At += observed
+					r.look()
+				}
+				r.look() // what it did is seen
+			}
+			r.is(RolledBack, 0)
+		})
+	}
+}
+
 func TestAnUnhealthyPrimaryFreezes(t *testing.T) {
 	r := newRig(t, plan())
 	r.until(Baking, 1)

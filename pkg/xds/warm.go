@@ -1,0 +1,39 @@
+package xds
+
+import "slices"
+
+// warm says whether every cluster has endpoints. They need not be the latest: under steady change they never are.
+func (s *session) warm(c *config) bool {
+	e := &s.kinds[endpoints]
+	if e.inSync {
+		return true
+	}
+	if !e.asked || len(e.fresh) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(s.structure(c).clusters.names, func(name string) bool {
+		return c.endpoints.version(name) != "" && e.have.version(name) == ""
+	})
+}
+
+// rewarm makes the endpoints of changed clusters be sent again. Envoy puts a changed cluster in use, and acknowledges it, only when
+// endpoints have arrived after it, and does not ask for them: it subscribed to that name before.
+func (s *session) rewarm(changed []*item) {
+	for _, r := range changed {
+		if s.kinds[clusters].have.version(r.Name) != "" {
+			s.kinds[endpoints].ask(r.Name)
+		}
+	}
+}
+
+// rewarmAll makes all endpoints be sent again to a proxy that came back and asks for no clusters: Envoy does not while one of them waits for endpoints, which
+// the stream before owed it, see [session.rewarm]. Which one that is, nobody knows any more.
+func (s *session) rewarmAll() {
+	e := &s.kinds[endpoints]
+	if s.kinds[clusters].asked || !e.resumed {
+		return
+	}
+	for _, name := range e.names {
+		e.ask(name)
+	}
+}
