@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -103,7 +104,9 @@ func TestAHeldProxyKeepsItsRoutesWhateverComesFirst(t *testing.T) {
 	f.await("it is back", func() bool { return f.connected(1) })
 	f.publish(xds.Update{Named: true, Structure: f.build(translate.Options{})})
 	f.await("it is held", func() bool { return f.state() == xds.StateHeld })
-	time.Sleep(300 * time.Millisecond) // it would come at once
+	after := translate.Endpoints("orders", "ecs", translate.Static([]netip.AddrPort{f.origins["new"]})) // held proxies take them: what came before is there then
+	f.publish(xds.Update{Endpoints: []translate.Resource{after}})
+	p.until("it has endpoints", func() bool { return p.Held(deltaclient.Endpoints)["orders/ecs"] == after.Version })
 	for _, typeURL := range kinds {
 		if now := p.Held(typeURL); !maps.Equal(now, held[typeURL]) {
 			t.Errorf("%s: %v, and had %v", typeURL, now, held[typeURL])
