@@ -179,15 +179,15 @@ func (b *bench) watch(ctx context.Context, window time.Duration, all []*entry) (
 	if err := poll.Pause(ctx, b.warm); err != nil {
 		return s, nil, err
 	}
-	n, err := b.load.answered()
-	if err != nil {
-		return s, nil, err
-	}
 	before, err := cpuTimes(all)
 	if err != nil {
 		return s, nil, err
 	}
 	s.From = monotime.Now()
+	n, err := b.load.answered() // not before: what is answered until then is not in the window
+	if err != nil {
+		return s, nil, err
+	}
 	if err := poll.Pause(ctx, window); err != nil {
 		return s, nil, err
 	}

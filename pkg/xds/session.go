@@ -142,14 +142,19 @@ func (s *session) subscribed(k kind, req *discovery.DeltaDiscoveryRequest) (firs
 	for _, name := range req.GetResourceNamesUnsubscribe() {
 		state.have.set(name, "") // nobody tells it to let go, see [session.onlySubscribed]
 	}
-	anew := map[string]bool{}
+	var anew map[string]bool // of route configurations
+	if k == routes {
+		anew = map[string]bool{}
+	}
 	for _, name := range req.GetResourceNamesSubscribe() {
 		if !first || !state.resumed || state.have.version(name) == "" {
 			state.ask(name)
-			anew[name] = true
+			if k == routes {
+				anew[name] = true
+			}
 		}
 	}
-	if k == routes && len(anew) > 0 {
+	if len(anew) > 0 {
 		s.forgetVirtualHosts(anew)
 	}
 	return first
