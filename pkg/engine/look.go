@@ -64,7 +64,7 @@ const unstoredFor = 3 * time.Second
 // where it is because of a disk.
 func (w *walker) impatient(next rollout.State, effects []rollout.Effect) []rollout.Effect {
 	since := w.unsaved
-	if since.IsZero() {
+	if since.IsZero() && next.Phase == rollout.RollingBack && next.Want != nil {
 		since = w.unset
 	}
 	if next.Back == nil || !next.Back.Gradual || since.IsZero() || time.Since(since) < unstoredFor {

@@ -12,7 +12,7 @@ import (
 // which would move traffic though nobody decided it.
 func (e *Engine) BeginPaused(doc *crossfadev1.Rollout, revision int64) {
 	phase := rollout.Phase(doc.GetRun().GetState())
-	if phase.Over() || phase == rollout.RollingBack {
+	if phase.Over() {
 		e.Begin(doc, revision)
 		return
 	}
@@ -20,6 +20,10 @@ func (e *Engine) BeginPaused(doc *crossfadev1.Rollout, revision int64) {
 	if leased {
 		doc = proto.CloneOf(doc)
 		doc.Run.Lease = nil
+	}
+	if phase == rollout.RollingBack {
+		e.begin(doc, revision, nil, leased)
+		return
 	}
 	e.begin(doc, revision, &act{
 		Action: rollout.Action{ID: "restored-" + newID(), Kind: rollout.Pause, Who: "xds-server restore", Reason: "a backup was restored, and what happened since it was made is not known"},

@@ -20,8 +20,15 @@ func (k kind) inParts() bool { return slices.Contains(structural[:], k) }
 func (k *kindState) doubt(tried map[string]string) {
 	for name, version := range tried {
 		before := k.have.version(name)
-		if before == doubtful || before == version {
-			continue // it is in doubt already, or has said that it has it
+		if before == version {
+			continue // it has said that it has it
+		}
+		if d, in := k.doubts[name]; in && before == doubtful {
+			if d.tried != version {
+				d.tried = doubtful // one of several
+			}
+			k.doubts[name] = d
+			continue
 		}
 		if k.doubts == nil {
 			k.doubts = map[string]doubt{}
@@ -41,8 +48,8 @@ func (k *kindState) notTaken(d *diff) {
 	for name, version := range tried {
 		if was, in := k.doubts[name]; in && was.tried == version && k.have.version(name) == doubtful {
 			k.have.set(name, was.before)
+			delete(k.doubts, name)
 		}
-		delete(k.doubts, name)
 	}
 }
 

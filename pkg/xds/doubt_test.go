@@ -124,6 +124,12 @@ func TestAProxyThatWarmsAClusterIsSentItsEndpointsAgain(t *testing.T) {
 	f.apply(f.service("orders", map[string]int32{"ecs": 10000}, "ecs", "eks"))
 	other := f.simulate("other", nil)
 	other.holds(nil, "orders")
+	// A server that has begun anew, and has not heard of one of its origins yet.
+	f.replace()
+	of := func(origin string) []translate.Resource {
+		return []translate.Resource{translate.Endpoints("orders", origin, translate.Static([]netip.AddrPort{f.origins[origin]}))}
+	}
+	f.publish(xds.Update{Named: true, Structure: f.build(translate.Options{}), Levers: f.levers(), Endpoints: of("ecs")})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	stream := f.stream(ctx)
@@ -138,15 +144,17 @@ func TestAProxyThatWarmsAClusterIsSentItsEndpointsAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r, err := stream.Recv()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, e := range r.GetResources() {
-		names = append(names, e.GetName())
-	}
-	if r.GetTypeUrl() != deltaclient.Endpoints || !slices.Equal(names, []string{"orders/ecs", "orders/eks"}) {
-		t.Errorf("%s %v", r.GetTypeUrl(), names)
+	for _, want := range []string{"orders/ecs", "orders/eks"} {
+		r, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.GetTypeUrl() != deltaclient.Endpoints || len(r.GetResources()) != 1 || r.GetResources()[0].GetName() != want || len(r.GetRemovedResources()) > 0 {
+			t.Errorf("want %s: %v", want, r)
+		}
+		if err := stream.Send(&discovery.DeltaDiscoveryRequest{TypeUrl: deltaclient.Endpoints, ResponseNonce: r.GetNonce()}); err != nil {
+			t.Fatal(err)
+		}
+		f.publish(xds.Update{Endpoints: of("eks")})
 	}
 }

@@ -79,6 +79,7 @@ func (s *session) pass(c *config) bool {
 	}
 	settled := true
 	s.recognise(c)
+	s.rewarmAll(c)
 	for k := range numKinds {
 		w := s.want(k, c)
 		state := &s.kinds[k]

@@ -62,7 +62,6 @@ func (s *session) recognise(c *config) {
 		return
 	}
 	s.recognised = true
-	s.rewarmAll()
 	for _, k := range []kind{clusters, listeners, routes, virtualHosts} {
 		if !s.kinds[k].have.missing(s.table(k, c), s.fleet.deltas.between).empty() {
 			return

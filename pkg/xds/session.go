@@ -31,6 +31,7 @@ type session struct {
 	firstSeq     int64                        // publication when it connected
 	lastSeq      int64                        // structureSeq of the proxy's session before this one, 0: none in this process
 	recognised   bool                         // a resumed proxy has told what it has
+	rewarmed     bool                         // see [session.rewarmAll]
 	leversSeq    int64                        // publication whose levers, as rendered for it, it acknowledged
 	behind       map[string]int64             // services of which it has older structure, since it refused what came → structureSeq then
 	parking      bool                         // it may have refused some structure

@@ -26,14 +26,22 @@ func (s *session) rewarm(changed []*item) {
 	}
 }
 
-// rewarmAll makes all endpoints be sent again to a proxy that came back and asks for no clusters: Envoy does not while one of them waits for endpoints, which
-// the stream before owed it, see [session.rewarm]. Which one that is, nobody knows any more.
-func (s *session) rewarmAll() {
-	e := &s.kinds[endpoints]
-	if s.kinds[clusters].asked || !e.resumed {
+// rewarmAll makes all endpoints be sent again to a proxy that came back, has said what it has, and asks for no clusters: Envoy does not while one of them waits
+// for endpoints, which the stream before owed it, see [session.rewarm]. Which one that is, nobody knows any more. Endpoints that are not known yet are
+// sent when they are: to say that there are none would put a cluster without any in use.
+func (s *session) rewarmAll(c *config) {
+	e, l := &s.kinds[endpoints], &s.kinds[listeners]
+	if s.rewarmed || !e.resumed || !l.asked || l.resumed && !s.kinds[virtualHosts].asked {
+		return
+	}
+	s.rewarmed = true
+	if s.kinds[clusters].asked {
 		return
 	}
 	for _, name := range e.names {
-		e.ask(name)
+		if e.ask(name); c.endpoints.version(name) == "" {
+			delete(e.fresh, name)
+			e.have.set(name, "")
+		}
 	}
 }
