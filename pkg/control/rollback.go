@@ -402,7 +402,8 @@ func (c *Controller) replayEntry(ctx context.Context, id journal.ID, old *crossf
 	if c.KnownStamp("", old.GetStamp()) {
 		return c.journal.Done(ctx, id)
 	}
-	// Nothing is recorded after a rollback before the rollback itself: if so much was, it is in a part of the history that was not read.
+	// Before a rollback nothing is recorded after it but earlier ones and a change that was being written: if so much was, it is in a part of the history
+	// that was not read.
 	if after := old.GetRevision(); after > 0 && c.live.revision-after > stampHistory {
 		c.log.Info("a rollback that was recorded long ago was still in the journal", "service", old.GetService(), "all", old.GetService() == "")
 		return c.journal.Done(ctx, id)

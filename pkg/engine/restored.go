@@ -21,11 +21,11 @@ func (e *Engine) BeginPaused(doc *crossfadev1.Rollout, revision int64) {
 		doc = proto.CloneOf(doc)
 		doc.Run.Lease = nil
 	}
-	if phase == rollout.RollingBack {
-		e.begin(doc, revision, nil, leased)
-		return
+	var pause *act
+	if phase != rollout.RollingBack {
+		pause = &act{Action: rollout.Action{
+			ID: "restored-" + newID(), Kind: rollout.Pause, Who: "xds-server restore", Reason: "a backup was restored, and what happened since it was made is not known",
+		}}
 	}
-	e.begin(doc, revision, &act{
-		Action: rollout.Action{ID: "restored-" + newID(), Kind: rollout.Pause, Who: "xds-server restore", Reason: "a backup was restored, and what happened since it was made is not known"},
-	}, leased)
+	e.begin(doc, revision, pause, leased)
 }

@@ -143,20 +143,15 @@ func (s *session) subscribed(k kind, req *discovery.DeltaDiscoveryRequest) (firs
 	for _, name := range req.GetResourceNamesUnsubscribe() {
 		state.have.set(name, "") // nobody tells it to let go, see [session.onlySubscribed]
 	}
-	var anew map[string]bool // of route configurations
-	if k == routes {
-		anew = map[string]bool{}
-	}
+	anew := false
 	for _, name := range req.GetResourceNamesSubscribe() {
 		if !first || !state.resumed || state.have.version(name) == "" {
 			state.ask(name)
-			if k == routes {
-				anew[name] = true
-			}
+			anew = true
 		}
 	}
-	if len(anew) > 0 {
-		s.forgetVirtualHosts(anew)
+	if k == routes && anew {
+		s.forgetVirtualHosts(state.fresh)
 	}
 	return first
 }

@@ -38,10 +38,12 @@ func (s *session) rewarmAll(c *config) {
 	if s.kinds[clusters].asked {
 		return
 	}
+	e.at = nil
 	for _, name := range e.names {
-		if e.ask(name); c.endpoints.version(name) == "" {
-			delete(e.fresh, name)
+		if c.endpoints.version(name) == "" {
 			e.have.set(name, "")
+		} else {
+			e.ask(name)
 		}
 	}
 }
