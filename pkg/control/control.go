@@ -215,24 +215,19 @@ func (c *Controller) Load(ctx context.Context) error {
 
 // loadHistory learns the stamps.
 func (c *Controller) loadHistory(ctx context.Context) error {
-	before := int64(0)
-	for read := 0; read < stampHistory; {
-		page, err := c.store.History(ctx, store.HistoryQuery{Before: before, Limit: 1000})
+	read := 0
+	for r, err := range c.revisions(ctx, store.ObjectKey{}, 1000) {
 		if err != nil {
 			return fmt.Errorf("read the history: %w", err)
 		}
-		for _, r := range page {
-			c.stamps.add(r.GetStamp())
-			c.made.note(r)
-			if c.live.stamp == "" {
-				c.live.stamp = r.GetStamp()
-			}
-			before = r.GetRevision()
+		c.stamps.add(r.GetStamp())
+		c.made.note(r)
+		if c.live.stamp == "" {
+			c.live.stamp = r.GetStamp()
 		}
-		if len(page) < 1000 {
-			return nil
+		if read++; read == stampHistory {
+			break
 		}
-		read += len(page)
 	}
 	return nil
 }

@@ -353,19 +353,14 @@ func (c *Controller) since(ctx context.Context, live *intent, r *crossfadev1.Rev
 
 // next returns the revision of the same object that followed another; nil for none.
 func (c *Controller) next(ctx context.Context, r *crossfadev1.Revision) (next *crossfadev1.Revision, err error) {
-	for {
-		page, err := c.store.History(ctx, store.HistoryQuery{Key: store.KeyOfRevision(r), Before: next.GetRevision()})
-		if err != nil {
+	for later, err := range c.revisions(ctx, store.KeyOfRevision(r), store.DefaultHistoryLimit) {
+		switch {
+		case err != nil:
 			return nil, err
-		}
-		for _, later := range page {
-			if later.GetRevision() <= r.GetRevision() {
-				return next, nil
-			}
-			next = later
-		}
-		if len(page) == 0 {
+		case later.GetRevision() <= r.GetRevision():
 			return next, nil
 		}
+		next = later
 	}
+	return next, nil
 }

@@ -51,17 +51,15 @@ func (in *intent) attachMirrors(rolledBack func(service string) int64) {
 func (c *Controller) rollbackOf(ctx context.Context, service string) int64 {
 	key := store.ObjectKey{Kind: kindService, Name: service}
 	last := c.live.record(key).GetRevision()
-	for before := int64(0); ; {
-		page, err := c.store.History(ctx, store.HistoryQuery{Key: key, Before: before, Limit: 100})
-		if err != nil || len(page) == 0 {
+	for r, err := range c.revisions(ctx, key, 100) {
+		if err != nil {
 			return last
 		}
-		for _, r := range page {
-			if before = r.GetRevision(); r.GetAction() == ActionRollback {
-				return before
-			}
+		if r.GetAction() == ActionRollback {
+			return r.GetRevision()
 		}
 	}
+	return last
 }
 
 // replaceMirror makes one edit of a mirror live. c.mu is held.

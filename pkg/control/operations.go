@@ -230,21 +230,18 @@ func (c *Controller) Undo(ctx context.Context, service string, to int64, o Optio
 // took it back.
 func (c *Controller) lastChange(ctx context.Context, key store.ObjectKey) ([]*crossfadev1.Revision, error) {
 	var revert *crossfadev1.Revision // the one after, if it is one
-	for before := int64(0); ; {
-		page, err := c.store.History(ctx, store.HistoryQuery{Key: key, Before: before, Limit: 20})
-		if err != nil || len(page) == 0 {
+	for r, err := range c.revisions(ctx, key, 20) {
+		if err != nil {
 			return nil, err
 		}
-		for _, r := range page {
-			before = r.GetRevision()
-			takenBack := revert != nil && proto.Equal(r.GetAfter(), revert.GetBefore())
-			if revert = nil; r.GetAction() == ActionRevert && !takenBack {
-				revert = r
-			} else if r.GetAction() != ActionAccept && !takenBack {
-				return []*crossfadev1.Revision{r}, nil
-			}
+		takenBack := revert != nil && proto.Equal(r.GetAfter(), revert.GetBefore())
+		if revert = nil; r.GetAction() == ActionRevert && !takenBack {
+			revert = r
+		} else if r.GetAction() != ActionAccept && !takenBack {
+			return []*crossfadev1.Revision{r}, nil
 		}
 	}
+	return nil, nil
 }
 
 // undoTarget finds the document to return to.

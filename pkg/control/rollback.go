@@ -427,26 +427,20 @@ func (c *Controller) replayEntry(ctx context.Context, id journal.ID, old *crossf
 // primariesSince returns the primaries at a revision of services that have had another one since: by the one change that may be recorded after a rollback
 // and before it, as it was being written then.
 func (c *Controller) primariesSince(ctx context.Context, revision int64) (map[string]string, error) {
-	const page = 100
 	out := map[string]string{}
 	if revision == 0 {
 		return out, nil // an older version did not say it
 	}
-	for before := int64(0); ; {
-		records, err := c.store.History(ctx, store.HistoryQuery{Before: before, Limit: page})
-		if err != nil {
+	for r, err := range c.revisions(ctx, store.ObjectKey{}, 100) {
+		switch {
+		case err != nil:
 			return nil, fmt.Errorf("read the history: %w", err)
-		}
-		for _, r := range records {
-			if before = r.GetRevision(); before <= revision {
-				return out, nil
-			}
-			if was, is := r.GetBefore().GetService().GetPrimary(), r.GetAfter().GetService().GetPrimary(); was != "" && is != "" && was != is {
-				out[r.GetService()] = was
-			}
-		}
-		if len(records) < page {
+		case r.GetRevision() <= revision:
 			return out, nil
 		}
+		if was, is := r.GetBefore().GetService().GetPrimary(), r.GetAfter().GetService().GetPrimary(); was != "" && is != "" && was != is {
+			out[r.GetService()] = was
+		}
 	}
+	return out, nil
 }
